@@ -1,0 +1,36 @@
+"""Physical constants, each with its source. House units: MeV, keV (recoil), ns, kg, u, cm², fm."""
+
+from __future__ import annotations
+
+HBARC = 197.3269804
+"""ħc in MeV fm (CODATA 2018, exact)."""
+FERMI_CONSTANT = 1.1663787e-11
+"""G_F/(ħc)³ in MeV⁻² (CODATA 2018)."""
+FINE_STRUCTURE = 7.2973525693e-3
+"""α at zero momentum transfer (CODATA 2018)."""
+ATOMIC_MASS_UNIT = 931.49410242
+"""u in MeV (CODATA 2018)."""
+AVOGADRO = 6.02214076e23
+"""1/mol (SI, exact)."""
+ELEMENTARY_CHARGE = 1.602176634e-19
+"""C (SI, exact)."""
+ELECTRON_MASS = 0.51099895
+"""MeV (CODATA 2018)."""
+MUON_MASS = 105.6583745
+"""MeV (PDG 2020)."""
+PION_MASS = 139.57039
+"""π± in MeV (PDG 2020)."""
+W_MASS = 80379.0
+"""MeV (PDG 2020)."""
+PION_LIFETIME = 26.033
+"""ns (PDG 2020)."""
+MUON_LIFETIME = 2196.9811
+"""ns (PDG 2020)."""
+SIN2_THETA_W = 0.23867
+"""sin²θ_W at zero momentum transfer (Erler and Ramsey-Musolf 2005; the value of arXiv:1911.00762)."""
+
+CM2_MEV2 = HBARC**2 * 1e-26
+"""(ħc)² in cm² MeV²: turns a cross section in MeV⁻² into cm²."""
+SECONDS_PER_DAY = 86400.0
+KEV = 1e-3
+"""keV in MeV."""

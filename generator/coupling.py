@@ -1,0 +1,156 @@
+"""Couplings of neutrinos to protons and neutrons: Standard Model and beyond.
+
+arXiv:1911.00762, with its misprints mended: g_Vp = 1/2 − 2 sin²θ_W in (4.1), and the quark
+content of the proton, 2u + d, also in the flavour-changing term of (4.7). Charge radii (4.12, 4.13)
+act on protons, g_Vp → g_Vp − (2/3) m_W² sin²θ_W ⟨r²⟩. Magnetic moments are in `cross_section`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import field_validator
+
+from . import form_factor
+from .constants import CM2_MEV2, SIN2_THETA_W, W_MASS
+from .settings import Settings, setting
+
+Flavour = Literal["numu", "nue", "numubar", "nuebar", "nutau", "nutaubar"]
+LEPTON: dict[str, str] = {
+    "numu": "mu",
+    "nue": "e",
+    "numubar": "mu",
+    "nuebar": "e",
+    "nutau": "tau",
+    "nutaubar": "tau",
+}
+"""Lepton flavour of each neutrino."""
+PDG: dict[str, int] = {
+    "numu": 14,
+    "nue": 12,
+    "numubar": -14,
+    "nuebar": -12,
+    "nutau": 16,
+    "nutaubar": -16,
+}
+"""PDG codes."""
+
+RADIATIVE_NEUTRON = -0.5117
+RADIATIVE_PROTON = {"e": 0.0381, "mu": 0.0298, "tau": 0.0254}
+"""g_Vn and g_Vp with radiative corrections (PDG review of neutrino-nucleus couplings; see
+Cadeddu et al., PRD 102 (2020) 015030)."""
+
+CHARGE_RADIUS_UNIT = 1e-32
+"""Charge radii are given in 1e-32 cm²."""
+
+
+class Matrix(Settings):
+    """Real symmetric matrix in flavour space."""
+
+    ee: float = setting(0.0, "electron, diagonal")
+    mumu: float = setting(0.0, "muon, diagonal")
+    tautau: float = setting(0.0, "tau, diagonal")
+    emu: float = setting(0.0, "electron-muon")
+    etau: float = setting(0.0, "electron-tau")
+    mutau: float = setting(0.0, "muon-tau")
+
+    def diagonal(self, lepton: str) -> float:
+        """Diagonal entry of a lepton flavour."""
+        return {"e": self.ee, "mu": self.mumu, "tau": self.tautau}[lepton]
+
+    def off_diagonal(self, lepton: str) -> tuple[float, float]:
+        """The two transitions of a lepton flavour, in a fixed order."""
+        return {
+            "e": (self.emu, self.etau),
+            "mu": (self.emu, self.mutau),
+            "tau": (self.etau, self.mutau),
+        }[lepton]
+
+
+class Nsi(Settings):
+    """Non-standard vector interactions ε^{u,V} and ε^{d,V}, eq. (4.7)."""
+
+    u: Matrix = setting(Matrix(), "with up quarks")
+    d: Matrix = setting(Matrix(), "with down quarks")
+
+
+class Moment(Settings):
+    """Effective magnetic moments, in 1e-10 Bohr magnetons, eq. (4.14)."""
+
+    numu: float = setting(0.0, "of muon neutrinos and antineutrinos", "1e-10 mu_B")
+    nue: float = setting(0.0, "of electron neutrinos and antineutrinos", "1e-10 mu_B")
+    nutau: float = setting(0.0, "of tau neutrinos and antineutrinos", "1e-10 mu_B")
+
+    def of(self, lepton: str) -> float:
+        """Moment of a lepton flavour, 1e-10 μ_B."""
+        return {"e": self.nue, "mu": self.numu, "tau": self.nutau}[lepton]
+
+
+class Interaction(Settings):
+    """How neutrinos interact: couplings, form factor, optional terms."""
+
+    couplings: Literal["tree", "radiative"] = setting(
+        "tree", "vector couplings at tree level, or with radiative corrections a flavour"
+    )
+    sin2w: float = setting(SIN2_THETA_W, "sin²θ_W at tree level", ge=0, le=1)
+    form_factor: str = setting("helm", "helm, klein-nystrand, fermi, unity, or a table file (q 1/fm, F)")
+    neutron_radius: float | None = setting(
+        None, "rms radius of the neutrons; by default that of the form factor for A", "fm", gt=0
+    )
+    proton_radius: float | None = setting(
+        None, "rms radius of the protons; by default that of the neutrons", "fm", gt=0
+    )
+    axial: bool = setting(False, "add the axial current of the unpaired nucleon")
+    kinematic_terms: bool = setting(False, "add −2T/E + T²/E² to (4.1)")
+    moment_form_factor: bool = setting(True, "form factor in the magnetic term, else one")
+    nsi: Nsi = setting(Nsi(), "non-standard interactions")
+    radius: Matrix = setting(Matrix(), "neutrino charge radii", "1e-32 cm²")
+    moment: Moment = setting(Moment(), "neutrino magnetic moments", "1e-10 mu_B")
+
+    @field_validator("form_factor")
+    @classmethod
+    def _known_form_factor(cls, name: str) -> str:
+        form_factor.model(name)
+        return name
+
+
+@dataclass(frozen=True)
+class VectorCoupling:
+    """Couplings to a proton and to a neutron in one transition ν_α → ν_β."""
+
+    proton: float
+    neutron: float
+
+
+def charge_radius_coupling(radius: float, sin2w: float) -> float:
+    """Q = (2/3) m_W² sin²θ_W ⟨r²⟩ for a radius in 1e-32 cm²: 0.0264 a unit (4.13)."""
+    return 2 / 3 * W_MASS**2 * sin2w * radius * CHARGE_RADIUS_UNIT / CM2_MEV2
+
+
+def vector_couplings(interaction: Interaction, flavour: str) -> tuple[VectorCoupling, ...]:
+    """Couplings of a flavour: first the diagonal one, then the two flavour-changing ones.
+
+    The weak charge squared is 4 Σ_β |Z g_p + N g_n|² over them, eq. (4.7) and (4.12).
+    """
+    lepton = LEPTON[flavour]
+    if interaction.couplings == "tree":
+        proton, neutron = 0.5 - 2 * interaction.sin2w, -0.5
+    else:
+        proton, neutron = RADIATIVE_PROTON[lepton], RADIATIVE_NEUTRON
+    nsi, radius = interaction.nsi, interaction.radius
+    u, d = nsi.u.diagonal(lepton), nsi.d.diagonal(lepton)
+    q = charge_radius_coupling(radius.diagonal(lepton), interaction.sin2w)
+    diagonal = VectorCoupling(proton + 2 * u + d - q, neutron + u + 2 * d)
+    changing = tuple(
+        VectorCoupling(
+            2 * u_ab + d_ab - charge_radius_coupling(r_ab, interaction.sin2w), u_ab + 2 * d_ab
+        )
+        for u_ab, d_ab, r_ab in zip(
+            nsi.u.off_diagonal(lepton),
+            nsi.d.off_diagonal(lepton),
+            radius.off_diagonal(lepton),
+            strict=True,
+        )
+    )
+    return (diagonal, *changing)

@@ -1,0 +1,115 @@
+"""Differential cross section dσ/dT of CEνNS, and its kinematics.
+
+Every term is a polynomial in 1/E, dσ/dT = P0(T) + P1(T)/E + P2(T)/E²: rates and the sampler use
+the three functions P, so a new coupling or form factor is added here and nowhere else.
+
+(4.1)   G_F² M/(2π) F² Σ_β |Z g_p + N g_n|² (2 − M T/E²), with −2T/E + T²/E² on request;
+(4.14)  π α²/m_e² (μ/μ_B)² Z² F² (1/T − 1/E + T/(4E²));
+axial   G_F² M/(2π) F² {G_A² [1 + (1 − T/E)² + M T/E²] ± 2 G_V G_A [1 − (1 − T/E)²]}, the sign plus
+        for neutrinos, with G_A of the one unpaired nucleon (Barranco et al., JHEP 12 (2005) 021).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import form_factor
+from .constants import CM2_MEV2, ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, HBARC, KEV
+from .coupling import LEPTON, Interaction, vector_couplings
+from .target import Nucleus
+
+Array = NDArray[np.float64]
+
+AXIAL_PROTON = 0.4955
+AXIAL_NEUTRON = -0.5121
+"""Axial couplings of proton and neutron (Barranco et al. 2005, with radiative corrections)."""
+MOMENT_UNIT = 1e-10
+"""Magnetic moments are given in 1e-10 μ_B."""
+
+
+def recoil_max(energy: ArrayLike, mass: float) -> Array:
+    """Largest recoil energy 2E²/(M + 2E) in keV, for E and M in MeV."""
+    e = np.asarray(energy, dtype=float)
+    return 2 * e**2 / (mass + 2 * e) / KEV
+
+
+def energy_min(recoil: ArrayLike, mass: float) -> Array:
+    """Least neutrino energy (T + √(T² + 2MT))/2 in MeV for a recoil T in keV, M in MeV."""
+    t = np.asarray(recoil, dtype=float) * KEV
+    return (t + np.sqrt(t * (t + 2 * mass))) / 2
+
+
+def axial_charge(nucleus: Nucleus) -> float:
+    """G_A of the unpaired nucleons: at most one proton and one neutron; 0 for even-even nuclei."""
+    unpaired_p, unpaired_n = round(nucleus.z) % 2, round(nucleus.n) % 2
+    return AXIAL_PROTON * unpaired_p + AXIAL_NEUTRON * unpaired_n
+
+
+def recoil_factors(
+    recoil: ArrayLike, nucleus: Nucleus, interaction: Interaction, flavour: str
+) -> Array:
+    """P0, P1, P2 with dσ/dT = P0 + P1/E + P2/E² below the kinematic limit.
+
+    Parameters
+    ----------
+    recoil
+        Recoil energies T, keV, shape (n,).
+    flavour
+        Key of `coupling.PDG`.
+
+    Returns
+    -------
+    array, shape (3, n)
+        In cm²/keV times MeV⁰, MeV¹ and MeV².
+    """
+    t = np.asarray(recoil, dtype=float) * KEV
+    mass = nucleus.mass
+    q = np.sqrt(t * (t + 2 * mass)) / HBARC
+    shape = form_factor.model(interaction.form_factor)
+    f_n = shape(q, nucleus.a, interaction.neutron_radius)
+    proton_radius = interaction.proton_radius or interaction.neutron_radius
+    f_p = shape(q, nucleus.a, proton_radius) if interaction.proton_radius else f_n
+
+    charges = [
+        nucleus.z * g.proton * f_p + nucleus.n * g.neutron * f_n
+        for g in vector_couplings(interaction, flavour)
+    ]
+    vector = sum((c**2 for c in charges), np.zeros_like(t))
+    scale = FERMI_CONSTANT**2 * mass / (2 * np.pi) * CM2_MEV2 * KEV
+    zero = np.zeros_like(t)
+    p0, p1, p2 = 2 * vector, zero, -mass * t * vector
+    if interaction.kinematic_terms:
+        p1, p2 = p1 - 2 * t * vector, p2 + t**2 * vector
+    if interaction.axial:
+        g_a = axial_charge(nucleus) * f_n
+        sign = -1 if flavour.endswith("bar") else 1
+        mixed = sign * 2 * charges[0] * g_a
+        p0 = p0 + 2 * g_a**2
+        p1 = p1 + 2 * t * (mixed - g_a**2)
+        p2 = p2 + (t**2 + mass * t) * g_a**2 - t**2 * mixed
+    result = scale * np.stack([p0, p1, p2])
+
+    moment = interaction.moment.of(LEPTON[flavour]) * MOMENT_UNIT
+    if moment:
+        f2 = f_p**2 if interaction.moment_form_factor else np.ones_like(t)
+        strength = (
+            np.pi * (FINE_STRUCTURE / ELECTRON_MASS * moment * nucleus.z) ** 2 * CM2_MEV2 * KEV
+        )
+        safe = np.where(t > 0, t, np.inf)
+        result = result + strength * f2 * np.stack([1 / safe, -np.ones_like(t), t / 4])
+    return result
+
+
+def differential(
+    recoil: ArrayLike,
+    energy: ArrayLike,
+    nucleus: Nucleus,
+    interaction: Interaction,
+    flavour: str,
+) -> Array:
+    """dσ/dT in cm²/keV at recoil (keV) and neutrino energy (MeV), broadcast; 0 where forbidden."""
+    t, e = np.broadcast_arrays(np.asarray(recoil, float), np.asarray(energy, float))
+    p0, p1, p2 = recoil_factors(t, nucleus, interaction, flavour)
+    value = p0 + p1 / e + p2 / e**2
+    return np.where(t <= recoil_max(e, nucleus.mass), np.maximum(value, 0.0), 0.0)

@@ -1,0 +1,65 @@
+"""One place for the options of compiled code, and a cache that notices every edit.
+
+Numba keys its cache on disk on the file of the function that is called. A kernel that calls a
+kernel of another file would go on with the old code after an edit there, silently. Here the key
+is the content of every file of the project that holds kernels, so any edit compiles anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+PACKAGES = ("generator", "reco", "toys")
+
+
+@functools.lru_cache(maxsize=1)
+def source_stamp() -> bytes:
+    """SHA-256 over all project files that define kernels, in the order of their names."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((root / package).glob("*.py")):
+            text = path.read_bytes()
+            if b"@kernel" in text:
+                digest.update(path.name.encode() + b"\0" + text)
+    return digest.digest()
+
+
+class _ProjectCache(FunctionCache):
+    """Numba's file cache, stamped with the sources of all kernels in place of one file."""
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        super().__init__(py_func)
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=source_stamp(),
+        )
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on first use; the result is cached on disk (see the module)."""
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = _ProjectCache(function)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def kernel_inline(function: F) -> F:
+    """Compile `function` so that it is copied into kernels that call it.
+
+    For small functions in the innermost loops: with several results they stop the compiler from
+    vectorising the loop otherwise (Philox: 0.3 against 2.2e9 words/s a core, measured).
+    """
+    dispatcher = numba.njit(inline="always", **OPTIONS)(function)
+    dispatcher._cache = _ProjectCache(function)
+    return dispatcher  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Detector response, experiments and files."""
