@@ -1,0 +1,286 @@
+"""An experiment as numbers and arrays, for the kernels of `event`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..generator.constants import MUON_LIFETIME, PION_LIFETIME
+from ..generator.sampler import RecoilTables, recoil_tables
+from ..generator.stream import stream_number
+from .background import BackgroundShape
+from .detector import Geometry
+from .efficiency import EfficiencyTable, Logistic
+from .expectation import background_shape, mean_per_pulse, truth_threshold
+from .experiment import Experiment
+from .quenching import Constant, NoQuenching
+from .resolution import NoResolution, Photoelectrons, Sqrt
+
+Array = NDArray[np.float64]
+
+CURVE_POINTS = 4097
+SLICE_EVENTS = 8192
+"""Events a slice aims at; fits into a core's cache."""
+
+STEADY, PROMPT, DELAYED, PROFILE, WITH_PROTONS = 0, 1, 2, 3, 4
+"""When events arrive: at any time, after a pion's life, after pion and muon, by a table, at once."""
+RECOIL, ELECTRON, UNIT, TRUE = 0, 1, 2, 3
+"""Scale of a background's energy: keV_nr, keV_ee, unit of e_reco, true recoils."""
+
+
+class Sources(NamedTuple):
+    """What makes events: signal channels (flavour, nucleus) first, then backgrounds."""
+
+    n_channels: int
+    stream: NDArray[np.uint64]
+    mean: Array
+    """Expected events a pulse."""
+    component: NDArray[np.int8]
+    nu_pdg: NDArray[np.int16]
+    target: NDArray[np.int32]
+    timing: NDArray[np.int64]
+    delay: Array
+    """Added to the time, ns."""
+    scale: NDArray[np.int64]
+    """Of a background's energy."""
+    length: Array
+    """Of an exponential background; 0 for a tabulated one."""
+    spectrum: Array
+    """Energies, density and cumulative of the backgrounds one after the other, (3, n)."""
+    spectrum_start: NDArray[np.int64]
+    """First column of each source, and the end."""
+    profile: Array
+    """The same of tabulated arrival times, ns."""
+    profile_start: NDArray[np.int64]
+
+
+class Timing(NamedTuple):
+    """Pulses, windows and veto; times in ns from the start of a pulse."""
+
+    pulses: int
+    """In the run."""
+    slice_pulses: int
+    period: float
+    first: float
+    """Start of the recorded period."""
+    pulse_width: float
+    pulse_shape: Array
+    """Times, intensity and cumulative of a tabulated pulse, (3, n); (3, 0) if flat."""
+    pion: float
+    muon: float
+    on_start: float
+    on_stop: float
+    off_start: float
+    off_stop: float
+    windows_only: bool
+    sigma: float
+    exposures: bool
+    """The time of an event is the middle of its window."""
+    dead_time: float
+    veto_exposures: bool
+    veto_stream: np.uint64
+
+
+class Response(NamedTuple):
+    """From recoil energy to selection."""
+
+    factor: float
+    """Constant quenching factor; 0 for the tables."""
+    quench: Array
+    """e_ee in keV_ee at equal steps of √T."""
+    quench_step: float
+    unquench: Array
+    """T in keV_nr at equal steps of √e_ee."""
+    unquench_step: float
+    resolution: int
+    """0 none, 1 σ ∝ √T in keV_nr, 2 photo-electrons, 3 table of σ in keV_ee."""
+    root_width: float
+    """σ/√T of 1, √keV."""
+    width: Array
+    """σ of 3 at equal steps of √e_ee."""
+    per_kev: float
+    """Units of e_reco in a keV_ee."""
+    efficiency: int
+    """0 step, 1 logistic, 2 table."""
+    threshold: float
+    logistic: Array
+    """Plateau, slope, midpoint, cut, half_until; a step uses the first."""
+    table: Array
+    """Energies and efficiencies, (2, n)."""
+    region_low: float
+    region_high: float
+    modules: int
+    cylinder: bool
+    size: Array
+    """Active volume of a module, mm."""
+
+
+class Chain(NamedTuple):
+    """All that the kernels know."""
+
+    sources: Sources
+    recoils: RecoilTables
+    timing: Timing
+    response: Response
+
+
+def pulses_in(experiment: Experiment, years: float) -> int:
+    """Pulses in a number of years of operation."""
+    return max(round(experiment.source.pulses_per_year * years), 1)
+
+
+def build_chain(experiment: Experiment, pulses: int) -> Chain:
+    """Arrays for a run of a number of pulses."""
+    low = truth_threshold(experiment)
+    mean = mean_per_pulse(experiment, low)
+    length = experiment.exposure.slice_pulses or slice_pulses(float(sum(mean)))
+    enabled = np.array(
+        [True] * len(experiment.channels) + [b.enabled for b in experiment.background]
+    )
+    sources = _sources(experiment, np.where(enabled, mean, 0.0))
+    return Chain(
+        sources,
+        recoil_tables(experiment.channels, low),
+        _timing(experiment, pulses, length),
+        _response(experiment),
+    )
+
+
+def slice_pulses(mean: float) -> int:
+    """Pulses a slice for `mean` events a pulse: a power of two, for about SLICE_EVENTS events."""
+    if mean <= 0:
+        return 2**31
+    return int(2 ** np.clip(np.round(np.log2(SLICE_EVENTS / mean)), 0, 31))
+
+
+def with_cumulative(x: Array, density: Array) -> Array:
+    """Rows x, density, cumulative of a density linear between points."""
+    steps = (density[1:] + density[:-1]) / 2 * np.diff(x)
+    return np.stack([x, density, np.concatenate([[0.0], np.cumsum(steps)])])
+
+
+def _sources(experiment: Experiment, mean: Array) -> Sources:
+    source, backgrounds = experiment.source, experiment.background
+    channels = experiment.channels
+    n = len(channels)
+    names = [f"{c.flavour.name}/{c.nucleus.name}" for c in channels]
+    names += [f"background/{b.name}" for b in backgrounds]
+    signal_timing = [
+        STEADY if source.steady else (WITH_PROTONS, PROMPT, DELAYED)[c.flavour.lives]
+        for c in channels
+    ]
+    named = {"steady": STEADY, "prompt": WITH_PROTONS, "delayed": DELAYED, "table": PROFILE}
+    scales = {"keV_nr": RECOIL, "keV_ee": ELECTRON, "reco": UNIT}
+    shapes: list[BackgroundShape] = [background_shape(experiment, b) for b in backgrounds]
+    spectra = [with_cumulative(s.edges, s.density) for s in shapes]
+    profiles = [
+        with_cumulative(np.asarray(b.profile.time, float), np.asarray(b.profile.intensity, float))
+        if b.profile
+        else np.zeros((3, 0))
+        for b in backgrounds
+    ]
+    empty = np.zeros((3, 0))
+    return Sources(
+        n,
+        np.array([stream_number(name) for name in names], np.uint64),
+        mean,
+        np.array(
+            [c.flavour.component for c in channels] + [10 + i for i in range(len(backgrounds))],
+            np.int8,
+        ),
+        np.array([c.flavour.pdg for c in channels] + [0] * len(backgrounds), np.int16),
+        np.array([c.nucleus.pdg for c in channels] + [0] * len(backgrounds), np.int32),
+        np.array(signal_timing + [named[b.timing] for b in backgrounds], np.int64),
+        np.array([0.0] * n + [b.delay for b in backgrounds]),
+        np.array([TRUE] * n + [scales[b.scale] if b.measured else TRUE for b in backgrounds]),
+        np.array([0.0] * n + [s.length for s in shapes]),
+        np.ascontiguousarray(np.concatenate([empty, *spectra], axis=1)),
+        _starts(n, spectra),
+        np.ascontiguousarray(np.concatenate([empty, *profiles], axis=1)),
+        _starts(n, profiles),
+    )
+
+
+def _starts(n_channels: int, tables: list[Array]) -> NDArray[np.int64]:
+    lengths = [0] * n_channels + [t.shape[1] for t in tables]
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _timing(experiment: Experiment, pulses: int, length: int) -> Timing:
+    source, detector, w = experiment.source, experiment.detector, experiment.beam_windows
+    shape = source.pulse_shape
+    resolution = detector.time_resolution
+    return Timing(
+        pulses,
+        min(length, pulses),
+        w.period,
+        w.first,
+        source.pulse_width,
+        with_cumulative(np.asarray(shape.time, float), np.asarray(shape.intensity, float))
+        if shape
+        else np.zeros((3, 0)),
+        PION_LIFETIME,
+        MUON_LIFETIME,
+        w.on_start,
+        w.on_stop,
+        w.off_start,
+        w.off_stop,
+        experiment.windows.record == "windows",
+        0.0 if isinstance(resolution, str) else float(resolution),
+        isinstance(resolution, str),
+        detector.dead_time,
+        detector.dead_time_of == "exposure",
+        np.uint64(stream_number("veto")),
+    )
+
+
+def _response(experiment: Experiment) -> Response:
+    detector, top = experiment.detector, experiment.energy_top
+    root = np.linspace(0, np.sqrt(top), CURVE_POINTS)
+    e_top = float(detector.electron_equivalent(top))
+    e_root = np.linspace(0, np.sqrt(e_top), CURVE_POINTS)
+    quenching, resolution = detector.quenching, detector.resolution
+    factor = 1.0 if isinstance(quenching, NoQuenching) else 0.0
+    if isinstance(quenching, Constant):
+        factor = quenching.factor
+    kind, root_width, width = 0, 0.0, np.zeros(2)
+    if isinstance(resolution, Sqrt):
+        kind, root_width = 1, resolution.relative * np.sqrt(detector.threshold)
+    elif isinstance(resolution, Photoelectrons):
+        kind = 2
+    elif not isinstance(resolution, NoResolution):
+        kind, width = 3, resolution.sigma(e_root**2)
+    efficiency, logistic, table, code = detector.efficiency, np.zeros(5), np.zeros((2, 2)), 2
+    if isinstance(efficiency, Logistic):
+        e = efficiency
+        code, logistic = 1, np.array([e.plateau, e.slope, e.midpoint, e.cut, e.half_until])
+    elif isinstance(efficiency, EfficiencyTable):
+        table = np.array([efficiency.energy, efficiency.efficiency], float)
+    else:
+        code, logistic[0] = 0, efficiency.plateau
+    low, high = detector.region or (-np.inf, np.inf)
+    geometry = detector.geometry or Geometry(size=[1.0, 1.0, 1.0])
+    return Response(
+        factor,
+        np.ascontiguousarray(detector.electron_equivalent(root**2)),
+        float(root[1]),
+        detector.recoil_equivalent(e_root**2, top),
+        float(e_root[1]),
+        kind,
+        float(root_width),
+        width,
+        1.0 if isinstance(quenching, NoQuenching) else detector.per_kev,
+        code,
+        detector.threshold,
+        logistic,
+        table,
+        float(low),
+        float(high),
+        geometry.modules,
+        geometry.shape == "cylinder",
+        np.array([*geometry.size, 0.0][:3]),
+    )
+
+

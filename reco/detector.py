@@ -1,0 +1,172 @@
+"""A detector's settings, and its response as plain functions of arrays.
+
+The compiled chain in `event` does the same event by event; these functions give expected numbers
+and are what the chain is tested against.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from ..generator.settings import Settings, setting
+from .efficiency import Efficiency, Step
+from .quenching import NoQuenching, Quenching
+from .resolution import Fano, NoResolution, Photoelectrons, Resolution, Sqrt
+
+Array = NDArray[np.float64]
+
+
+class Geometry(Settings):
+    """Identical modules with a box or a cylinder as active volume; places are relative to each."""
+
+    modules: int = setting(1, "crystals, CCDs or chambers", ge=1, le=32767)
+    shape: Literal["box", "cylinder"] = setting("box", "active volume of a module")
+    size: Annotated[list[PositiveFloat], Field(min_length=2, max_length=3)] = setting(
+        ..., "box: x, y, z; cylinder: diameter, height", "mm"
+    )
+
+    @model_validator(mode="after")
+    def _dimensions(self) -> Self:
+        if len(self.size) != (3 if self.shape == "box" else 2):
+            raise ValueError("size is x, y, z of a box, or diameter, height of a cylinder")
+        return self
+
+
+class Detector(Settings):
+    """What a recoil becomes."""
+
+    threshold: NonNegativeFloat = setting(..., "threshold", "keV_nr")
+    e_max: PositiveFloat | None = setting(
+        None, "largest energy analysed; by default the end point", "keV_nr"
+    )
+    quenching: Quenching = setting(..., "electron-equivalent energy of a recoil")
+    resolution: Resolution = setting(NoResolution(model="none"), "energy resolution")
+    efficiency: Efficiency = setting(Step(model="step"), "acceptance of signal events")
+    region: Annotated[list[float], Field(min_length=2, max_length=2)] | None = setting(
+        None, "only events with e_reco in [low, high] are selected", "unit of e_reco"
+    )
+    time_resolution: NonNegativeFloat | Literal["exposure"] = setting(
+        0.0, "Gaussian σ of the time, or 'exposure' where only the window is known", "ns"
+    )
+    dead_time: float = setting(0.0, "part of the time lost to the veto", ge=0, lt=1)
+    dead_time_of: Literal["event", "exposure"] = setting(
+        "event", "the veto rejects single events, or whole exposures (one window of one pulse)"
+    )
+    geometry: Geometry | None = setting(None, "active volume, for places on request")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.resolution, Sqrt) and not self.threshold > 0:
+            raise ValueError("resolution 'sqrt' is relative to a threshold above 0")
+        if isinstance(self.quenching, NoQuenching) and isinstance(
+            self.resolution, Photoelectrons | Fano
+        ):
+            raise ValueError(f"resolution '{self.resolution.model}' needs a quenching model")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """Unit of `e_reco`."""
+        if isinstance(self.quenching, NoQuenching):
+            return "keV_nr"
+        if isinstance(self.resolution, Photoelectrons):
+            return "PE"
+        if isinstance(self.resolution, Fano):
+            return self.resolution.unit
+        return "keV_ee"
+
+    @property
+    def per_kev(self) -> float:
+        """Units of `e_reco` in a keV_ee."""
+        if isinstance(self.resolution, Photoelectrons):
+            return self.resolution.light_yield
+        if isinstance(self.resolution, Fano) and self.resolution.unit == "electrons":
+            return 1e3 / self.resolution.pair_energy
+        return 1.0
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Quenched energy in keV_ee of recoils in keV_nr; 0 at 0."""
+        return self.quenching.electron_equivalent(np.maximum(np.asarray(recoil, float), 0.0))
+
+    def recoil_equivalent(self, energy: ArrayLike, high: float) -> Array:
+        """Recoil in keV_nr that gives a quenched energy in keV_ee, sought up to `high` keV_nr."""
+        t = np.linspace(0, np.sqrt(high), 65537) ** 2
+        return np.interp(np.asarray(energy, float), self.electron_equivalent(t), t)
+
+    def acceptance(self, e_reco: ArrayLike, e_reco_nr: ArrayLike) -> Array:
+        """Probability that a signal event of these reconstructed energies is selected."""
+        e = np.asarray(e_reco, float)
+        value = self.efficiency.at(e)
+        if isinstance(self.efficiency, Step):
+            value = np.where(np.asarray(e_reco_nr) >= self.threshold, value, 0.0)
+        if self.region is not None:
+            value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
+        return value
+
+    def selection_probability(self, recoil: ArrayLike, high: float) -> Array:
+        """Probability that a recoil is accepted, smearing included, windows and veto not.
+
+        Parameters
+        ----------
+        recoil
+            True recoil energies, keV_nr, shape (n,).
+        high
+            End point of the recoils, keV_nr.
+
+        Returns
+        -------
+        array, shape (n,)
+            To about 1e-5: the smeared spectrum is integrated over fine bins whose edges lie on
+            the threshold and on the limits of the region.
+        """
+        t = np.atleast_1d(np.asarray(recoil, float))
+        e_ee = self.electron_equivalent(t)
+        if isinstance(self.resolution, NoResolution):
+            return self.acceptance(e_ee * self.per_kev, t)
+        if isinstance(self.resolution, Photoelectrons):
+            return self._selected_photoelectrons(e_ee, high)
+        if isinstance(self.resolution, Sqrt):
+            mean = t
+            sigma = self.resolution.relative * np.sqrt(t * self.threshold)
+        else:
+            mean, sigma = e_ee, self.resolution.sigma(e_ee)
+        return self._selected_gaussian(mean, sigma, high)
+
+    def _selected_photoelectrons(self, e_ee: Array, high: float) -> Array:
+        from scipy.stats import poisson
+
+        mean = e_ee * self.per_kev
+        most = int(mean.max() + 10 * np.sqrt(mean.max()) + 20)
+        number = np.arange(most + 1)
+        accept = self.acceptance(
+            number, self.recoil_equivalent(number / self.per_kev, 2 * high + 1)
+        )
+        return poisson.pmf(number[:, None], mean).T @ accept
+
+    def _selected_gaussian(self, mean: Array, sigma: Array, high: float) -> Array:
+        from scipy.special import ndtr
+
+        on_recoil = isinstance(self.resolution, Sqrt)
+        top = float(np.max(mean + 9 * sigma))
+        edges = [np.linspace(0.0, np.sqrt(top), 2049) ** 2]
+        marks = [self.threshold] if on_recoil else [float(self.electron_equivalent(self.threshold))]
+        for mark in self.region or ():
+            e_ee = mark / self.per_kev
+            marks.append(
+                float(self.recoil_equivalent(e_ee, 2 * high + 1)) if on_recoil else e_ee
+            )
+        edges.append(np.array([m for m in marks if 0 < m < top]))
+        x = np.unique(np.concatenate(edges))
+        middle = (x[1:] + x[:-1]) / 2
+        if on_recoil:
+            accept = self.acceptance(self.electron_equivalent(middle) * self.per_kev, middle)
+        else:
+            accept = self.acceptance(
+                middle * self.per_kev, self.recoil_equivalent(middle, 2 * high + 1)
+            )
+        safe = np.maximum(sigma, 1e-12)[:, None]
+        return np.diff(ndtr((x - mean[:, None]) / safe), axis=1) @ accept

@@ -1,0 +1,312 @@
+"""Expected numbers of events by quadrature: by component, window and selection.
+
+The signal above a true threshold is the paper's Table 1; with response, acceptance and windows it
+is what an ntuple must hold, within Poisson errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..generator.beam import FlavourFlux
+from ..generator.constants import MUON_LIFETIME, PION_LIFETIME
+from ..generator.rate import above, flux_averaged_cross_section, quadrature_nodes, recoil_grid
+from .background import Background, BackgroundShape, shape
+from .experiment import Experiment
+
+Array = NDArray[np.float64]
+
+TRUTH_LOSS = 1e-4
+"""Part of the selected events that may lie below the derived truth threshold."""
+DAY = 86400e9
+"""ns."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Expected numbers of one component in a year of operation."""
+
+    component: int
+    name: str
+    total: float
+    """Above the truth threshold; a background as far as it is recorded."""
+    in_window: tuple[float, float, float]
+    """In no window, beam-on, beam-off."""
+    selected: tuple[float, float, float]
+    """The same, selected; the first is 0."""
+
+
+def background_shape(experiment: Experiment, background: Background) -> BackgroundShape:
+    """Spectrum of a background on its own scale, with the experiment's default range."""
+    detector = experiment.detector
+    low, high = detector.threshold, experiment.e_max
+    if background.scale != "keV_nr":
+        unit = detector.per_kev if background.scale == "reco" and detector.unit != "keV_nr" else 1.0
+        low, high = (unit * float(detector.electron_equivalent(e)) for e in (low, high))
+    return shape(background, low, high)
+
+
+def background_per_kg_day(experiment: Experiment, background: Background) -> float:
+    """Counts a kg and a day of live time (of beam, if it comes with the beam)."""
+    if background.total:
+        return background.rate
+    return background.rate * background_shape(experiment, background).integral
+
+
+def background_per_year(experiment: Experiment, background: Background) -> float:
+    """Counts recorded in a year of operation."""
+    counts = background_per_kg_day(experiment, background) * experiment.target.mass
+    days = experiment.source.days_per_year
+    if background.timing != "steady" or experiment.windows.record == "all":
+        return counts * days
+    w = experiment.beam_windows
+    return counts * days * (w.on_length + w.off_length) / w.period
+
+
+def truth_threshold(experiment: Experiment) -> float:
+    """Least true recoil energy to be made, keV.
+
+    As set, or such that at most 1e-4 of the selected events lie below it. It depends on source,
+    target, interaction and detector, not on backgrounds.
+    """
+    if experiment.exposure.truth_threshold is not None:
+        return experiment.exposure.truth_threshold
+    start = max(experiment.detector.threshold, 1e-3 * experiment.end_point)
+    edges = np.concatenate(
+        [np.geomspace(1e-5 * start, start, 61), recoil_grid(start, experiment.end_point)[1:]]
+    )
+    nodes, weights = quadrature_nodes(edges)
+    rate = np.zeros_like(nodes)
+    for channel in experiment.channels:
+        rate += channel.rate(nodes)
+    chance = experiment.detector.selection_probability(nodes, experiment.energy_top)
+    pieces = (rate * chance * weights).reshape(len(edges) - 1, -1).sum(axis=1)
+    cumulative = np.cumsum(pieces)
+    if cumulative[-1] <= 0:
+        return float(start)
+    below = np.searchsorted(cumulative, TRUTH_LOSS * cumulative[-1])
+    return float(min(edges[below], start))
+
+
+def mean_per_pulse(experiment: Experiment, low: float) -> Array:
+    """Expected events a pulse: signal channels above `low` (keV), then recorded backgrounds."""
+    per_year = [above(channel, low) for channel in experiment.channels]
+    per_year += [background_per_year(experiment, b) for b in experiment.background]
+    return np.array(per_year) / experiment.source.pulses_per_year
+
+
+def selected_signal(experiment: Experiment, low: float) -> dict[str, float]:
+    """Accepted events a year by flavour, in any window or none, before the veto."""
+    ends = {channel.end_point for channel in experiment.channels}
+    edges = recoil_grid(low, experiment.end_point, experiment.detector.threshold, *ends)
+    nodes, weights = quadrature_nodes(edges)
+    chance = experiment.detector.selection_probability(nodes, experiment.energy_top)
+    found = {flavour.name: 0.0 for flavour in experiment.source.flavours}
+    for channel in experiment.channels:
+        found[channel.flavour.name] += float(channel.rate(nodes) @ (chance * weights))
+    return found
+
+
+def expectations(experiment: Experiment) -> list[Expectation]:
+    """Expected numbers of every component in a year of operation, in the order of their numbers."""
+    low = truth_threshold(experiment)
+    live = 1 - experiment.detector.dead_time
+    accepted = selected_signal(experiment, low)
+    result = []
+    for flavour in experiment.source.flavours:
+        total = sum(above(c, low) for c in experiment.channels if c.flavour is flavour)
+        timing = "steady" if experiment.source.steady else None
+        shares = window_shares(experiment, timing, flavour.lives, 0.0)
+        result.append(
+            _expectation(
+                flavour.component, flavour.name, total, accepted[flavour.name] * live, shares
+            )
+        )
+    for background in experiment.background:
+        if background.enabled:
+            total = background_per_year(experiment, background)
+            chance = _background_chance(experiment, background)
+            if background.timing == "steady" and experiment.windows.record == "windows":
+                w = experiment.beam_windows
+                on = w.on_length / (w.on_length + w.off_length)
+                shares = (0.0, on, 1 - on)
+            else:
+                lives = 2 if background.timing == "delayed" else 0
+                timing = background.timing if background.timing in {"steady", "table"} else None
+                shares = window_shares(experiment, timing, lives, background.delay, background)
+            number = experiment.component_of(background)
+            result.append(
+                _expectation(number, background.name, total, total * chance * live, shares)
+            )
+    return result
+
+
+def _expectation(
+    number: int, name: str, total: float, selected: float, shares: tuple[float, float, float]
+) -> Expectation:
+    none, on, off = shares
+    return Expectation(
+        number,
+        name,
+        total,
+        (total * none, total * on, total * off),
+        (0.0, selected * on, selected * off),
+    )
+
+
+def _background_chance(experiment: Experiment, background: Background) -> float:
+    """Part of a background that lies in the region, or passes response and acceptance."""
+    spectrum = background_shape(experiment, background)
+    detector, top = experiment.detector, experiment.energy_top
+    if not background.measured:
+        x = np.linspace(spectrum.edges[0], spectrum.edges[-1], 4001)
+        middle = (x[1:] + x[:-1]) / 2
+        chance = np.concatenate(
+            [detector.selection_probability(part, top) for part in np.array_split(middle, 8)]
+        )
+        return float(np.diff(spectrum.cdf(x)) @ chance)
+    if detector.region is None:
+        return 1.0
+    limits = np.asarray(detector.region, float)
+    if detector.unit == "PE" and background.scale == "reco":
+        limits = np.array([np.ceil(limits[0]) - 0.5, np.floor(limits[1]) + 0.5])
+    if background.scale != "reco":
+        limits = limits / detector.per_kev if detector.unit != "keV_nr" else limits
+        if background.scale == "keV_nr" and detector.unit != "keV_nr":
+            limits = detector.recoil_equivalent(limits, top)
+    return float(np.diff(spectrum.cdf(limits))[0])
+
+
+def emission_times(lives: int) -> Array:
+    """Equal-probability sample of the delay of a neutrino after its proton, ns.
+
+    Parameters
+    ----------
+    lives
+        0 at once, 1 after the pion's life, 2 after pion and muon.
+    """
+    if lives == 0:
+        return np.zeros(1)
+    u = (np.arange(2000) + 0.5) / 2000
+    if lives == 1:
+        return -PION_LIFETIME * np.log1p(-u)
+    t = np.linspace(0, 40 * MUON_LIFETIME, 400_001)
+    cdf = 1 - (
+        MUON_LIFETIME * np.exp(-t / MUON_LIFETIME) - PION_LIFETIME * np.exp(-t / PION_LIFETIME)
+    ) / (MUON_LIFETIME - PION_LIFETIME)
+    return np.interp(u, cdf, t)
+
+
+def window_shares(
+    experiment: Experiment,
+    timing: str | None,
+    lives: int,
+    delay: float,
+    background: Background | None = None,
+) -> tuple[float, float, float]:
+    """Parts of a component in no window, beam-on and beam-off.
+
+    `timing` is "steady", "table" (of `background`) or None for the proton pulse, followed by
+    decays and `delay`.
+    """
+    source, w = experiment.source, experiment.beam_windows
+    if timing == "steady":
+        on, off = w.on_length / w.period, w.off_length / w.period
+        return 1 - on - off, on, off
+    table = source.pulse_shape
+    if timing == "table" and background is not None:
+        table = background.profile
+    if table is not None:
+        starts, cumulative = _dense(np.asarray(table.time), np.asarray(table.intensity))
+    else:
+        starts = np.array([0.0, source.pulse_width])
+        cumulative = np.array([0.0, 1.0])
+    after = emission_times(lives) + delay
+    sigma = experiment.detector.time_resolution
+    if not isinstance(sigma, str) and sigma > 0:
+        from scipy.special import ndtri
+
+        spread = sigma * ndtri((np.arange(400) + 0.5) / 400)
+        after = (after[:: max(len(after) // 200, 1), None] + spread).ravel()
+
+    def below(t: float) -> float:
+        return float(np.interp(t - after, starts, cumulative).mean())
+
+    on = below(w.on_stop) - below(w.on_start)
+    off = below(w.off_stop) - below(w.off_start)
+    return 1 - on - off, on, off
+
+
+def _dense(x: Array, density: Array) -> tuple[Array, Array]:
+    """Cumulative of a density linear between points, on a grid fine enough to be linear itself."""
+    t = np.unique(np.concatenate([x, np.linspace(x[0], x[-1], 20_001)]))
+    f = np.interp(t, x, density)
+    c = np.concatenate([[0], np.cumsum((f[1:] + f[:-1]) / 2 * np.diff(t))])
+    return t, c / c[-1]
+
+
+def steady_background(experiment: Experiment) -> tuple[float, float]:
+    """Steady-state counts a year in beam-on and beam-off, before acceptance and veto."""
+    w = experiment.beam_windows
+    counts = sum(
+        background_per_kg_day(experiment, b)
+        for b in experiment.background
+        if b.enabled and b.timing == "steady"
+    )
+    counts *= experiment.target.mass * experiment.source.days_per_year / w.period
+    return counts * w.on_length, counts * w.off_length
+
+
+def rates(experiment: Experiment) -> dict[str, object]:
+    """Numbers a year of operation that `nuspill rates` prints.
+
+    Returns
+    -------
+    dict
+        ``above_threshold`` (true T above the detector's threshold, no acceptance, no smearing:
+        Table 1 of arXiv:1911.00762), the same by flavour, ``selected`` (after response,
+        acceptance, windows and veto), ``steady_on`` and ``steady_off`` (background in the
+        windows, before acceptance), ``beam_background``, ``figure_of_merit`` (above_threshold
+        over the root of steady_on), and ``flux_averaged_cross_section_cm2`` by nucleus.
+    """
+    by_flavour: dict[FlavourFlux, float] = {}
+    for channel in experiment.channels:
+        n = above(channel, experiment.detector.threshold)
+        by_flavour[channel.flavour] = by_flavour.get(channel.flavour, 0.0) + n
+    total = sum(by_flavour.values())
+    on, off = steady_background(experiment)
+    expected = expectations(experiment)
+    signal = [e for e in expected if e.component < 10]
+    result: dict[str, object] = {"above_threshold": total}
+    result |= {flavour.name: n for flavour, n in by_flavour.items()}
+    result |= {
+        "selected": sum(sum(e.selected) for e in signal),
+        "steady_on": on,
+        "steady_off": off,
+        "beam_background": sum(
+            background_per_year(experiment, b)
+            for b in experiment.background
+            if b.enabled and b.timing != "steady"
+        ),
+        "figure_of_merit": float(total / np.sqrt(on)) if on > 0 else None,
+        "truth_threshold_kev": truth_threshold(experiment),
+        "flux_averaged_cross_section_cm2": cross_sections(experiment),
+        "unit": "per year of operation",
+    }
+    return result
+
+
+def cross_sections(experiment: Experiment) -> dict[str, float]:
+    """Flux-averaged cross section of each nucleus over all flavours, cm²."""
+    weights: dict[str, list[tuple[float, float]]] = {}
+    for channel in experiment.channels:
+        flux = channel.flavour.per_year
+        sigma = flux_averaged_cross_section(channel, 1e-6)
+        weights.setdefault(channel.nucleus.name, []).append((flux, sigma))
+    return {
+        name: sum(f * s for f, s in pairs) / sum(f for f, _ in pairs)
+        for name, pairs in weights.items()
+    }

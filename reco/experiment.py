@@ -1,0 +1,388 @@
+"""An experiment: one TOML file, validated once into frozen objects.
+
+    [source] [target] [interaction] [exposure] [detector] [windows] [[background]] [preset.NAME]
+
+`source.base` starts from a shipped source, `extends` from another experiment. A preset holds
+values that replace the file's own, for example the paper's choices.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import BaseModel, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from ..generator.beam import Source, shipped_sources
+from ..generator.coupling import Interaction
+from ..generator.rate import Channel, channels
+from ..generator.settings import Settings, setting
+from ..generator.stream import stream_number
+from ..generator.target import Target
+from .background import Background
+from .detector import Detector
+from .window import Windows, WindowSettings, windows
+
+
+class ExperimentError(ValueError):
+    """A setting that is wrong: says file, key, value and what is allowed."""
+
+
+class Exposure(Settings):
+    """How long, and how the run is cut."""
+
+    years: PositiveFloat = setting(3.0, "years of operation, of source.hours_per_year each")
+    truth_threshold: PositiveFloat | None = setting(
+        None, "least true recoil made; by default 1e-4 of the selected events lie below", "keV_nr"
+    )
+    slice_pulses: PositiveInt | None = setting(
+        None, "pulses a slice, the unit of random numbers; by default about 8192 events", le=2**31
+    )
+
+
+class Experiment(Settings):
+    """A detector at a source."""
+
+    name: str = setting(..., "name of the experiment", min_length=1)
+    description: str = setting("", "one line")
+    source: Source = setting(..., "neutrinos")
+    target: Target = setting(..., "nuclei")
+    interaction: Interaction = setting(Interaction(), "couplings and form factor")
+    exposure: Exposure = setting(Exposure(), "running time")
+    detector: Detector = setting(..., "response")
+    windows: WindowSettings = setting(WindowSettings(), "beam-on and beam-off")
+    background: tuple[Background, ...] = setting((), "backgrounds, numbered from 10")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _ = self.beam_windows
+        end = self.end_point
+        if self.detector.threshold >= end:
+            raise ValueError(
+                f"detector.threshold {self.detector.threshold:g} keV_nr is not below the end "
+                f"point {end:.4g} keV of the recoils"
+            )
+        truth = self.exposure.truth_threshold
+        if truth is not None and truth >= end:
+            raise ValueError(
+                f"exposure.truth_threshold {truth:g} keV is not below the end point {end:.4g} keV"
+            )
+        if self.detector.e_max is not None and self.detector.e_max <= self.detector.threshold:
+            raise ValueError(
+                f"detector.e_max {self.detector.e_max:g} keV_nr must be above detector.threshold "
+                f"{self.detector.threshold:g} keV_nr"
+            )
+        grid = np.linspace(0.0, np.sqrt(self.energy_top), 4097)[1:] ** 2
+        e_ee = self.detector.electron_equivalent(grid)
+        if np.any(np.diff(e_ee) <= 0) or e_ee[0] <= 0:
+            at = grid[int(np.argmin(np.diff(e_ee)))]
+            raise ValueError(
+                f"detector.quenching '{self.detector.quenching.model}' must increase with T up to "
+                f"{self.energy_top:.4g} keV_nr; it does not near {at:.4g} keV_nr"
+            )
+        names = [b.name for b in self.background]
+        streams = [stream_number(n) for n in names]
+        if len(set(streams)) < len(streams):
+            raise ValueError(f"background names must differ, not {', '.join(names)}")
+        if len(names) > 100:
+            raise ValueError(f"at most 100 backgrounds, not {len(names)}")
+        return self
+
+    @cached_property
+    def channels(self) -> tuple[Channel, ...]:
+        """Every (flavour, nucleus)."""
+        return channels(self.source, self.target, self.interaction)
+
+    @cached_property
+    def end_point(self) -> float:
+        """Largest recoil energy of any channel, keV."""
+        return max(channel.end_point for channel in self.channels)
+
+    @property
+    def e_max(self) -> float:
+        """Largest energy analysed, keV_nr."""
+        return self.detector.e_max or self.end_point
+
+    @property
+    def energy_top(self) -> float:
+        """Largest recoil energy any table of the response covers, keV_nr."""
+        return 1.25 * max(self.end_point, self.e_max)
+
+    @cached_property
+    def beam_windows(self) -> Windows:
+        """Beam-on and beam-off in ns."""
+        return windows(self.windows, self.source)
+
+    @property
+    def components(self) -> dict[int, str]:
+        """Names by number, as in the column `component`; backgrounds from 10, in file order."""
+        found = {flavour.component: flavour.name for flavour in self.source.flavours}
+        return found | {10 + i: b.name for i, b in enumerate(self.background) if b.enabled}
+
+    def component_of(self, background: Background) -> int:
+        """Number of a background."""
+        return 10 + self.background.index(background)
+
+    def replace(self, **settings: Any) -> Experiment:
+        """The experiment with some keys changed, e.g. ``replace(**{"target.mass": 30.0})``.
+
+        Raises
+        ------
+        ExperimentError
+            As `load`.
+        """
+        data = self.model_dump(mode="python", exclude_defaults=False)
+        for key, value in settings.items():
+            _assign(data, key, value, self.name)
+        return validate(data, self.name)
+
+
+def shipped_experiments() -> tuple[str, ...]:
+    """Names of the experiments in the package."""
+    folder = resources.files(__package__) / "experiments"
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def source_text(name: str) -> str:
+    """TOML text of a shipped experiment."""
+    if name not in shipped_experiments():
+        raise ExperimentError(_unknown("experiment", name, shipped_experiments()))
+    return (resources.files(__package__) / "experiments" / f"{name}.toml").read_text("utf-8")
+
+
+def load(
+    name: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    source: str | None = None,
+) -> Experiment:
+    """Load and validate an experiment.
+
+    Parameters
+    ----------
+    name
+        A shipped experiment (``ess-csi``) or the path of a TOML file.
+    settings
+        Values by dotted key that replace the file's, e.g. ``{"source.distance": 25.0}``. A
+        background is reached by its name: ``background.steady.rate``.
+    preset
+        Name of a preset of the file, e.g. ``paper``. An experiment without it is left as it is.
+    source
+        A shipped source in place of the file's.
+
+    Raises
+    ------
+    ExperimentError
+        Naming file, key, value and what is allowed.
+    """
+    path = Path(name)
+    is_file = path.suffix == ".toml" or path.is_file()
+    origin = str(path) if is_file else str(name)
+    data = _read(path if is_file else str(name), origin)
+    presets = data.pop("preset", {})
+    if preset is not None and preset in presets:
+        data = _merge(data, presets[preset])
+    elif preset is not None and preset != "paper":
+        raise ExperimentError(_unknown(f"preset of {origin}", preset, tuple(presets)))
+    if source is not None:
+        data["source"] = _shipped_source(source, origin)
+    for key, value in (settings or {}).items():
+        _assign(data, key, value, origin)
+    return validate(data, origin)
+
+
+def validate(data: dict[str, Any], origin: str) -> Experiment:
+    """Build the experiment from plain data, or raise one clear `ExperimentError`."""
+    try:
+        return Experiment.model_validate(data)
+    except ValidationError as error:
+        raise ExperimentError(_explain(error, data, origin)) from None
+
+
+def _read(name: Path | str, origin: str) -> dict[str, Any]:
+    try:
+        text = name.read_text("utf-8") if isinstance(name, Path) else source_text(name)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ExperimentError(f"{origin}: cannot be read: {reason}") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{origin}: not valid TOML: {error}") from None
+    base = data.pop("extends", None)
+    if base is not None:
+        parent = _read(str(base), origin)
+        parent.pop("preset", None)  # a preset belongs to the file that states it
+        data = _merge(parent, data)
+    section = data.get("source")
+    if isinstance(section, dict) and "base" in section:
+        section = dict(section)
+        data["source"] = _merge(_shipped_source(str(section.pop("base")), origin), section)
+    return data
+
+
+def _shipped_source(name: str, origin: str) -> dict[str, Any]:
+    if name not in shipped_sources():
+        raise ExperimentError(f"{origin}: " + _unknown("source", name, shipped_sources()))
+    folder = resources.files("nuspill.generator") / "sources"
+    return tomllib.loads((folder / f"{name}.toml").read_text("utf-8"))
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`; tables merge, unless `over` names another model or material."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        same_kind = isinstance(old, dict) and isinstance(value, Mapping)
+        if same_kind and key != "material" and old.get("model") == value.get("model", old.get("model")):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _assign(data: dict[str, Any], key: str, value: Any, origin: str) -> None:
+    """Set a dotted key in nested data; a background is reached by its name."""
+    parts = key.split(".")
+    place: Any = data
+    for i, part in enumerate(parts[:-1]):
+        if isinstance(place, (list, tuple)):
+            found = [item for item in place if isinstance(item, dict) and item.get("name") == part]
+            if not found:
+                names = [str(item.get("name")) for item in place if isinstance(item, dict)]
+                raise ExperimentError(f"{origin}: {key}: " + _unknown("background", part, names))
+            place = found[0]
+            continue
+        if place.get(part) is None:
+            place[part] = {}
+        if isinstance(place[part], tuple):
+            place[part] = list(place[part])
+        place = place[part]
+        if not isinstance(place, (dict, list)):
+            here = ".".join(parts[: i + 1])
+            raise ExperimentError(f"{origin}: {key}: {here} is a value, it has no keys")
+    if not isinstance(place, dict):
+        raise ExperimentError(f"{origin}: {key}: name a key below it, e.g. {key}.<name>.rate")
+    old = place.get(parts[-1])
+    if isinstance(old, dict) and isinstance(value, str) and "model" in old:
+        value = {"model": value}
+    place[parts[-1]] = value
+
+
+def _unknown(what: str, name: str, allowed: typing.Iterable[str]) -> str:
+    allowed = list(allowed)
+    close = difflib.get_close_matches(name, allowed, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"no {what} '{name}'; {hint}there are: {', '.join(allowed) or 'none'}"
+
+
+def _explain(error: ValidationError, data: Any, origin: str) -> str:
+    """One line for the first mistake: file, key, value, what is allowed."""
+    details = error.errors(include_url=False)
+    first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])
+    keys = _readable_location(first["loc"], data)
+    where = ".".join(keys)
+    value, message = first.get("input"), first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        section = [key for key in first["loc"] if isinstance(key, str)][:-1]
+        allowed = sorted(_keys_of(section, data))
+        message = "unknown key; " + _unknown("key", keys[-1], allowed).split("; ", 1)[1]
+    elif first["type"] == "missing":
+        message = "is required"
+    elif first["type"] in {"union_tag_invalid", "literal_error"}:
+        message = str(first["msg"]).replace("Input tag", "model").replace("Input", "value")
+    else:
+        message = message.replace("Input should be", "must be")
+    shown = ""
+    if first["type"] not in {"missing", "extra_forbidden"} and not isinstance(value, (dict, BaseModel)):
+        shown = f" = {value!r}"
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 and first["type"] != "extra_forbidden" else ""
+    return f"{origin}: {where}{shown}: {message}{more}" if where else f"{origin}: {message}{more}"
+
+
+def _readable_location(location: tuple[int | str, ...], data: Any) -> list[str]:
+    """Location with backgrounds by name and without the tags that pydantic adds to unions."""
+    keys: list[str] = []
+    place = data
+    for i, part in enumerate(location):
+        last = i == len(location) - 1
+        if isinstance(part, int):
+            item = place[part] if isinstance(place, (list, tuple)) and part < len(place) else None
+            keys.append(str(item.get("name", part)) if isinstance(item, dict) else str(part))
+            place = item
+        elif isinstance(place, dict) and part in place:
+            keys.append(part)
+            place = place[part]
+        elif last and not (isinstance(place, dict) and place.get("model") == part):
+            if isinstance(place, dict):
+                keys.append(part)
+    return keys
+
+
+def _keys_of(section: list[str], data: Any) -> set[str]:
+    """Keys allowed in a section, following the models chosen in the data."""
+    model: Any = Experiment
+    for part in section:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            break
+        if part not in model.model_fields:
+            continue
+        candidates = list(_models_in(model.model_fields[part].annotation))
+        data = data.get(part) if isinstance(data, dict) else None
+        chosen = data.get("model") if isinstance(data, dict) else None
+        named = [
+            c
+            for c in candidates
+            if "model" in c.model_fields
+            and chosen in typing.get_args(c.model_fields["model"].annotation)
+        ]
+        model = (named or candidates or [Settings])[0]
+    return set(model.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
+        for part in typing.get_args(annotation):
+            yield from _models_in(part)
+
+
+def describe_keys() -> list[tuple[str, str, str]]:
+    """Every key that ``--set`` reaches: (key, unit, meaning)."""
+    return list(_describe(Experiment, ""))
+
+
+def _describe(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        inner = list(_models_in(field.annotation))
+        key = f"{prefix}{name}"
+        if name == "background":
+            key = "background.<name>"
+        if not inner:
+            yield key, unit, field.description or ""
+            continue
+        if len(inner) > 1 or name == "material":
+            yield key, unit, field.description or ""
+        seen: dict[str, tuple[str, str, str]] = {}
+        for part in inner:
+            if name == "material":
+                continue
+            for row in _describe(part, f"{key}."):
+                row = (row[0], row[1] or unit, row[2])
+                if row[0].endswith(".model") and row[0] in seen:
+                    row = (row[0], "", f"{seen[row[0]][2]} | {row[2]}")
+                seen.setdefault(row[0], row)
+                if row[0].endswith(".model"):
+                    seen[row[0]] = row
+        yield from seen.values()
