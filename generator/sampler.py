@@ -160,7 +160,7 @@ def _fill_channel(
     if spectrum.is_line:
         phi, measure = np.array([[1.0, 0.0, 0.0, 0.0]]), np.ones(1)
     else:
-        phi = spectrum.density(starts[:, None] + widths[:, None] * _FIT) @ _TO_CUBIC.T
+        phi = _cubics(spectrum, edges)
         measure = widths
     t_starts, t_widths = t_edges[:-1], np.diff(t_edges)
     points = t_starts[:, None] + t_widths[:, None] * _FIT
@@ -273,3 +273,51 @@ def sample(
         e_nr,
     )
     return e_nu[:count], e_nr[:count]
+
+
+def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
+    """Neutrino energies of a flux itself, without a cross section.
+
+    Parameters
+    ----------
+    spectrum
+        Spectrum of one flavour.
+    count
+        Number of neutrinos.
+    seed
+        Key of the random numbers, 0 to 2⁶⁴ − 1.
+
+    Returns
+    -------
+    array, shape (count,)
+        Energies in MeV.
+    """
+    if spectrum.is_line:
+        return np.full(count, spectrum.edges[0])
+    energies = _energy_edges(spectrum, 0.0, 0.0)
+    recoil = np.zeros((RECOIL_CELLS, 14))  # a "cross section" of one, in cells without kinematics
+    recoil[:, 2] = 1.0
+    phi = _cubics(spectrum, energies)
+    bound = np.repeat(_cubic_bound(phi), RECOIL_CELLS)
+    alias = np.zeros(bound.size, np.uint64)
+    build_alias(bound * np.repeat(np.diff(energies), RECOIL_CELLS), alias)
+    table = np.column_stack([energies[:-1], np.diff(energies), phi])
+    e_nu, unused = np.empty(count + CANDIDATES), np.empty(count + CANDIDATES)
+    words = np.empty((4, CANDIDATES), np.uint32)
+    zero, stream = np.uint64(0), np.uint64(stream_number("flux"))
+    sample_recoils(
+        np.uint64(seed), zero, CANDIDATE_DRAW, stream, count, alias, bound, table, recoil, 0.0,
+        words, e_nu, unused,
+    )  # fmt: skip
+    return e_nu[:count]
+
+
+def _cubics(spectrum: Spectrum, edges: Array) -> Array:
+    """Cubic of the density in each cell, exact as the spectrum is cubic there, shape (n, 4)."""
+    return spectrum.density(edges[:-1, None] + np.diff(edges)[:, None] * _FIT) @ _TO_CUBIC.T
+
+
+def _cubic_bound(cubics: Array) -> Array:
+    values = cubics @ np.vander(_SUB, 4, increasing=True).T
+    highest = values.max(axis=1)
+    return np.asarray(highest + 0.02 * (highest - values.min(axis=1)))

@@ -51,12 +51,13 @@ def philox(key, c0, c1, c2, c3):  # type: ignore[no-untyped-def]
 
 @kernel
 def fill_words(key, start, c1, c2, c3, count, words):  # type: ignore[no-untyped-def]
-    """Write the words of counters start ... start + count − 1 into `words`.
+    """Write the words of counters start ... start + count − 1, and some more, into `words`.
 
-    `words` is uint32 of shape (4, at least count) and contiguous: a slice would not vectorise.
+    `words` is uint32 of shape (4, a multiple of 32 not below count) and contiguous: a slice of an
+    array would not vectorise, nor would what is left over of a count that is no multiple.
     """
     words_0, words_1, words_2, words_3 = words[0], words[1], words[2], words[3]
-    for i in range(count):
+    for i in range((count + 31) // 32 * 32):
         w0, w1, w2, w3 = philox(key, (start + np.uint64(i)) & LOW, c1, c2, c3)
         words_0[i] = w0
         words_1[i] = w1

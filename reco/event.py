@@ -499,6 +499,43 @@ def make_slice(key, chain, number, counts, s):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def take(result, column, order):  # type: ignore[no-untyped-def]
+    """Column of the scratch in order of time."""
+    for i in range(order.size):
+        result[i] = column[order[i]]
+
+
+@kernel
+def write(sources, s, order, columns, event, to, pulse):  # type: ignore[no-untyped-def]
+    """Write events of the scratch to the columns from row `to` on; one column after the other.
+
+    Fourteen columns at once take half as long again as one by one (measured).
+    """
+    stop = to + order.size
+    numbers, pulses = columns.event[to:stop], columns.pulse[to:stop]
+    for i in range(order.size):
+        numbers[i] = event + i
+    for i in range(order.size):
+        pulses[i] = pulse + np.int64(s.pulse[order[i]])
+    component, nu_pdg = columns.component[to:stop], columns.nu_pdg[to:stop]
+    target = columns.target[to:stop]
+    for i in range(order.size):
+        source = s.source[order[i]]
+        component[i] = sources.component[source]
+        nu_pdg[i] = sources.nu_pdg[source]
+        target[i] = sources.target[source]
+    take(columns.time_true[to:stop], s.time_true, order)
+    take(columns.time[to:stop], s.time, order)
+    take(columns.window[to:stop], s.window, order)
+    take(columns.e_nu[to:stop], s.e_nu, order)
+    take(columns.e_nr[to:stop], s.e_nr, order)
+    take(columns.e_ee[to:stop], s.e_ee, order)
+    take(columns.e_reco[to:stop], s.e_reco, order)
+    take(columns.e_reco_nr[to:stop], s.e_reco_nr, order)
+    take(columns.selected[to:stop], s.selected, order)
+
+
+@kernel
 def fill(key, chain, start, totals, fixed, event, low, high, columns, place):  # type: ignore[no-untyped-def]
     """Write events low ... high − 1 of the run to `columns` (and `place`, unless empty).
 
@@ -536,25 +573,7 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place):  #
             make_slice(key, chain, number, counts, s)
             pulses = min(timing.slice_pulses, timing.pulses - number * timing.slice_pulses)
             time_order(timing, pulses, s.pulse[:n], s.time_true[:n], order, spare, buckets)
-            base = number * timing.slice_pulses
-            for k in range(first, last):
-                j = order[k - event]
-                source = s.source[j]
-                to = k - low
-                columns.event[to] = k
-                columns.pulse[to] = base + np.int64(s.pulse[j])
-                columns.time_true[to] = s.time_true[j]
-                columns.time[to] = s.time[j]
-                columns.window[to] = s.window[j]
-                columns.component[to] = sources.component[source]
-                columns.nu_pdg[to] = sources.nu_pdg[source]
-                columns.target[to] = sources.target[source]
-                columns.e_nu[to] = s.e_nu[j]
-                columns.e_nr[to] = s.e_nr[j]
-                columns.e_ee[to] = s.e_ee[j]
-                columns.e_reco[to] = s.e_reco[j]
-                columns.e_reco_nr[to] = s.e_reco_nr[j]
-                columns.selected[to] = s.selected[j]
+            write(sources, s, order[first - event : last - event], columns, first, first - low, number * timing.slice_pulses)
             if place.module.size > 0:
                 block = np.uint64(number)
                 c1, c2 = block & LOW, PLACE + (block >> SHIFT)

@@ -29,11 +29,8 @@ from ..generator.stream import stream_number
 from ..generator.target import Target
 from .background import Background
 from .detector import Detector
+from .errors import ExperimentError
 from .window import Windows, WindowSettings, windows
-
-
-class ExperimentError(ValueError):
-    """A setting that is wrong: says file, key, value and what is allowed."""
 
 
 class Exposure(Settings):

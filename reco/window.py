@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from ..generator.beam import Source
 from ..generator.settings import Settings, setting
@@ -19,7 +19,12 @@ class WindowSettings(Settings):
     """When the detector looks."""
 
     on_start: float = setting(0.0, "start of beam-on, from the start of the pulse", "ns")
-    on_length: PositiveFloat | None = setting(None, "length; by default source.window", "ns")
+    on_tail: NonNegativeFloat = setting(
+        0.0, "time after source.window in which beam-on stays open, for a slow detector", "ns"
+    )
+    on_length: PositiveFloat | None = setting(
+        None, "length; by default from on_start to source.window + on_tail", "ns"
+    )
     off_start: float | None = setting(
         None, "start of beam-off; by default half a period after that of beam-on", "ns"
     )
@@ -61,9 +66,9 @@ def windows(settings: WindowSettings, source: Source) -> Windows:
         If a window is longer than the period, or the two overlap or do not fit in a period.
     """
     period = source.period
-    on_length = settings.on_length or source.beam_window
-    off_length = on_length * settings.off_ratio
     on_start = settings.on_start
+    on_length = settings.on_length or source.beam_window + settings.on_tail - min(on_start, 0.0)
+    off_length = on_length * settings.off_ratio
     off_start = on_start + period / 2 if settings.off_start is None else settings.off_start
     for name, length in (("on_length", on_length), ("off_length", off_length)):
         if length > period:

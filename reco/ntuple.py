@@ -1,0 +1,423 @@
+"""Ntuples: ROOT files with the columns of a run and their provenance.
+
+A TTree `events` (default) or an RNTuple of that name, and beside it the string `provenance`, JSON. A
+file is written under a temporary name and renamed when whole. A long run is a folder of numbered
+parts with a manifest; it goes on from the parts that are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import numpy as np
+
+from .errors import ExperimentError, OutputError
+from .expectation import cross_sections, truth_threshold
+from .run import BLOCK_EVENTS, COLUMNS, PLACE_COLUMNS, Block, Run, select
+
+TREE = "events"
+PROVENANCE = "provenance"
+MANIFEST = "manifest.json"
+Format = Literal["ttree", "rntuple"]
+Progress = Callable[[int], None]
+COMPRESSIONS = ("none", "zstd", "lz4", "zlib", "lzma")
+DEFAULT_LEVEL = {"none": 0, "zstd": 1, "lz4": 1, "zlib": 1, "lzma": 1}
+LIBRARIES = ("nuspill", "numpy", "numba", "uproot", "awkward")
+
+
+def parse_compression(text: str) -> tuple[str, int]:
+    """Name and level of a compression such as ``zstd``, ``zstd:5`` or ``none``."""
+    name, _, level = text.partition(":")
+    if name not in COMPRESSIONS or (level and not (level.isdigit() and int(level) <= 22)):
+        raise ValueError(
+            f"compression '{text}' is none of {', '.join(COMPRESSIONS)}, with :LEVEL if wanted"
+        )
+    return name, int(level) if level else DEFAULT_LEVEL[name]
+
+
+def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> dict[str, Any]:
+    """What a file says of itself: versions, seed, experiment, exposure, expectations, columns."""
+    experiment, windows = run.experiment, run.experiment.beam_windows
+    columns = COLUMNS | (PLACE_COLUMNS if run.place else {})
+    meaning = {
+        name: {"type": kind, "unit": unit or ("" if name != "e_reco" else experiment.detector.unit),
+               "meaning": text}
+        for name, (kind, unit, text) in columns.items()
+    }  # fmt: skip
+    return {
+        "program": "nuspill",
+        "versions": {name: version(name) for name in LIBRARIES},
+        "seed": run.seed,
+        "experiment": experiment.model_dump(mode="json"),
+        "years_of_operation": run.years,
+        "protons_on_target": run.protons,
+        "pulses": run.pulses,
+        "pulse_period_ns": windows.period,
+        "slice_pulses": int(run.chain.timing.slice_pulses),
+        "fixed_signal_events": run.fixed_signal,
+        "live_time_s": {
+            "beam": run.pulses * windows.period * 1e-9,
+            "on": run.pulses * windows.on_length * 1e-9,
+            "off": run.pulses * windows.off_length * 1e-9,
+        },
+        "truth_threshold_kev": truth_threshold(experiment),
+        "flux_averaged_cross_section_cm2": cross_sections(experiment),
+        "components": {str(number): name for number, name in experiment.components.items()},
+        "expected": [
+            {
+                "component": e.component,
+                "name": e.name,
+                "total": e.total * run.years,
+                "in_window": [n * run.years for n in e.in_window],
+                "selected": [n * run.years for n in e.selected],
+            }
+            for e in run.expected
+        ],
+        "run_events": run.events,
+        "first_event": start,
+        "events": stop - start,
+        "selected_only": selected_only,
+        "columns": meaning,
+    }
+
+
+def run_hash(run: Run, **options: Any) -> str:
+    """SHA-256 of everything that decides the content of a run's files."""
+    content = {
+        "experiment": run.experiment.model_dump(mode="json"),
+        "seed": run.seed,
+        "pulses": run.pulses,
+        "fixed_signal": run.fixed_signal,
+        "place": run.place,
+        "version": version("nuspill"),
+        **options,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write(
+    run: Run,
+    path: str | Path,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    format: Format = "ttree",  # noqa: A002
+    compression: str = "zstd",
+    selected_only: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Counts:
+    """Write events of a run to a ROOT file.
+
+    Parameters
+    ----------
+    run
+        From `plan`.
+    path
+        The file; it appears when it is whole.
+    start, stop
+        Event numbers, by default all.
+    format
+        ``"ttree"`` or ``"rntuple"``.
+    compression
+        See `parse_compression`.
+    selected_only
+        Leave out events that are not selected.
+    overwrite
+        Replace a file that is there.
+    progress
+        Called with the number of events of each block written.
+
+    Returns
+    -------
+    Counts
+        Events made by component, window and selection, also in the provenance.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    stop = run.events if stop is None else stop
+    told = provenance(run, start, stop, selected_only)
+    with replacing(path, overwrite) as temporary, _opened(temporary, compression) as file:
+        tree = (file.mktree if format == "ttree" else file.mkrntuple)(TREE, run.dtypes)
+        counts = Counts()
+        for block in run.blocks(start, stop, BLOCK_EVENTS, threads, reuse=True):
+            counts.add(block)
+            tree.extend(select(block) if selected_only else block)
+            if progress is not None:
+                progress(len(block["event"]))
+        told["generated"] = counts.table()
+        file[PROVENANCE] = json.dumps(told)
+    return counts
+
+
+class Counts:
+    """Numbers of events made, by component, window and selection."""
+
+    def __init__(self, table: list[dict[str, Any]] | None = None) -> None:
+        self._numbers = np.zeros((2, 128, 3), np.int64)
+        for row in table or []:
+            self._numbers[1, row["component"]] += row["selected"]
+            self._numbers[0, row["component"]] += np.subtract(row["in_window"], row["selected"])
+
+    def add(self, block: Block) -> None:
+        """Count a block."""
+        code = block["component"].astype(np.int16) * 3 + block["window"]
+        code += 384 * block["selected"].astype(np.int16)
+        self._numbers += np.bincount(code, minlength=768).reshape(2, 128, 3)
+
+    def __iadd__(self, other: Counts) -> Counts:
+        """Add the counts of another part."""
+        self._numbers += other._numbers
+        return self
+
+    def table(self) -> list[dict[str, Any]]:
+        """Rows: component, and numbers in no window, beam-on and beam-off, all and selected."""
+        both = self._numbers.sum(axis=0)
+        return [
+            {
+                "component": int(number),
+                "total": int(both[number].sum()),
+                "in_window": both[number].tolist(),
+                "selected": self._numbers[1, number].tolist(),
+            }
+            for number in np.flatnonzero(both.sum(axis=1))
+        ]
+
+
+@contextmanager
+def _opened(path: Path, compression: str) -> Iterator[Any]:
+    import uproot
+
+    name, level = parse_compression(compression)
+    method = None if name == "none" else getattr(uproot, name.upper())(level)
+    with uproot.recreate(path, compression=method) as file:
+        yield file
+
+
+@contextmanager
+def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` on success and vanishes otherwise."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; --overwrite replaces it")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}")
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        if not _alive(left.suffixes[-2].removeprefix(".")):
+            left.unlink(missing_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def part_name(number: int) -> str:
+    """File name of a part."""
+    return f"part-{number:05d}.root"
+
+
+def write_parts(
+    run: Run,
+    folder: str | Path,
+    parts: int,
+    *,
+    format: Format = "ttree",  # noqa: A002
+    compression: str = "zstd",
+    selected_only: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Counts:
+    """Write a run as numbered parts in a folder, going on from the parts that are there.
+
+    Parameters
+    ----------
+    run, format, compression, selected_only, threads, progress
+        As for `write`.
+    folder
+        Made if missing. It holds the parts and `manifest.json`.
+    parts
+        Number of parts, of equal numbers of slices.
+    overwrite
+        Begin anew if the folder holds a finished run or another one.
+
+    Returns
+    -------
+    Counts
+        Of all parts. The parts, in order of time, are together the single file, event by event.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds something else, or cannot be written.
+    """
+    if parts < 1:
+        raise ValueError(f"parts must be at least 1, not {parts}")
+    folder = Path(folder)
+    digest = run_hash(
+        run, parts=parts, format=format, compression=compression, selected_only=selected_only
+    )
+    manifest = _open_folder(folder, digest, run, parts, overwrite)
+    edges = [run.slices * i // parts for i in range(parts + 1)]
+    counts = Counts()
+    for number in range(parts):
+        name = part_name(number)
+        path = folder / name
+        start, stop = (int(run.offsets[edge]) for edge in edges[number : number + 2])
+        done = manifest["parts"].get(name)
+        if done is not None and path.is_file() and _checksum(path) == done["sha256"]:
+            counts += Counts(done["generated"])
+            if progress is not None:
+                progress(stop - start)
+        else:
+            made = write(
+                run,
+                path,
+                start=start,
+                stop=stop,
+                format=format,
+                compression=compression,
+                selected_only=selected_only,
+                overwrite=True,
+                threads=threads,
+                progress=progress,
+            )
+            manifest["parts"][name] = {
+                "first_event": start,
+                "events": stop - start,
+                "sha256": _checksum(path),
+                "generated": made.table(),
+            }
+            counts += made
+            manifest["complete"] = len(manifest["parts"]) == parts
+            _save(folder / MANIFEST, manifest)
+    return counts
+
+
+def _open_folder(folder: Path, digest: str, run: Run, parts: int, overwrite: bool) -> Any:
+    fresh = {
+        "run": digest,
+        "experiment": run.experiment.name,
+        "seed": run.seed,
+        "events": run.events,
+        "number_of_parts": parts,
+        "complete": False,
+        "parts": {},
+    }
+    path = folder / MANIFEST
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    if not path.exists():
+        if any(folder.iterdir()) and not overwrite:
+            raise OutputError(f"{folder}: is not empty and holds no {MANIFEST}")
+        _save(path, fresh)
+        return fresh
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        same = manifest["run"] == digest
+        complete = manifest["complete"] and all(
+            (folder / part_name(i)).is_file() for i in range(parts)
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: is not a manifest of nuspill: {error}") from error
+    if same and not complete:
+        return manifest
+    if not overwrite:
+        raise OutputError(
+            f"{folder}: holds this run, complete; --overwrite makes it anew"
+            if same
+            else f"{folder}: holds another run ({manifest.get('experiment')}, seed "
+            f"{manifest.get('seed')}, {manifest.get('events')} events in "
+            f"{manifest.get('number_of_parts')} parts); --overwrite replaces it"
+        )
+    for left in folder.glob("part-*.root"):
+        left.unlink()
+    _save(path, fresh)
+    return fresh
+
+
+def _save(path: Path, manifest: dict[str, Any]) -> None:
+    with replacing(path, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=1), "utf-8")
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, dict[str, Any]]:
+    """Columns and provenance of an ntuple (one file, or a folder of parts).
+
+    Raises
+    ------
+    ExperimentError
+        If the file is not an ntuple of nuspill.
+    """
+    import uproot
+
+    path = Path(path)
+    files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise ExperimentError(f"{path}: there is no ntuple")
+    blocks, told = [], {}
+    for name in files:
+        try:
+            with uproot.open(name) as file:
+                told = json.loads(str(file[PROVENANCE]))
+                tree = file[TREE]
+                wanted = columns or list(told["columns"])
+                arrays = tree.arrays(wanted)
+                blocks.append({c: np.asarray(arrays[c]) for c in wanted})
+        except (OSError, KeyError, ValueError) as error:
+            raise ExperimentError(f"{name}: is not an ntuple of nuspill: {error}") from error
+    return {c: np.concatenate([b[c] for b in blocks]) for c in blocks[0]}, told
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, so that no half file is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

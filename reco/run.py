@@ -1,0 +1,343 @@
+"""A run: a stretch of beam time with a seed, any part of which can be made at any time.
+
+Event number n of a run is the same event whichever thread, process or machine makes it: a run is cut
+into slices of equal numbers of pulses, and a slice is a pure function of (experiment, seed, number).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..generator.stream import stream_number
+from .chain import Chain, build_chain, pulses_in
+from .errors import ExperimentError
+from .event import Columns, Place, fill, share_out, slice_totals
+from .expectation import Expectation, expectations
+from .experiment import Experiment
+
+COLUMNS: dict[str, tuple[str, str, str]] = {
+    "event": ("int64", "", "number in the run"),
+    "pulse": ("int64", "", "beam pulse since the start of the run"),
+    "time_true": ("float64", "ns", "true time since the start of that pulse"),
+    "time": ("float64", "ns", "the same as the detector measures it"),
+    "window": ("int8", "", "0 neither, 1 beam-on, 2 beam-off"),
+    "component": ("int8", "", "1 numu, 2 nue, 3 numubar, 4 nuebar, 5 nutau, 6 nutaubar; "
+                  "from 10 the backgrounds in the order of the file"),
+    "nu_pdg": ("int16", "", "PDG code of the neutrino, 0 for background"),
+    "target": ("int32", "", "PDG code of the nucleus, 0 for background"),
+    "e_nu": ("float32", "MeV", "neutrino energy, 0 for background"),
+    "e_nr": ("float32", "keV", "true nuclear recoil energy, for background equivalent"),
+    "e_ee": ("float32", "keV", "quenched energy"),
+    "e_reco": ("float32", "", "reconstructed energy in the detector's own unit"),
+    "e_reco_nr": ("float32", "keV", "the same on the nuclear-recoil scale"),
+    "selected": ("bool", "", "above threshold, accepted, in a window"),
+}  # fmt: skip
+"""Type, unit and meaning of the ntuple's columns."""
+PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {
+    "module": ("int16", "", "crystal, CCD or chamber"),
+    "x": ("float32", "mm", "place in it, from the centre of its active volume"),
+    "y": ("float32", "mm", "place in it"),
+    "z": ("float32", "mm", "place in it"),
+}
+"""The same of the columns on request."""
+
+SLICES_A_TASK = 16
+BLOCK_EVENTS = 1_000_000
+"""Events a block of `Run.blocks`."""
+NO_PLACE = Place(np.empty(0, np.int16), *(np.empty(0, np.float32) for _ in range(3)))
+
+Block = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run of an experiment; make one with `plan`."""
+
+    experiment: Experiment
+    seed: int
+    years: float
+    """Of operation."""
+    fixed_signal: int | None
+    """Number of signal events, if fixed; otherwise everything is Poisson."""
+    place: bool
+    """Whether module and place are made."""
+
+    @cached_property
+    def pulses(self) -> int:
+        """Beam pulses in the run."""
+        return pulses_in(self.experiment, self.years)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """Arrays for the kernels."""
+        return build_chain(self.experiment, self.pulses)
+
+    @property
+    def slices(self) -> int:
+        """Number of slices."""
+        return -(-self.pulses // self.chain.timing.slice_pulses)
+
+    @cached_property
+    def _fixed(self) -> NDArray[np.int64]:
+        if self.fixed_signal is None:
+            return np.empty(0, np.int64)
+        fixed = np.empty(self.slices, np.int64)
+        stream = np.uint64(stream_number("signal"))
+        share_out(np.uint64(self.seed), self.chain.timing, stream, self.fixed_signal, fixed)
+        return fixed
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Number of the first event of each slice, and the number of all; shape (slices + 1,)."""
+        totals = np.empty(self.slices, np.int64)
+        slice_totals(np.uint64(self.seed), self.chain, 0, self._fixed, totals)
+        return np.concatenate([[0], np.cumsum(totals)])
+
+    @property
+    def events(self) -> int:
+        """Number of events in the run."""
+        return int(self.offsets[-1])
+
+    @property
+    def protons(self) -> float:
+        """Protons on target."""
+        return self.experiment.source.protons * self.years
+
+    @cached_property
+    def expected(self) -> list[Expectation]:
+        """Expected numbers of each component, a year of operation."""
+        return expectations(self.experiment)
+
+    @property
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Columns of a block and their types."""
+        columns = COLUMNS | (PLACE_COLUMNS if self.place else {})
+        return {name: np.dtype(kind) for name, (kind, _, _) in columns.items()}
+
+    def allocate(self, events: int) -> Block:
+        """Arrays for a block of a number of events, not yet filled."""
+        return {name: np.empty(events, kind) for name, kind in self.dtypes.items()}
+
+    def make(
+        self, start: int, stop: int, threads: int | None = None, out: Block | None = None
+    ) -> Block:
+        """Events start ... stop − 1 of the run, in order of time.
+
+        Parameters
+        ----------
+        start, stop
+            Event numbers, 0 ≤ start ≤ stop ≤ `events`.
+        threads
+            Threads; by default one a core. The events do not depend on it.
+        out
+            Arrays at least as long to write to, in place of new ones.
+        """
+        if not 0 <= start <= stop <= self.events:
+            raise ValueError(
+                f"events {start} to {stop} are not within the run, 0 to {self.events}"
+            )
+        n = stop - start
+        block = {name: column[:n] for name, column in (out or self.allocate(n)).items()}
+        if n == 0:
+            return block
+        offsets = self.offsets
+        first = int(np.searchsorted(offsets, start, side="right")) - 1
+        last = int(np.searchsorted(offsets, stop, side="left"))
+        edges = [*range(first, last, SLICES_A_TASK), last]
+        threads = threads or os.cpu_count() or 1
+        tasks = list(zip(edges[:-1], edges[1:], strict=True))
+        if threads == 1 or len(tasks) == 1:
+            for task in tasks:
+                self._fill(block, start, stop, *task)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                futures = [pool.submit(self._fill, block, start, stop, *task) for task in tasks]
+                for future in futures:
+                    future.result()
+        return block
+
+    def _fill(self, block: Block, start: int, stop: int, first: int, last: int) -> None:
+        """Fill the part of a block that slices first ... last − 1 make."""
+        offsets = self.offsets
+        low, high = max(int(offsets[first]), start), min(int(offsets[last]), stop)
+        part = {name: column[low - start : high - start] for name, column in block.items()}
+        columns = Columns(*(part[name] for name in COLUMNS))
+        place = Place(*(part[name] for name in PLACE_COLUMNS)) if self.place else NO_PLACE
+        totals = np.diff(offsets[first : last + 1])
+        event = int(offsets[first])
+        key = np.uint64(self.seed)
+        fill(key, self.chain, first, totals, self._fixed, event, low, high, columns, place)
+
+    def blocks(
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        step: int = BLOCK_EVENTS,
+        threads: int | None = None,
+        reuse: bool = False,
+    ) -> Iterator[Block]:
+        """Blocks of at most `step` events; the next is made while one is used.
+
+        With `reuse` the arrays of a block are overwritten when the next but one is asked for:
+        memory stays in use and is not asked for anew.
+        """
+        stop = self.events if stop is None else stop
+        edges = [*range(start, stop, step), stop]
+        tasks = list(zip(edges[:-1], edges[1:], strict=True))
+        size = min(step, stop - start)
+        spare = [self.allocate(size), self.allocate(size)] if reuse else None
+        with ThreadPoolExecutor(1) as ahead:
+            pending: Future[Block] | None = None
+            for i in range(len(tasks) + 1):
+                following = None
+                if i < len(tasks):
+                    out = spare[i % 2] if spare else None
+                    following = ahead.submit(self.make, *tasks[i], threads, out)
+                if pending is not None:
+                    yield pending.result()
+                pending = following
+
+
+def plan(
+    experiment: Experiment,
+    seed: int = 1,
+    *,
+    years: float | None = None,
+    pot: float | None = None,
+    events: int | None = None,
+    place: bool = False,
+) -> Run:
+    """Plan a run.
+
+    Parameters
+    ----------
+    experiment
+        From `load`.
+    seed
+        Key of the random numbers, 0 to 2⁶⁴ − 1.
+    years, pot, events
+        At most one: years of operation (default `exposure.years`), protons on target, or a fixed
+        number of signal events to which live time and backgrounds are scaled.
+    place
+        Also make module and place (needs `detector.geometry`).
+
+    Raises
+    ------
+    ExperimentError
+        If a number is out of range, or the experiment cannot give it.
+    """
+    if sum(x is not None for x in (years, pot, events)) > 1:
+        raise ExperimentError("give at most one of years, pot and events")
+    if not 0 <= seed < 2**64:
+        raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {seed}")
+    for name, value in (("years", years), ("pot", pot), ("events", events)):
+        if value is not None and not 0 < value < float("inf"):
+            raise ExperimentError(f"{name} must be positive, not {value}")
+    if place and experiment.detector.geometry is None:
+        raise ExperimentError(
+            f"{experiment.name}: detector.geometry is not given, so there are no places to make"
+        )
+    if pot is not None:
+        years = pot / experiment.source.protons
+    elif events is not None:
+        signal = sum(e.total for e in expectations(experiment) if e.component < 10)
+        if signal <= 0:
+            raise ExperimentError(f"{experiment.name}: no signal is expected, so none can be fixed")
+        years = events / signal
+    elif years is None:
+        years = experiment.exposure.years
+    return Run(experiment, seed, years, events, place)
+
+
+@overload
+def generate(
+    experiment: Experiment, *, seed: int = ..., start: int = ..., stop: int | None = ...,
+    library: Literal["np"], **options: Any,
+) -> Block: ...
+@overload
+def generate(
+    experiment: Experiment, *, seed: int = ..., start: int = ..., stop: int | None = ...,
+    library: Literal["ak"] = ..., **options: Any,
+) -> Any: ...
+def generate(
+    experiment: Experiment,
+    *,
+    seed: int = 1,
+    start: int = 0,
+    stop: int | None = None,
+    library: Literal["ak", "np"] = "ak",
+    threads: int | None = None,
+    selected_only: bool = False,
+    **options: Any,
+) -> Any:
+    """Events of a run as an awkward Array, or a dict of NumPy columns.
+
+    Parameters
+    ----------
+    experiment
+        From `load`.
+    seed
+        Key of the random numbers.
+    start, stop
+        Event numbers; by default all events of the run.
+    library
+        ``"ak"`` for an awkward Array of records, ``"np"`` for a dict of arrays.
+    threads
+        Threads; the events do not depend on it.
+    selected_only
+        Leave out events that are not selected.
+    **options
+        ``years``, ``pot``, ``events``, ``place``: see `plan`.
+
+    Returns
+    -------
+    awkward.Array or dict
+        Columns as in `COLUMNS`, in order of time.
+    """
+    run = plan(experiment, seed, **options)
+    block = run.make(start, run.events if stop is None else min(stop, run.events), threads)
+    if selected_only:
+        block = select(block)
+    return _as(block, library)
+
+
+def iterate(
+    experiment: Experiment,
+    *,
+    seed: int = 1,
+    start: int = 0,
+    stop: int | None = None,
+    step: int = BLOCK_EVENTS,
+    library: Literal["ak", "np"] = "ak",
+    threads: int | None = None,
+    selected_only: bool = False,
+    **options: Any,
+) -> Iterator[Any]:
+    """Events of a run in blocks of at most `step`; parameters as for `generate`."""
+    run = plan(experiment, seed, **options)
+    for block in run.blocks(start, stop, step, threads):
+        yield _as(select(block) if selected_only else block, library)
+
+
+def select(block: Block) -> Block:
+    """Only the selected events of a block."""
+    keep = block["selected"]
+    return {name: column[keep] for name, column in block.items()}
+
+
+def _as(block: Block, library: str) -> Any:
+    if library == "np":
+        return block
+    if library != "ak":
+        raise ValueError(f"library must be 'ak' or 'np', not '{library}'")
+    import awkward as ak
+
+    return ak.zip(block, depth_limit=1)

@@ -1,0 +1,71 @@
+"""The command `nuspill`. Commands are imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+
+import click
+
+COMMANDS = {
+    "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
+    "experiments": "List the experiments and sources that come with nuspill.",
+    "generate": "Make the events of an experiment and write a ROOT ntuple.",
+    "plot": "Plot an ntuple: spectra, on minus off, time in the pulse.",
+    "rates": "Expected events a year of operation, by quadrature.",
+    "show": "Print an experiment's TOML, and every key with unit and meaning.",
+}
+
+
+class Commands(click.Group):
+    """Commands by name, each in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names of the commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("nuspill"), prog_name="nuspill")
+def nuspill() -> None:
+    """Coherent elastic neutrino-nucleus scattering at pulsed sources: events for your detector."""
+
+
+def main() -> None:
+    """Run the command line; every mistake of the user is one line and exit status 2."""
+    from ..reco.errors import ExperimentError, OutputError
+
+    try:
+        status = nuspill.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (ExperimentError, OutputError) as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; no unfinished file is left")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    click.echo("nuspill: " + " ".join(message.split()), err=True)
+    sys.exit(2)

@@ -1,0 +1,97 @@
+"""Options and output that commands share."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..reco.errors import OutputError
+from ..reco.experiment import Experiment, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def setting_value(text: str) -> Any:
+    """Value of ``--set KEY=VALUE``: TOML if it is, else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _parse(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:  # noqa: ARG001
+    settings = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not (key.strip() and equals):
+            raise click.BadParameter(f"'{text}' is not KEY=VALUE, e.g. source.distance=25")
+        settings[key.strip()] = setting_value(value.strip())
+    return settings
+
+
+def experiment_options(function: F) -> F:
+    """Add ``--set``, ``--preset``, ``--source`` and ``--json``."""
+    for option in (
+        click.option("--json", "json_file", metavar="FILE", help="Write all numbers to FILE; - for standard output."),
+        click.option("--source", metavar="NAME", help="A shipped source in place of the experiment's own."),
+        click.option("--preset", metavar="NAME", help="A preset of the experiment file, e.g. paper."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_parse,
+                     help="Change a setting, e.g. target.mass=30; may be repeated."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def load_one(name: str, settings: dict[str, Any], preset: str | None, source: str | None) -> Experiment:
+    """Load an experiment with the options of the command line."""
+    return load(name, settings, preset, source)
+
+
+def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], quiet: bool) -> None:
+    """Print a table to standard output, unless JSON goes there."""
+    if quiet:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(show(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+
+
+def show(value: Any) -> str:
+    """A cell of a table: numbers to a sensible number of digits."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ")
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return f"{value:,.0f}".replace(",", " ") if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:.4g}"
+
+
+def write_json(json_file: str | None, content: Any) -> None:
+    """Write JSON to a file, or to standard output for ``-``."""
+    if json_file is None:
+        return
+    text = json.dumps(content, indent=1)
+    if json_file == "-":
+        click.echo(text)
+        return
+    try:
+        Path(json_file).write_text(text + "\n", "utf-8")
+    except OSError as error:
+        raise OutputError(f"{json_file}: cannot be written: {error.strerror}") from error

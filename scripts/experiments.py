@@ -1,0 +1,39 @@
+"""`nuspill experiments`: what is shipped."""
+
+from __future__ import annotations
+
+import click
+
+from ..generator.beam import shipped_sources
+from ..reco.experiment import load, shipped_experiments
+from .common import print_table, write_json
+
+
+@click.command()
+@click.option("--json", "json_file", metavar="FILE", help="Write the table to FILE; - for standard output.")
+def command(json_file: str | None) -> None:
+    """List the experiments and sources that come with nuspill."""
+    found = {}
+    for name in shipped_experiments():
+        experiment = load(name)
+        material = experiment.target.material
+        found[name] = {
+            "description": experiment.description,
+            "source": experiment.source.name,
+            "target": material if isinstance(material, str) else "mixture",
+            "mass_kg": experiment.target.mass,
+            "threshold_kev_nr": experiment.detector.threshold,
+            "distance_m": experiment.source.distance,
+            "unit": experiment.detector.unit,
+        }
+    quiet = json_file == "-"
+    columns = ["experiment", "target", "kg", "keV_nr", "m", "source", "e_reco", ""]
+    rows = [
+        [n, e["target"], e["mass_kg"], e["threshold_kev_nr"], e["distance_m"], e["source"], e["unit"], e["description"]]
+        for n, e in found.items()
+    ]  # fmt: skip
+    print_table("Experiments", columns, rows, quiet)
+    sources = list(shipped_sources())
+    if not quiet:
+        click.echo("\nSources: " + ", ".join(sources))
+    write_json(json_file, {"experiments": found, "sources": sources})

@@ -1,0 +1,141 @@
+"""`nuspill generate`: events into a ROOT ntuple."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .common import experiment_options, load_one, print_table, write_json
+
+
+def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
+    name, _, level = value.partition(":")
+    allowed = ("none", "zstd", "lz4", "zlib", "lzma")
+    if name not in allowed or (level and not (level.isdigit() and 0 < int(level) <= 22)):
+        raise click.BadParameter(f"'{value}' is none of {', '.join(allowed)}, with :LEVEL if wanted")
+    return value
+
+
+@click.command()
+@click.argument("name", metavar="NAME|FILE.toml")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="ROOT file, or folder with --parts.")
+@click.option("--years", type=float, help="Years of operation; by default exposure.years.")
+@click.option("--pot", type=float, help="Protons on target, in place of years.")
+@click.option("--events", type=int, help="Fixed number of signal events; the rest scales to it.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Key of the random numbers.")
+@click.option("--format", "format_", type=click.Choice(["ttree", "rntuple"]), default="ttree", show_default=True)
+@click.option("--compression", default="zstd", show_default=True, metavar="NAME[:LEVEL]", callback=_compression,
+              help="none, zstd, lz4, zlib or lzma.")
+@click.option("--selected-only", is_flag=True, help="Leave out events that are not selected.")
+@click.option("--place", is_flag=True, help="Also module, x, y, z in the active volume.")
+@click.option("--threads", type=click.IntRange(1), help="Threads; by default one a core.")
+@click.option("--parts", type=click.IntRange(1), help="Write a folder of numbered parts, resumed if there.")
+@click.option("--overwrite", is_flag=True, help="Replace a file or folder that is there.")
+@experiment_options
+def command(
+    name: str,
+    output: Path,
+    format_: Any,
+    parts: int | None,
+    years: float | None,
+    pot: float | None,
+    events: int | None,
+    seed: int,
+    compression: str,
+    selected_only: bool,
+    place: bool,
+    threads: int | None,
+    overwrite: bool,
+    settings: dict[str, Any],
+    preset: str | None,
+    source: str | None,
+    json_file: str | None,
+) -> None:
+    """Make the events of an experiment and write them as a ROOT ntuple.
+
+    Interrupted runs leave no file; a run in --parts goes on where it stopped when it is called
+    again in the same way.
+    """
+    begin = time.perf_counter()
+    experiment = load_one(name, settings, preset, source)
+    from ..reco.ntuple import interruptible, write, write_parts
+    from ..reco.run import plan
+
+    run = plan(experiment, seed, years=years, pot=pot, events=events, place=place)
+    options: dict[str, Any] = {
+        "format": format_,
+        "compression": compression,
+        "selected_only": selected_only,
+        "overwrite": overwrite,
+        "threads": threads,
+    }
+    with interruptible(), _progress(run.events) as advance:
+        if parts is None:
+            counts = write(run, output, progress=advance, **options)
+        else:
+            counts = write_parts(run, output, parts, progress=advance, **options)
+    seconds = time.perf_counter() - begin
+    rows = _summary(run, counts.table())
+    quiet = json_file == "-"
+    title = f"{experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, seed {seed}"
+    columns = ["component", "window", "expected", "generated", "expected selected", "selected"]
+    print_table(title, columns, [list(row.values()) for row in rows], quiet)
+    size = sum(f.stat().st_size for f in ([output] if parts is None else output.glob("*.root")))
+    if not quiet:
+        click.echo(f"\n{run.events} events, {size / 1e6:.1f} MB, {seconds:.2f} s: {output}")
+    write_json(
+        json_file,
+        {
+            "experiment": experiment.name,
+            "output": str(output),
+            "seed": seed,
+            "years": run.years,
+            "protons_on_target": run.protons,
+            "events": run.events,
+            "bytes": size,
+            "seconds": seconds,
+            "counts": rows,
+        },
+    )
+
+
+def _summary(run: Any, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    made = {row["component"]: row for row in table}
+    rows = []
+    for e in run.expected:
+        got = made.get(e.component, {"in_window": [0, 0, 0], "selected": [0, 0, 0]})
+        for window, label in ((1, "on"), (2, "off"), (0, "none")):
+            row = {
+                "component": e.name,
+                "window": label,
+                "expected": e.in_window[window] * run.years,
+                "generated": got["in_window"][window],
+                "expected_selected": e.selected[window] * run.years,
+                "selected": got["selected"][window],
+            }
+            if row["expected"] > 1e-6 or row["generated"] > 0:
+                rows.append(row)
+    return rows
+
+
+class _progress:  # noqa: N801
+    """A progress bar on standard error; nothing where that is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.console = Console(stderr=True)
+        self.bar = Progress(console=self.console, transient=True, disable=not sys.stderr.isatty())
+        self.task = self.bar.add_task("events", total=total)
+
+    def __enter__(self) -> Any:
+        self.bar.start()
+        return lambda n: self.bar.advance(self.task, n)
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
