@@ -100,7 +100,9 @@ class Source(Settings):
         if spectra is not None:
             unknown = [name for name in spectra if name not in PDG]
             if unknown or not spectra:
-                raise ValueError(f"flavours are {', '.join(PDG)}; not {', '.join(unknown) or 'none'}")
+                raise ValueError(
+                    f"flavours are {', '.join(PDG)}; not {', '.join(unknown) or 'none'}"
+                )
         return spectra
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ PION_LIFETIME = 26.033
 MUON_LIFETIME = 2196.9811
 """ns (PDG 2020)."""
 SIN2_THETA_W = 0.23867
-"""sin²θ_W at zero momentum transfer (Erler and Ramsey-Musolf 2005; the value of arXiv:1911.00762)."""
+"""sin²θ_W at zero momentum transfer (Erler and Ramsey-Musolf 2005, as in arXiv:1911.00762)."""
 
 CM2_MEV2 = HBARC**2 * 1e-26
 """(ħc)² in cm² MeV²: turns a cross section in MeV⁻² into cm²."""

@@ -94,7 +94,9 @@ class Interaction(Settings):
         "tree", "vector couplings at tree level, or with radiative corrections a flavour"
     )
     sin2w: float = setting(SIN2_THETA_W, "sin²θ_W at tree level", ge=0, le=1)
-    form_factor: str = setting("helm", "helm, klein-nystrand, fermi, unity, or a table file (q 1/fm, F)")
+    form_factor: str = setting(
+        "helm", "helm, klein-nystrand, fermi, unity, or a table file (q 1/fm, F)"
+    )
     neutron_radius: float | None = setting(
         None, "rms radius of the neutrons; by default that of the form factor for A", "fm", gt=0
     )

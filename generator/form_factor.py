@@ -23,7 +23,7 @@ KLEIN_NYSTRAND_RANGE = 0.7
 
 
 def half_density_radius(a: float) -> float:
-    """c = 1.23 A^(1/3) − 0.60 fm (Lewin and Smith 1996)."""
+    """C = 1.23 A^(1/3) − 0.60 fm (Lewin and Smith 1996)."""
     return max(1.23 * a ** (1 / 3) - 0.60, 0.0)
 
 
@@ -60,15 +60,13 @@ def klein_nystrand(q: Array, a: float, rms: float | None = None) -> Array:
     With `rms` (fm), R² = 5/3 (rms² − 6 a_k²). `q` in 1/fm.
     """
     r2 = (
-        (1.2 * a ** (1 / 3)) ** 2
-        if rms is None
-        else 5 / 3 * (rms**2 - 6 * KLEIN_NYSTRAND_RANGE**2)
+        (1.2 * a ** (1 / 3)) ** 2 if rms is None else 5 / 3 * (rms**2 - 6 * KLEIN_NYSTRAND_RANGE**2)
     )
     return _sphere(q * np.sqrt(max(r2, 0.0))) / (1 + (q * KLEIN_NYSTRAND_RANGE) ** 2)
 
 
 def fermi(q: Array, a: float, rms: float | None = None) -> Array:
-    """Symmetrised Fermi form factor in closed form (Sprung and Martorell, J. Phys. A 30 (1997) 6525).
+    """Symmetrised Fermi form factor, closed form (Sprung and Martorell, J. Phys. A 30 (1997) 6525).
 
     Half-density radius c = 1.23 A^(1/3) − 0.60 fm and a = 0.52 fm; with `rms` (fm),
     c² = 5/3 rms² − 7/3 (πa)². `q` in 1/fm.

@@ -1,10 +1,10 @@
 """Neutrino energy and recoil energy of true events, for any coupling and spectrum.
 
 The density φ(E) dσ/dT of a channel is bounded from above by a constant in each cell of a grid in
-(E, T). A cell is drawn by the alias method (Walker 1977), a point in it uniformly, and kept with the
-ratio of density to bound (above 90 % are). So the grid decides the speed alone and the distribution
-is that of φ and of the cubic pieces through P0, P1, P2, which follow the exact functions to a few
-1e-6 of the total (tested); 1/T of a magnetic moment included.
+(E, T). A cell is drawn by the alias method (Walker 1977), a point in it uniformly, and kept with
+the ratio of density to bound (about 90 % are). So the grid decides the speed alone, and the
+distribution is that of φ and of the cubic pieces through P0, P1, P2, which follow the exact
+functions to a few 1e-6 of the largest value (tested); 1/T of a magnetic moment included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .constants import KEV
 from .cross_section import energy_min
 from .kernel import kernel
-from .rate import Channel, recoil_grid
+from .rate import Channel
 from .spectrum import Spectrum
 from .stream import LOW, PURPOSE, SHIFT, fill_words, stream_number, uniform
 
@@ -110,9 +110,7 @@ def sample_recoils(  # type: ignore[no-untyped-def]
             r = uniform(words[2, i])
             e = energy[row, 0] + s * energy[row, 1]
             t = recoil[column, 0] + r * recoil[column, 1]
-            phi = energy[row, 2] + s * (
-                energy[row, 3] + s * (energy[row, 4] + s * energy[row, 5])
-            )
+            phi = energy[row, 2] + s * (energy[row, 3] + s * (energy[row, 4] + s * energy[row, 5]))
             p0 = recoil[column, 2] + r * (
                 recoil[column, 3] + r * (recoil[column, 4] + r * recoil[column, 5])
             )
@@ -179,7 +177,9 @@ def _fill_channel(
     density = (phi @ powers.T).ravel()[:, None] * (
         p[0] + p[1] / e[:, None] + p[2] / e[:, None] ** 2
     )
-    density = np.where(t * KEV * (channel.nucleus.mass + 2 * e[:, None]) <= 2 * e[:, None] ** 2, density, 0)
+    density = np.where(
+        t * KEV * (channel.nucleus.mass + 2 * e[:, None]) <= 2 * e[:, None] ** 2, density, 0
+    )
     blocks = np.maximum(density, 0).reshape(n, 5, -1, 5)
     highest = blocks.max(axis=(1, 3))
     # between the 5 x 5 points the smooth density rises little above the largest of them (tested)

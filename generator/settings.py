@@ -1,4 +1,4 @@
-"""What every section of an experiment file has in common: frozen, complete, and strict about keys."""
+"""What every section of an experiment file has in common: frozen and strict about keys."""
 
 from __future__ import annotations
 

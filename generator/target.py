@@ -145,7 +145,9 @@ def _nuclei_of_formula(formula: str) -> tuple[Nucleus, ...]:
             shares = [(iso, iso.abundance / 100) for iso in element if iso.abundance > 0]
         total = sum(share for _, share in shares)
         if not shares or element.number < 1:
-            raise ValueError(f"'{element}' in '{formula}' has no natural isotopes; name one: {element}[A]")
+            raise ValueError(
+                f"'{element}' in '{formula}' has no natural isotopes; name one: {element}[A]"
+            )
         nuclei += [
             Nucleus(
                 f"{iso.symbol}{iso.isotope}",

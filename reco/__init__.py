@@ -1,7 +1,7 @@
 """Detector response, experiments, runs and files.
 
-`load` an experiment, `plan` a run or `generate` and `iterate` its events, `write` an ntuple. They are
-imported on first use, so that a command that needs no compiled code starts fast.
+`load` an experiment, `plan` a run or `generate` and `iterate` its events, `write` an ntuple. They
+are imported on first use, so that a command that needs no compiled code starts fast.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import ExperimentError, OutputError
     from .experiment import Experiment, load, shipped_experiments
-    from .ntuple import read, write, write_parts
+    from .ntuple import read, write
+    from .parts import write_parts
     from .run import Run, generate, iterate, plan
 
 _HOME = {
@@ -27,7 +28,7 @@ _HOME = {
     "plan": "run",
     "read": "ntuple",
     "write": "ntuple",
-    "write_parts": "ntuple",
+    "write_parts": "parts",
 }
 __all__ = [
     "Experiment",

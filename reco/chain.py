@@ -21,11 +21,13 @@ from .resolution import NoResolution, Photoelectrons, Sqrt
 Array = NDArray[np.float64]
 
 CURVE_POINTS = 4097
-SLICE_EVENTS = 8192
-"""Events a slice aims at; fits into a core's cache."""
+SLICE_SIGNAL = 2048
+"""Signal events a slice aims at: enough to fill the loops over each channel."""
+SLICE_EVENTS = 131_072
+"""Events a slice holds at most on average: memory of a thread stays below 20 MB."""
 
 STEADY, PROMPT, DELAYED, PROFILE, WITH_PROTONS = 0, 1, 2, 3, 4
-"""When events arrive: at any time, after a pion's life, after pion and muon, by a table, at once."""
+"""When events come: at any time, after a pion's life, after pion and muon, by a table, at once."""
 RECOIL, ELECTRON, UNIT, TRUE = 0, 1, 2, 3
 """Scale of a background's energy: keV_nr, keV_ee, unit of e_reco, true recoils."""
 
@@ -135,7 +137,8 @@ def build_chain(experiment: Experiment, pulses: int) -> Chain:
     """Arrays for a run of a number of pulses."""
     low = truth_threshold(experiment)
     mean = mean_per_pulse(experiment, low)
-    length = experiment.exposure.slice_pulses or slice_pulses(float(sum(mean)))
+    n = len(experiment.channels)
+    length = experiment.exposure.slice_pulses or slice_pulses(mean[:n].sum(), mean.sum())
     enabled = np.array(
         [True] * len(experiment.channels) + [b.enabled for b in experiment.background]
     )
@@ -148,11 +151,16 @@ def build_chain(experiment: Experiment, pulses: int) -> Chain:
     )
 
 
-def slice_pulses(mean: float) -> int:
-    """Pulses a slice for `mean` events a pulse: a power of two, for about SLICE_EVENTS events."""
-    if mean <= 0:
-        return 2**31
-    return int(2 ** np.clip(np.round(np.log2(SLICE_EVENTS / mean)), 0, 31))
+def slice_pulses(signal: float, total: float) -> int:
+    """Pulses a slice for expected events a pulse: a power of two.
+
+    Backgrounds, disabled ones too, count only where they outnumber the signal 64 to 1, so that the
+    signal stays the same events whatever the backgrounds are.
+    """
+    wanted = [SLICE_SIGNAL / signal if signal > 0 else 2.0**31]
+    if total > 0:
+        wanted.append(SLICE_EVENTS / total)
+    return int(2 ** np.clip(np.round(np.log2(min(wanted))), 0, 31))
 
 
 def with_cumulative(x: Array, density: Array) -> Array:
@@ -282,5 +290,3 @@ def _response(experiment: Experiment) -> Response:
         geometry.shape == "cylinder",
         np.array([*geometry.size, 0.0][:3]),
     )
-
-

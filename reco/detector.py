@@ -156,9 +156,7 @@ class Detector(Settings):
         marks = [self.threshold] if on_recoil else [float(self.electron_equivalent(self.threshold))]
         for mark in self.region or ():
             e_ee = mark / self.per_kev
-            marks.append(
-                float(self.recoil_equivalent(e_ee, 2 * high + 1)) if on_recoil else e_ee
-            )
+            marks.append(float(self.recoil_equivalent(e_ee, 2 * high + 1)) if on_recoil else e_ee)
         edges.append(np.array([m for m in marks if 0 < m < top]))
         x = np.unique(np.concatenate(edges))
         middle = (x[1:] + x[:-1]) / 2

@@ -26,7 +26,7 @@ class Step(Settings):
 
 
 class Logistic(Settings):
-    """plateau/(1 + exp(−slope (E − midpoint))), 0 below `cut`, half between `cut` and `half_until`."""
+    """plateau/(1 + exp(−slope (E − midpoint))); 0 below `cut`, half from there to `half_until`."""
 
     model: Literal["logistic"] = setting(..., "logistic function of e_reco")
     plateau: Fraction = setting(..., "acceptance at high energy")

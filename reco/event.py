@@ -2,8 +2,8 @@
 
 A slice is a stretch of beam and a pure function of (experiment, seed, slice number). In it every
 component draws its number of events from its own stream, then E and T, pulse and time, and the
-response, in loops over arrays that stay in cache; a bucket sort puts the slice in order of time, and
-the columns are written once.
+response, in loops over arrays that stay in cache; a bucket sort puts the slice in order of time,
+and the columns are written once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..generator.kernel import kernel, kernel_inline
+from ..generator.kernel import kernel
 from ..generator.sampler import CANDIDATES, sample_recoils
 from ..generator.stream import (
     ATTEMPT,
     LOW,
     PURPOSE,
     SHIFT,
-    TO_UNIT,
     binomial,
     fill_words,
     neg_log,
@@ -31,13 +30,15 @@ from ..generator.stream import (
     poisson,
     uniform,
 )
-from .chain import DELAYED, ELECTRON, PROFILE, PROMPT, RECOIL, STEADY, TRUE
+from .arrive import BATCH, arrive, time_order
+from .chain import ELECTRON, RECOIL, STEADY, TRUE
+from .respond import acceptance, quenched, smear, unquenched
 
 Array = NDArray[np.float64]
 
 # purposes of the words of a slice's streams, in the third counter
-COUNT, SAMPLE, TIME, RESPONSE, PLACE, PHOTONS, VETO = (np.uint64(i) * PURPOSE for i in range(7))
-BATCH = 512
+# (2 is TIME of `arrive`, 5 PHOTONS of `respond`)
+COUNT, SAMPLE, RESPONSE, PLACE, VETO = (np.uint64(i) * PURPOSE for i in (0, 1, 3, 4, 6))
 ON, OFF = 1, 2
 """Windows."""
 
@@ -143,115 +144,6 @@ def share_out(key, timing, stream, events, fixed):  # type: ignore[no-untyped-de
         pulses -= here
 
 
-@kernel_inline
-def curve(table, step, x):  # type: ignore[no-untyped-def]
-    """Table at equal steps of √x, linear between its points, the last slope beyond."""
-    position = math.sqrt(x) / step
-    i = min(np.int64(position), table.size - 2)
-    return table[i] + (position - i) * (table[i + 1] - table[i])
-
-
-@kernel
-def quenched(response, energy, result):  # type: ignore[no-untyped-def]
-    """Quenched energy in keV_ee of recoils in keV_nr."""
-    if response.factor > 0.0:
-        for i in range(energy.size):
-            result[i] = response.factor * energy[i]
-    else:
-        for i in range(energy.size):
-            result[i] = curve(response.quench, response.quench_step, energy[i])
-
-
-@kernel
-def unquenched(response, energy, result):  # type: ignore[no-untyped-def]
-    """Recoil in keV_nr of quenched energies in keV_ee."""
-    if response.factor > 0.0:
-        for i in range(energy.size):
-            result[i] = energy[i] / response.factor
-    else:
-        for i in range(energy.size):
-            result[i] = curve(response.unquench, response.unquench_step, energy[i])
-
-
-@kernel
-def acceptance(response, e_reco):  # type: ignore[no-untyped-def]
-    """Probability that a signal event is accepted, for the models in e_reco."""
-    if response.efficiency == 1:
-        if e_reco < response.logistic[3]:
-            return 0.0
-        value = response.logistic[0] / (
-            1.0 + math.exp(-response.logistic[1] * (e_reco - response.logistic[2]))
-        )
-        return value * 0.5 if e_reco < response.logistic[4] else value
-    energies, values = response.table[0], response.table[1]
-    if e_reco < energies[0]:
-        return 0.0
-    if e_reco >= energies[-1]:
-        return values[-1]
-    i = np.searchsorted(energies, e_reco, side="right") - 1
-    part = (e_reco - energies[i]) / (energies[i + 1] - energies[i])
-    return values[i] + part * (values[i + 1] - values[i])
-
-
-@kernel
-def arrive(key, chain, source, c1, high, pulses, words, pulse, time, last):  # type: ignore[no-untyped-def]
-    """Pulse in the slice and true time in the pulse of each event of a source.
-
-    Two words make pulse and place in it (of the proton, or in what is recorded), two the decays;
-    of a background the third goes to `last` as a uniform for its energy.
-    """
-    sources, timing = chain.sources, chain.timing
-    n_pulses = np.uint64(pulses)
-    kind = sources.timing[source]
-    delay = sources.delay[source]
-    background = source >= sources.n_channels
-    on_length = timing.on_stop - timing.on_start
-    recorded = on_length + timing.off_stop - timing.off_start
-    table = sources.profile[:, sources.profile_start[source] : sources.profile_start[source + 1]]
-    for start in range(0, pulse.size, BATCH):
-        n = min(BATCH, pulse.size - start)
-        c2 = TIME + high
-        fill_words(key, np.uint64(start), c1, c2, sources.stream[source], n, words)
-        w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
-        here, when, uniforms = pulse[start:], time[start:], last[start:]
-        for i in range(n):
-            product = np.uint64(w0[i]) * n_pulses + ((np.uint64(w1[i]) * n_pulses) >> SHIFT)
-            here[i] = product >> SHIFT
-            when[i] = (np.float64(np.int64(product & LOW)) + 0.5) * TO_UNIT
-        if kind == STEADY and background and timing.windows_only:
-            skip = timing.off_start - timing.on_start - on_length
-            for i in range(n):
-                t = when[i] * recorded
-                when[i] = timing.on_start + t + (skip if t >= on_length else 0.0)
-        elif kind == STEADY:
-            for i in range(n):
-                when[i] = timing.first + when[i] * timing.period
-        elif kind == PROFILE:
-            for i in range(n):
-                when[i] = delay + piecewise_linear(when[i], table[0], table[1], table[2])
-        else:
-            if timing.pulse_shape.shape[1] > 0:
-                shape = timing.pulse_shape
-                for i in range(n):
-                    when[i] = delay + piecewise_linear(when[i], shape[0], shape[1], shape[2])
-            else:
-                for i in range(n):
-                    when[i] = delay + when[i] * timing.pulse_width
-            if kind == PROMPT:
-                for i in range(n):
-                    when[i] += timing.pion * neg_log(uniform(w2[i]))
-            elif kind == DELAYED and not background:
-                for i in range(n):
-                    when[i] += timing.pion * neg_log(uniform(w2[i]))
-                    when[i] += timing.muon * neg_log(uniform(w3[i]))
-            elif kind == DELAYED:
-                for i in range(n):
-                    when[i] += timing.muon * neg_log(uniform(w3[i]))
-        if background:
-            for i in range(n):
-                uniforms[i] = uniform(w2[i])
-
-
 @kernel
 def background_energies(chain, source, u, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
     """Energies of a background from uniforms `u`; all but e_nr are left alone if they are true."""
@@ -259,7 +151,7 @@ def background_energies(chain, source, u, e_nr, e_ee, e_reco, e_reco_nr):  # typ
     columns = slice(sources.spectrum_start[source], sources.spectrum_start[source + 1])
     table = sources.spectrum[:, columns]
     scale, length = sources.scale[source], sources.length[source]
-    measured = e_nr if scale == RECOIL or scale == TRUE else (e_ee if scale == ELECTRON else e_reco)
+    measured = e_nr if scale in (RECOIL, TRUE) else (e_ee if scale == ELECTRON else e_reco)
     low, high = table[0, 0], table[0, -1]
     if length > 0.0:
         lost = -math.expm1(-(high - low) / length)
@@ -287,37 +179,6 @@ def background_energies(chain, source, u, e_nr, e_ee, e_reco, e_reco_nr):  # typ
     for i in range(u.size):
         e_reco_nr[i] = e_nr[i]
         e_reco[i] = e_ee[i] * response.per_kev
-
-
-@kernel
-def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
-    """Quench and smear a batch of true recoils; the first words are the normal deviates."""
-    n = e_nr.size
-    w0 = words[0]
-    quenched(response, e_nr, e_ee)
-    if response.resolution == 1:
-        for i in range(n):
-            z = normal_quantile(uniform(w0[i]))
-            e_reco_nr[i] = max(e_nr[i] + response.root_width * math.sqrt(e_nr[i]) * z, 0.0)
-        quenched(response, e_reco_nr, e_reco)
-    else:
-        if response.resolution == 2:
-            for i in range(n):
-                mean = e_ee[i] * response.per_kev
-                c0 = np.uint64(start + i)
-                number = poisson(key, c0, c1, PHOTONS + high, stream, mean)
-                e_reco[i] = number / response.per_kev
-        elif response.resolution == 3:
-            step = response.unquench_step
-            for i in range(n):
-                z = normal_quantile(uniform(w0[i]))
-                e_reco[i] = max(e_ee[i] + curve(response.width, step, e_ee[i]) * z, 0.0)
-        else:
-            for i in range(n):
-                e_reco[i] = e_ee[i]
-        unquenched(response, e_reco, e_reco_nr)
-    for i in range(n):
-        e_reco[i] *= response.per_kev
 
 
 @kernel
@@ -398,45 +259,6 @@ def observe(key, chain, source, c1, high, words, s):  # type: ignore[no-untyped-
 
 
 @kernel
-def time_order(timing, pulses, pulse, time, order, place, buckets):  # type: ignore[no-untyped-def]
-    """Write to `order` the events in order of (pulse, true time): bucket sort, then insertion.
-
-    `place` is scratch of the same length, `buckets` of a power of two at least as long, plus one.
-    """
-    n = pulse.size
-    n_buckets = 1
-    while n_buckets < n:
-        n_buckets *= 2
-    scale = n_buckets / pulses
-    for i in range(n_buckets + 1):
-        buckets[i] = 0
-    for i in range(n):
-        part = (time[i] - timing.first) / timing.period
-        part = min(max(part, 0.0), 0.999999)
-        place[i] = min(np.int32((pulse[i] + part) * scale), n_buckets - 1)
-    for i in range(n):
-        buckets[place[i] + 1] += 1
-    for i in range(n_buckets):
-        buckets[i + 1] += buckets[i]
-    for i in range(n):
-        where = buckets[place[i]]
-        buckets[place[i]] = where + 1
-        order[where] = i
-    for i in range(1, n):
-        this = order[i]
-        j = i
-        while j > 0:
-            other = order[j - 1]
-            if pulse[other] < pulse[this] or (
-                pulse[other] == pulse[this] and time[other] <= time[this]
-            ):
-                break
-            order[j] = other
-            j -= 1
-        order[j] = this
-
-
-@kernel
 def make_slice(key, chain, number, counts, s):  # type: ignore[no-untyped-def]
     """Fill the scratch with the events of a slice, source by source."""
     sources, timing = chain.sources, chain.timing
@@ -482,9 +304,7 @@ def make_slice(key, chain, number, counts, s):  # type: ignore[no-untyped-def]
             s.e_reco_nr[done:stop],
             s.index[done:stop],
         )
-        arrive(
-            key, chain, source, c1, high, pulses, s.words, part.pulse, part.time_true, part.time
-        )
+        arrive(key, chain, source, c1, high, pulses, s.words, part.pulse, part.time_true, part.time)
         if source >= sources.n_channels:
             for i in range(n):
                 part.e_nu[i] = 0.0
@@ -573,7 +393,15 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place):  #
             make_slice(key, chain, number, counts, s)
             pulses = min(timing.slice_pulses, timing.pulses - number * timing.slice_pulses)
             time_order(timing, pulses, s.pulse[:n], s.time_true[:n], order, spare, buckets)
-            write(sources, s, order[first - event : last - event], columns, first, first - low, number * timing.slice_pulses)
+            write(
+                sources,
+                s,
+                order[first - event : last - event],
+                columns,
+                first,
+                first - low,
+                number * timing.slice_pulses,
+            )
             if place.module.size > 0:
                 block = np.uint64(number)
                 c1, c2 = block & LOW, PLACE + (block >> SHIFT)

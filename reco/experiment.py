@@ -239,7 +239,11 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = merged.get(key)
         same_kind = isinstance(old, dict) and isinstance(value, Mapping)
-        if same_kind and key != "material" and old.get("model") == value.get("model", old.get("model")):
+        if (
+            same_kind
+            and key != "material"
+            and old.get("model") == value.get("model", old.get("model"))
+        ):
             merged[key] = _merge(old, value)
         else:
             merged[key] = value
@@ -299,9 +303,15 @@ def _explain(error: ValidationError, data: Any, origin: str) -> str:
     else:
         message = message.replace("Input should be", "must be")
     shown = ""
-    if first["type"] not in {"missing", "extra_forbidden"} and not isinstance(value, (dict, BaseModel)):
+    if first["type"] not in {"missing", "extra_forbidden"} and not isinstance(
+        value, (dict, BaseModel)
+    ):
         shown = f" = {value!r}"
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 and first["type"] != "extra_forbidden" else ""
+    more = (
+        f" (and {len(details) - 1} more)"
+        if len(details) > 1 and first["type"] != "extra_forbidden"
+        else ""
+    )
     return f"{origin}: {where}{shown}: {message}{more}" if where else f"{origin}: {message}{more}"
 
 
@@ -318,9 +328,8 @@ def _readable_location(location: tuple[int | str, ...], data: Any) -> list[str]:
         elif isinstance(place, dict) and part in place:
             keys.append(part)
             place = place[part]
-        elif last and not (isinstance(place, dict) and place.get("model") == part):
-            if isinstance(place, dict):
-                keys.append(part)
+        elif last and isinstance(place, dict) and place.get("model") != part:
+            keys.append(part)
     return keys
 
 

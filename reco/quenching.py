@@ -7,6 +7,7 @@ measurements; `none` is for bubble chambers, where all of the recoil energy coun
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -103,7 +104,7 @@ class Table(Settings):
                 "they must be as many"
             )
         for name, values in (("recoil", self.recoil), ("energy", self.energy)):
-            for before, value in zip(values, values[1:], strict=False):
+            for before, value in pairwise(values):
                 if value <= before:
                     raise ValueError(f"{name} must increase, but {value:g} follows {before:g}")
         return self

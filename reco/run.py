@@ -1,7 +1,7 @@
 """A run: a stretch of beam time with a seed, any part of which can be made at any time.
 
-Event number n of a run is the same event whichever thread, process or machine makes it: a run is cut
-into slices of equal numbers of pulses, and a slice is a pure function of (experiment, seed, number).
+Event number n of a run is the same event whichever thread, process or machine makes it: a run is
+cut into slices of equal numbers of pulses, each a pure function of (experiment, seed, number).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -141,9 +142,7 @@ class Run:
             Arrays at least as long to write to, in place of new ones.
         """
         if not 0 <= start <= stop <= self.events:
-            raise ValueError(
-                f"events {start} to {stop} are not within the run, 0 to {self.events}"
-            )
+            raise ValueError(f"events {start} to {stop} are not within the run, 0 to {self.events}")
         n = stop - start
         block = {name: column[:n] for name, column in (out or self.allocate(n)).items()}
         if n == 0:
@@ -153,7 +152,7 @@ class Run:
         last = int(np.searchsorted(offsets, stop, side="left"))
         edges = [*range(first, last, SLICES_A_TASK), last]
         threads = threads or os.cpu_count() or 1
-        tasks = list(zip(edges[:-1], edges[1:], strict=True))
+        tasks = list(pairwise(edges))
         if threads == 1 or len(tasks) == 1:
             for task in tasks:
                 self._fill(block, start, stop, *task)
@@ -191,7 +190,7 @@ class Run:
         """
         stop = self.events if stop is None else stop
         edges = [*range(start, stop, step), stop]
-        tasks = list(zip(edges[:-1], edges[1:], strict=True))
+        tasks = list(pairwise(edges))
         size = min(step, stop - start)
         spare = [self.allocate(size), self.allocate(size)] if reuse else None
         with ThreadPoolExecutor(1) as ahead:
@@ -259,13 +258,23 @@ def plan(
 
 @overload
 def generate(
-    experiment: Experiment, *, seed: int = ..., start: int = ..., stop: int | None = ...,
-    library: Literal["np"], **options: Any,
+    experiment: Experiment,
+    *,
+    seed: int = ...,
+    start: int = ...,
+    stop: int | None = ...,
+    library: Literal["np"],
+    **options: Any,
 ) -> Block: ...
 @overload
 def generate(
-    experiment: Experiment, *, seed: int = ..., start: int = ..., stop: int | None = ...,
-    library: Literal["ak"] = ..., **options: Any,
+    experiment: Experiment,
+    *,
+    seed: int = ...,
+    start: int = ...,
+    stop: int | None = ...,
+    library: Literal["ak"] = ...,
+    **options: Any,
 ) -> Any: ...
 def generate(
     experiment: Experiment,

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import click
 
 from ..reco.errors import OutputError
-from ..reco.experiment import Experiment, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,20 +35,24 @@ def _parse(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 
 def experiment_options(function: F) -> F:
     """Add ``--set``, ``--preset``, ``--source`` and ``--json``."""
-    for option in (
-        click.option("--json", "json_file", metavar="FILE", help="Write all numbers to FILE; - for standard output."),
-        click.option("--source", metavar="NAME", help="A shipped source in place of the experiment's own."),
-        click.option("--preset", metavar="NAME", help="A preset of the experiment file, e.g. paper."),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_parse,
-                     help="Change a setting, e.g. target.mass=30; may be repeated."),
-    ):  # fmt: skip
+    options = [
+        click.option(
+            "--json", "json_file", metavar="FILE", help="Write all numbers to FILE; - for stdout."
+        ),
+        click.option("--source", metavar="NAME", help="A shipped source in place of the own one."),
+        click.option("--preset", metavar="NAME", help="A preset of the experiment, e.g. paper."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_parse,
+            help="Change a setting, e.g. target.mass=30; may be repeated.",
+        ),
+    ]
+    for option in options:
         function = option(function)
     return function
-
-
-def load_one(name: str, settings: dict[str, Any], preset: str | None, source: str | None) -> Experiment:
-    """Load an experiment with the options of the command line."""
-    return load(name, settings, preset, source)
 
 
 def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], quiet: bool) -> None:

@@ -10,7 +10,9 @@ from .common import print_table, write_json
 
 
 @click.command()
-@click.option("--json", "json_file", metavar="FILE", help="Write the table to FILE; - for standard output.")
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write the table to FILE; - for standard output."
+)
 def command(json_file: str | None) -> None:
     """List the experiments and sources that come with nuspill."""
     found = {}
@@ -28,10 +30,8 @@ def command(json_file: str | None) -> None:
         }
     quiet = json_file == "-"
     columns = ["experiment", "target", "kg", "keV_nr", "m", "source", "e_reco", ""]
-    rows = [
-        [n, e["target"], e["mass_kg"], e["threshold_kev_nr"], e["distance_m"], e["source"], e["unit"], e["description"]]
-        for n, e in found.items()
-    ]  # fmt: skip
+    keys = ["target", "mass_kg", "threshold_kev_nr", "distance_m", "source", "unit", "description"]
+    rows = [[name, *(e[key] for key in keys)] for name, e in found.items()]
     print_table("Experiments", columns, rows, quiet)
     sources = list(shipped_sources())
     if not quiet:

@@ -9,31 +9,54 @@ from typing import Any
 
 import click
 
-from .common import experiment_options, load_one, print_table, write_json
+from ..reco.experiment import load
+from .common import experiment_options, print_table, write_json
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
     name, _, level = value.partition(":")
     allowed = ("none", "zstd", "lz4", "zlib", "lzma")
     if name not in allowed or (level and not (level.isdigit() and 0 < int(level) <= 22)):
-        raise click.BadParameter(f"'{value}' is none of {', '.join(allowed)}, with :LEVEL if wanted")
+        raise click.BadParameter(
+            f"'{value}' is none of {', '.join(allowed)}, with :LEVEL if wanted"
+        )
     return value
 
 
 @click.command()
 @click.argument("name", metavar="NAME|FILE.toml")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="ROOT file, or folder with --parts.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="ROOT file, or folder with --parts.",
+)
 @click.option("--years", type=float, help="Years of operation; by default exposure.years.")
 @click.option("--pot", type=float, help="Protons on target, in place of years.")
 @click.option("--events", type=int, help="Fixed number of signal events; the rest scales to it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Key of the random numbers.")
-@click.option("--format", "format_", type=click.Choice(["ttree", "rntuple"]), default="ttree", show_default=True)
-@click.option("--compression", default="zstd", show_default=True, metavar="NAME[:LEVEL]", callback=_compression,
-              help="none, zstd, lz4, zlib or lzma.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["ttree", "rntuple"]),
+    default="ttree",
+    show_default=True,
+)
+@click.option(
+    "--compression",
+    default="zstd",
+    show_default=True,
+    metavar="NAME[:LEVEL]",
+    callback=_compression,
+    help="none, zstd, lz4, zlib or lzma.",
+)
 @click.option("--selected-only", is_flag=True, help="Leave out events that are not selected.")
 @click.option("--place", is_flag=True, help="Also module, x, y, z in the active volume.")
 @click.option("--threads", type=click.IntRange(1), help="Threads; by default one a core.")
-@click.option("--parts", type=click.IntRange(1), help="Write a folder of numbered parts, resumed if there.")
+@click.option(
+    "--parts", type=click.IntRange(1), help="Write a folder of numbered parts, resumed if there."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a file or folder that is there.")
 @experiment_options
 def command(
@@ -61,8 +84,9 @@ def command(
     again in the same way.
     """
     begin = time.perf_counter()
-    experiment = load_one(name, settings, preset, source)
-    from ..reco.ntuple import interruptible, write, write_parts
+    experiment = load(name, settings, preset, source)
+    from ..reco.ntuple import interruptible, write
+    from ..reco.parts import write_parts
     from ..reco.run import plan
 
     run = plan(experiment, seed, years=years, pot=pot, events=events, place=place)
@@ -81,7 +105,10 @@ def command(
     seconds = time.perf_counter() - begin
     rows = _summary(run, counts.table())
     quiet = json_file == "-"
-    title = f"{experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, seed {seed}"
+    title = (
+        f"{experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, "
+        f"seed {seed}"
+    )
     columns = ["component", "window", "expected", "generated", "expected selected", "selected"]
     print_table(title, columns, [list(row.values()) for row in rows], quiet)
     size = sum(f.stat().st_size for f in ([output] if parts is None else output.glob("*.root")))
@@ -122,7 +149,7 @@ def _summary(run: Any, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-class _progress:  # noqa: N801
+class _progress:
     """A progress bar on standard error; nothing where that is no terminal."""
 
     def __init__(self, total: int) -> None:

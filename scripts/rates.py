@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ..reco.experiment import shipped_experiments
-from .common import experiment_options, load_one, print_table, write_json
+from ..reco.experiment import load, shipped_experiments
+from .common import experiment_options, print_table, write_json
 
 
 @click.command()
@@ -30,15 +30,36 @@ def command(
     chosen = names or tuple(n for n in shipped_experiments() if n.startswith("ess") or not source)
     found: dict[str, Any] = {}
     for name in chosen:
-        found[name] = rates(load_one(name, settings, preset, source))
+        found[name] = rates(load(name, settings, preset, source))
         if source is not None:
-            own = rates(load_one(name, settings, preset, None))
+            own = rates(load(name, settings, preset, None))
             found[name]["own_source"] = own
-            found[name]["ratio_above_threshold"] = own["above_threshold"] / found[name]["above_threshold"]
+            found[name]["ratio_above_threshold"] = (
+                own["above_threshold"] / found[name]["above_threshold"]
+            )
             merits = own["figure_of_merit"], found[name]["figure_of_merit"]
             found[name]["ratio_figure_of_merit"] = merits[0] / merits[1] if all(merits) else None
-    columns = ["experiment", "above threshold", "ν_μ", "ν_e", "ν̄_μ", "selected", "steady on", "steady off", "S/√B"]
-    keys = ["above_threshold", "numu", "nue", "numubar", "selected", "steady_on", "steady_off", "figure_of_merit"]
+    columns = [
+        "experiment",
+        "above threshold",
+        "ν_μ",
+        "ν_e",
+        "ν̄_μ",
+        "selected",
+        "steady on",
+        "steady off",
+        "S/√B",
+    ]
+    keys = [
+        "above_threshold",
+        "numu",
+        "nue",
+        "numubar",
+        "selected",
+        "steady_on",
+        "steady_off",
+        "figure_of_merit",
+    ]
     if source is not None:
         columns += ["own source", "ratio", "ratio of S/√B"]
     rows = []

@@ -11,7 +11,12 @@ from .common import print_table, write_json
 @click.command()
 @click.argument("name")
 @click.option("--keys", is_flag=True, help="Also list every key with unit and meaning.")
-@click.option("--json", "json_file", metavar="FILE", help="Write text and keys to FILE; - for standard output.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Write text and keys to FILE; - for standard output.",
+)
 def command(name: str, keys: bool, json_file: str | None) -> None:
     """Print the TOML file of a shipped experiment: copy it to begin your own."""
     text = source_text(name)

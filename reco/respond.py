@@ -1,0 +1,94 @@
+"""Kernels of the response: quenching, smearing and acceptance of batches of events."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..generator.kernel import kernel, kernel_inline
+from ..generator.stream import PURPOSE, normal_quantile, poisson, uniform
+
+PHOTONS = np.uint64(5) * PURPOSE
+"""Purpose of the words of photo-electrons (the others are listed in `event`)."""
+
+
+@kernel_inline
+def curve(table, step, x):  # type: ignore[no-untyped-def]
+    """Table at equal steps of √x, linear between its points, the last slope beyond."""
+    position = math.sqrt(x) / step
+    i = min(np.int64(position), table.size - 2)
+    return table[i] + (position - i) * (table[i + 1] - table[i])
+
+
+@kernel
+def quenched(response, energy, result):  # type: ignore[no-untyped-def]
+    """Quenched energy in keV_ee of recoils in keV_nr."""
+    if response.factor > 0.0:
+        for i in range(energy.size):
+            result[i] = response.factor * energy[i]
+    else:
+        for i in range(energy.size):
+            result[i] = curve(response.quench, response.quench_step, energy[i])
+
+
+@kernel
+def unquenched(response, energy, result):  # type: ignore[no-untyped-def]
+    """Recoil in keV_nr of quenched energies in keV_ee."""
+    if response.factor > 0.0:
+        for i in range(energy.size):
+            result[i] = energy[i] / response.factor
+    else:
+        for i in range(energy.size):
+            result[i] = curve(response.unquench, response.unquench_step, energy[i])
+
+
+@kernel
+def acceptance(response, e_reco):  # type: ignore[no-untyped-def]
+    """Probability that a signal event is accepted, for the models in e_reco."""
+    if response.efficiency == 1:
+        if e_reco < response.logistic[3]:
+            return 0.0
+        value = response.logistic[0] / (
+            1.0 + math.exp(-response.logistic[1] * (e_reco - response.logistic[2]))
+        )
+        return value * 0.5 if e_reco < response.logistic[4] else value
+    energies, values = response.table[0], response.table[1]
+    if e_reco < energies[0]:
+        return 0.0
+    if e_reco >= energies[-1]:
+        return values[-1]
+    i = np.searchsorted(energies, e_reco, side="right") - 1
+    part = (e_reco - energies[i]) / (energies[i + 1] - energies[i])
+    return values[i] + part * (values[i + 1] - values[i])
+
+
+@kernel
+def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
+    """Quench and smear a batch of true recoils; the first words are the normal deviates."""
+    n = e_nr.size
+    w0 = words[0]
+    quenched(response, e_nr, e_ee)
+    if response.resolution == 1:
+        for i in range(n):
+            z = normal_quantile(uniform(w0[i]))
+            e_reco_nr[i] = max(e_nr[i] + response.root_width * math.sqrt(e_nr[i]) * z, 0.0)
+        quenched(response, e_reco_nr, e_reco)
+    else:
+        if response.resolution == 2:
+            for i in range(n):
+                mean = e_ee[i] * response.per_kev
+                c0 = np.uint64(start + i)
+                number = poisson(key, c0, c1, PHOTONS + high, stream, mean)
+                e_reco[i] = number / response.per_kev
+        elif response.resolution == 3:
+            step = response.unquench_step
+            for i in range(n):
+                z = normal_quantile(uniform(w0[i]))
+                e_reco[i] = max(e_ee[i] + curve(response.width, step, e_ee[i]) * z, 0.0)
+        else:
+            for i in range(n):
+                e_reco[i] = e_ee[i]
+        unquenched(response, e_reco, e_reco_nr)
+    for i in range(n):
+        e_reco[i] *= response.per_kev
