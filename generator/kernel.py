@@ -11,12 +11,12 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-F = TypeVar("F", bound=Callable[..., Any])
+Function = Callable[..., Any]
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 PACKAGES = ("generator", "reco", "toys")
@@ -39,22 +39,22 @@ class _ProjectCache(FunctionCache):
     """Numba's file cache, stamped with the sources of all kernels in place of one file."""
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
-        super().__init__(py_func)
-        self._cache_file = IndexDataCacheFile(
+        super().__init__(py_func)  # type: ignore[no-untyped-call]
+        self._cache_file = IndexDataCacheFile(  # type: ignore[no-untyped-call]
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
             source_stamp=source_stamp(),
         )
 
 
-def kernel(function: F) -> F:
+def kernel(function: Function) -> Function:
     """Compile `function` on first use; the result is cached on disk (see the module)."""
     dispatcher = numba.njit(**OPTIONS)(function)
     dispatcher._cache = _ProjectCache(function)
-    return dispatcher  # type: ignore[no-any-return]
+    return dispatcher
 
 
-def kernel_inline(function: F) -> F:
+def kernel_inline(function: Function) -> Function:
     """Compile `function` so that it is copied into kernels that call it.
 
     For small functions in the innermost loops: with several results they stop the compiler from
@@ -62,4 +62,4 @@ def kernel_inline(function: F) -> F:
     """
     dispatcher = numba.njit(inline="always", **OPTIONS)(function)
     dispatcher._cache = _ProjectCache(function)
-    return dispatcher  # type: ignore[no-any-return]
+    return dispatcher

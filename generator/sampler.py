@@ -125,7 +125,7 @@ def sample_recoils(  # type: ignore[no-untyped-def]
             allowed = t * KEV * (mass + 2.0 * e) <= 2.0 * e * e
             e_nu[done] = e
             e_nr[done] = t
-            done += np.int64(allowed & (uniform(words[3, i]) * bound[cell] < density))
+            done += int(allowed & (uniform(words[3, i]) * bound[cell] < density))
     return drawn
 
 

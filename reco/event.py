@@ -87,7 +87,7 @@ class Scratch(NamedTuple):
     e_ee: Array
     e_reco: Array
     e_reco_nr: Array
-    index: NDArray[np.int32]
+    order: NDArray[np.int32]
     """Number of the event in its source."""
 
 
@@ -302,7 +302,7 @@ def make_slice(key, chain, number, counts, s):  # type: ignore[no-untyped-def]
             s.e_ee[done:stop],
             s.e_reco[done:stop],
             s.e_reco_nr[done:stop],
-            s.index[done:stop],
+            s.order[done:stop],
         )
         arrive(key, chain, source, c1, high, pulses, s.words, part.pulse, part.time_true, part.time)
         if source >= sources.n_channels:
@@ -314,7 +314,7 @@ def make_slice(key, chain, number, counts, s):  # type: ignore[no-untyped-def]
         observe(key, chain, source, c1, high, s.words, part)
         for i in range(n):
             part.source[i] = source
-            part.index[i] = i
+            part.order[i] = i
         done = stop
 
 
@@ -408,7 +408,7 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place):  #
                 for k in range(first, last):
                     j = order[k - event]
                     stream = sources.stream[s.source[j]]
-                    put(key, chain.response, np.uint64(s.index[j]), c1, c2, stream, place, k - low)
+                    put(key, chain.response, np.uint64(s.order[j]), c1, c2, stream, place, k - low)
         event += n
 
 

@@ -238,15 +238,11 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        same_kind = isinstance(old, dict) and isinstance(value, Mapping)
-        if (
-            same_kind
-            and key != "material"
-            and old.get("model") == value.get("model", old.get("model"))
-        ):
-            merged[key] = _merge(old, value)
-        else:
-            merged[key] = value
+        merged[key] = value
+        if isinstance(old, dict) and isinstance(value, Mapping) and key != "material":
+            model = old.get("model")
+            if value.get("model", model) == model:
+                merged[key] = _merge(old, value)
     return merged
 
 

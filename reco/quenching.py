@@ -86,7 +86,8 @@ class Polynomial(Settings):
     def electron_equivalent(self, recoil: ArrayLike) -> Array:
         """Energy in keV_ee for recoils in keV_nr."""
         t = np.asarray(recoil, dtype=float) * 1e-3
-        return np.polynomial.polynomial.polyval(t, [0.0, *self.coefficients]) * 1e3
+        value = np.polynomial.polynomial.polyval(t, [0.0, *self.coefficients])
+        return np.asarray(value * 1e3, dtype=float)
 
 
 class Table(Settings):
