@@ -21,7 +21,7 @@ import numpy as np
 
 from .errors import ExperimentError, OutputError
 from .expectation import cross_sections, truth_threshold
-from .run import BLOCK_EVENTS, COLUMNS, PLACE_COLUMNS, Block, Run, select
+from .run import BLOCK_EVENTS, Block, Run, select
 
 TREE = "events"
 PROVENANCE = "provenance"
@@ -45,12 +45,6 @@ def parse_compression(text: str) -> tuple[str, int]:
 def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> dict[str, Any]:
     """What a file says of itself: versions, seed, experiment, exposure, expectations, columns."""
     experiment, windows = run.experiment, run.experiment.beam_windows
-    columns = COLUMNS | (PLACE_COLUMNS if run.place else {})
-    meaning = {
-        name: {"type": kind, "unit": unit or ("" if name != "e_reco" else experiment.detector.unit),
-               "meaning": text}
-        for name, (kind, unit, text) in columns.items()
-    }  # fmt: skip
     return {
         "program": "nuspill",
         "versions": {name: version(name) for name in LIBRARIES},
@@ -84,7 +78,11 @@ def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> 
         "first_event": start,
         "events": stop - start,
         "selected_only": selected_only,
-        "columns": meaning,
+        "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
+        "columns": {
+            name: {"type": kind, "unit": unit, "meaning": meaning}
+            for name, (kind, unit, meaning) in run.columns.items()
+        },
     }
 
 

@@ -22,7 +22,8 @@ def run_hash(run: Run, **options: Any) -> str:
         "seed": run.seed,
         "pulses": run.pulses,
         "fixed_signal": run.fixed_signal,
-        "place": run.place,
+        "columns": list(run.columns),
+        "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
         "version": version("nuspill"),
         **options,
     }

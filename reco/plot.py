@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from .efficiency import Step
 from .errors import ExperimentError
+from .expectation import selected_signal
 from .experiment import Experiment, validate
-from .ntuple import PROVENANCE, TREE
+from .ntuple import PROVENANCE, TREE, replacing
 from .resolution import Photoelectrons
 
 Array = NDArray[np.float64]
@@ -34,25 +35,22 @@ STEP = 500_000
 """Events read at a time."""
 ON, OFF = 1, 2
 """Values of the column `window`."""
-LOG_ABOVE = 100.0
-"""Ratio of highest to lowest energy from which bins are logarithmic, A_DECADE a decade."""
-A_DECADE = 12
 LEAST_EXPECTED = 5.0
 """Expected events of a bin that enters the χ² of the signal against quadrature."""
 LABELS = {
     "numu": r"$\nu_\mu$", "nue": r"$\nu_e$", "numubar": r"$\bar\nu_\mu$",
     "nuebar": r"$\bar\nu_e$", "nutau": r"$\nu_\tau$", "nutaubar": r"$\bar\nu_\tau$",
+    "keV_nr": r"keV$_\mathrm{nr}$", "keV_ee": r"keV$_\mathrm{ee}$",
 }  # fmt: skip
 COLOURS = {1: "#3f90da", 2: "#e76300", 3: "#bd1f01", 4: "#832db6", 5: "#a96b59", 6: "#b9ac70"}
 BACKGROUND_COLOURS = ("#717581", "#2a9d5c", "#c849a9", "#86c8dd", "#94a4a2")
 STYLE = {
-    "font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 12,
-    "axes.linewidth": 0.9, "axes.labelsize": 13, "lines.linewidth": 1.4,
-    "xaxis.labellocation": "right", "yaxis.labellocation": "top",
+    "font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 13,
+    "axes.labelsize": 14, "xaxis.labellocation": "right", "yaxis.labellocation": "top",
     "xtick.direction": "in", "ytick.direction": "in", "xtick.top": True, "ytick.right": True,
     "xtick.minor.visible": True, "ytick.minor.visible": True,
     "xtick.major.size": 6, "ytick.major.size": 6, "xtick.minor.size": 3, "ytick.minor.size": 3,
-    "legend.frameon": False, "legend.fontsize": 11.5, "legend.handlelength": 1.6,
+    "legend.frameon": False, "legend.fontsize": 12, "legend.handlelength": 1.6,
     "savefig.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "nuspill",
 }  # fmt: skip
 
@@ -61,11 +59,11 @@ STYLE = {
 class Histograms:
     """Selected events of an ntuple, as `hist.Hist` objects with named axes."""
 
-    spectra: Any
+    e_reco: Any
     """component, window (1 beam-on, 2 beam-off), e_reco in the detector's unit."""
     time: Any
-    """component, time in ns since the start of the pulse; beam-on."""
-    neutrinos: Any
+    """component, time (or time_true) in ns since the start of the pulse; beam-on."""
+    e_nu: Any
     """component, true neutrino energy in MeV; beam-on."""
     experiment: Experiment
     provenance: dict[str, Any]
@@ -73,58 +71,32 @@ class Histograms:
     fraction: float
     """Part of the run's events that the files hold."""
 
-    @property
-    def components(self) -> dict[int, str]:
-        """Names by number."""
-        return {int(n): name for n, name in self.provenance["components"].items()}
 
-    @property
-    def tau(self) -> float:
-        """Length of beam-off over that of beam-on."""
-        windows = self.experiment.beam_windows
-        return windows.off_length / windows.on_length
+def energy_edges(experiment: Experiment) -> Array:
+    """Edges of the bins of e_reco: equal, or logarithmic over two decades and more.
 
-    @property
-    def steady(self) -> set[int]:
-        """Numbers of the steady-state backgrounds."""
-        experiment = self.experiment
-        return {
-            experiment.component_of(b) for b in experiment.background if b.timing == "steady"
-        }
-
-    def counts(self, window: int) -> NDArray[np.int64]:
-        """Counts by component and bin of e_reco, with underflow and overflow."""
-        view: NDArray[np.int64] = self.spectra.view(flow=True)[:, window - 1]
-        return view
-
-
-def energy_edges(experiment: Experiment) -> tuple[Array, bool]:
-    """Edges of the bins of e_reco, and whether they are logarithmic.
-
-    From the least energy that is accepted to `detector.e_max`, or over `detector.region`;
+    From the least energy that is accepted to `detector.e_max`, or as `detector.region` says;
     photo-electrons are whole numbers and have bins of whole numbers.
     """
     detector = experiment.detector
-    scale = detector.per_kev
-    high = float(detector.electron_equivalent(experiment.e_max)) * scale
+    high = float(detector.electron_equivalent(experiment.e_max)) * detector.per_kev
     if isinstance(detector.efficiency, Step):
-        low = float(detector.electron_equivalent(detector.threshold)) * scale
+        low = float(detector.electron_equivalent(detector.threshold)) * detector.per_kev
     else:
-        energy = np.linspace(0, high, 20_001)
+        energy = np.linspace(0.0, high, 20_001)
         low = float(energy[np.argmax(detector.efficiency.at(energy) > 0)])
     if detector.region is not None:
         low, high = max(low, detector.region[0]), detector.region[1]
     if isinstance(detector.resolution, Photoelectrons):
         low, high = np.ceil(low), np.floor(high)
         width = max(int(np.ceil((high - low + 1) / 60)), 1)
-        return np.arange(low, high + width + 1, width) - 0.5, False
-    if low > 0 and high / low >= LOG_ABOVE:
-        bins = round(A_DECADE * np.log10(high / low))
-        edges = np.geomspace(low, high, bins + 1)
+        return np.arange(low, high + width + 1, width) - 0.5
+    if low > 0 and high / low >= 100:
+        edges = np.geomspace(low, high, round(12 * np.log10(high / low)) + 1)
     else:
         edges = equal_bins(low, high)
-    edges[[0, -1]] += np.array([-1e-6, 1e-6]) * edges[[0, -1]]  # e_reco is rounded to float32
-    return edges, bool(low > 0 and high / low >= LOG_ABOVE)
+    edges[[0, -1]] *= 1 - 1e-6, 1 + 1e-6  # e_reco is rounded to float32
+    return edges
 
 
 def equal_bins(low: float, high: float) -> Array:
@@ -136,7 +108,8 @@ def equal_bins(low: float, high: float) -> Array:
 def histograms(path: str | Path) -> Histograms:
     """Histograms of the selected events of an ntuple (one file, or a folder of parts).
 
-    It is read in steps, so memory does not depend on its length.
+    It is read in steps, so that memory does not grow with its length. Where the detector knows no
+    more than the exposure of an event, the true time takes the place of the measured one.
 
     Raises
     ------
@@ -149,52 +122,44 @@ def histograms(path: str | Path) -> Histograms:
     files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
     if not files or not path.exists():
         raise ExperimentError(f"{path}: there is no ntuple")
-    told = [_provenance(file) for file in files]
-    run = ("experiment", "seed", "run_events", "components")
-    for file, other in zip(files, told, strict=True):
-        if any(other[key] != told[0][key] for key in run):
+    told: list[dict[str, Any]] = []
+    for file in files:
+        with _opened(file) as root:
+            told.append(json.loads(str(root[PROVENANCE])))
+            same = [told[-1][key] == told[0][key] for key in ("experiment", "seed", "run_events")]
+        if not all(same):
             raise ExperimentError(f"{file}: is of another run than {files[0]}")
     experiment = validate(told[0]["experiment"], str(files[0]))
     windows, flavours = experiment.beam_windows, experiment.source.flavours
-    components = axis.IntCategory(
-        sorted(int(n) for n in told[0]["components"]), name="component", overflow=False
+    clock = "time_true" if isinstance(experiment.detector.time_resolution, str) else "time"
+    codes = axis.IntCategory(sorted(experiment.components), name="component", overflow=False)
+    window = axis.IntCategory([ON, OFF], name="window", overflow=False)
+    e_top = float(np.ceil(max(flavour.spectrum.end_point for flavour in flavours)))
+    energy, time, e_nu = (
+        axis.Variable(edges, name=name, label=unit)
+        for edges, name, unit in (
+            (energy_edges(experiment), "e_reco", experiment.detector.unit),
+            (equal_bins(windows.on_start, windows.on_stop), clock, "ns"),
+            (equal_bins(0.0, e_top), "e_nu", "MeV"),
+        )
     )
-    kind = {"storage": storage.Int64()}
-    spectra = Hist(
-        components,
-        axis.IntCategory([ON, OFF], name="window", overflow=False),
-        axis.Variable(energy_edges(experiment)[0], name="e_reco", label=experiment.detector.unit),
-        **kind,
+    axes = (codes, window, energy), (codes, time), (codes, e_nu)
+    made = Histograms(
+        *(Hist(*each, storage=storage.Int64()) for each in axes),
+        experiment,
+        told[0],
+        sum(each["events"] for each in told) / max(told[0]["run_events"], 1),
     )
-    edges = equal_bins(windows.on_start, windows.on_stop)
-    time = Hist(components, axis.Variable(edges, name="time", label="ns"), **kind)
-    edges = equal_bins(0.0, float(np.ceil(max(f.spectrum.end_point for f in flavours))))
-    neutrinos = Hist(components, axis.Variable(edges, name="e_nu", label="MeV"), **kind)
-    column = time_column(experiment)
     for file in files:
-        for block in _blocks(file, ["component", "window", "selected", "e_reco", "e_nu", column]):
+        for block in _blocks(file, ["component", "window", "selected", "e_reco", "e_nu", clock]):
             keep = block.pop("selected") & (block["window"] > 0)
             kept = {name: values[keep] for name, values in block.items()}
-            spectra.fill(**{name: kept[name] for name in ("component", "window", "e_reco")})
+            made.e_reco.fill(kept["component"], kept["window"], kept["e_reco"])
             on = kept["window"] == ON
-            time.fill(component=kept["component"][on], time=kept[column][on])
+            made.time.fill(kept["component"][on], kept[clock][on])
             on &= kept["component"] < 10
-            neutrinos.fill(component=kept["component"][on], e_nu=kept["e_nu"][on])
-    events = sum(each["events"] for each in told)
-    fraction = events / told[0]["run_events"] if told[0]["run_events"] else 1.0
-    return Histograms(spectra, time, neutrinos, experiment, told[0], fraction)
-
-
-def time_column(experiment: Experiment) -> str:
-    """Measured time, or the true one where the detector knows no more than the exposure."""
-    return "time_true" if isinstance(experiment.detector.time_resolution, str) else "time"
-
-
-def _provenance(file: Path) -> dict[str, Any]:
-    with _opened(file) as root:
-        told: dict[str, Any] = json.loads(str(root[PROVENANCE]))
-        _ = told["experiment"], told["run_events"], root[TREE]
-        return told
+            made.e_nu.fill(kept["component"][on], kept["e_nu"][on])
+    return made
 
 
 def _blocks(file: Path, columns: list[str]) -> Iterator[dict[str, NDArray[Any]]]:
@@ -214,97 +179,85 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def expected_signal(h: Histograms) -> Array:
-    """Expected signal in beam-on by bin of e_reco, from quadrature, for the files' part of the run."""
-    experiment, edges = h.experiment, h.spectra.axes["e_reco"].edges
+    """Signal in beam-on by bin of e_reco as quadrature expects it, for the run's part in the files."""
+    experiment, edges = h.experiment, h.e_reco.axes["e_reco"].edges
     low = h.provenance["truth_threshold_kev"]
-    total = {row["name"]: row["selected"][ON] * h.fraction for row in h.provenance["expected"]}
+    selected = {row["name"]: row["selected"][ON] for row in h.provenance["expected"]}
     everywhere = selected_signal(experiment, low)
-    region = experiment.detector.region or [-np.inf, np.inf]
     result = np.zeros(len(edges) - 1)
     for i, limits in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        bin_ = [float(x) for x in np.clip(limits, *region)]
-        detector = experiment.detector.model_copy(update={"region": bin_})
+        region = np.clip(limits, *(experiment.detector.region or (None, None))).tolist()
+        detector = experiment.detector.model_copy(update={"region": region})
         inside = selected_signal(experiment.model_copy(update={"detector": detector}), low)
-        result[i] = sum(total[f] * n / everywhere[f] for f, n in inside.items() if n > 0)
-    return result
+        result[i] = sum(selected[f] * n / everywhere[f] for f, n in inside.items() if n > 0)
+    return result * h.fraction
 
 
 def summary(h: Histograms) -> dict[str, Any]:
-    """Every number of the figure: counts a component, histograms with edges, residual and χ²."""
-    names, codes, tau, told = h.components, sorted(h.components), h.tau, h.provenance
-    on, off = h.counts(ON), h.counts(OFF)
-    steady = np.array([code in h.steady for code in codes], bool)
-    is_signal = np.array([code < 10 for code in codes], bool)
+    """Every number of the figure: counts, histograms with their edges, residual and χ²."""
+    told, experiment, windows = h.provenance, h.experiment, h.experiment.beam_windows
+    names, tau = experiment.components, windows.off_length / windows.on_length
+    codes = np.array(sorted(names))
     expected = {row["component"]: row["selected"] for row in told["expected"]}
+    steady = [experiment.component_of(b) for b in experiment.background if b.timing == "steady"]
+    with_beam = ~np.isin(codes, steady)
+    every = h.e_reco.view(flow=True)
+    on, off = every[:, 0, 1:-1], every[:, 1, 1:-1]
+    residual, curve = on.sum(0) - off.sum(0) / tau, expected_signal(h)
+    variance = (on[~with_beam].sum(0) + off.sum(0)) / tau
     counts = [
         {
-            "component": code,
+            "component": int(code),
             "name": names[code],
-            "on": int(on[i].sum()),
+            "on": int(here[0].sum()),
             "expected_on": expected[code][ON] * h.fraction,
-            "off": int(off[i].sum()),
+            "off": int(here[1].sum()),
             "expected_off": expected[code][OFF] * h.fraction,
         }
-        for i, code in enumerate(codes)
+        for code, here in zip(codes, every, strict=True)
     ]
-    all_on, all_off = on.sum(0), off.sum(0)
-    signal, with_beam = on[is_signal].sum(0), on[~steady].sum(0)
-    inside = slice(1, -1)
-    residual = all_on - all_off / tau
-    background = (all_on - with_beam + all_off)[inside]
-    used = background > 0
-    pull2 = (residual - with_beam)[inside][used] ** 2 * tau / background[used]
-    curve = expected_signal(h)
-    full = curve >= LEAST_EXPECTED
-    pearson = (signal[inside][full] - curve[full]) ** 2 / curve[full]
 
-    def by_name(rows: Any) -> dict[str, list[int]]:
-        return {names[code]: row.tolist() for code, row in zip(codes, rows, strict=True)}
+    def panel(title: str, filled: Any, **rows: Any) -> dict[str, Any]:
+        axis = filled.axes[-1]
+        by_name = {
+            key: {names[code]: n.tolist() for code, n in zip(codes, values, strict=True)}
+            for key, values in rows.items()
+        }
+        return {"title": title, "unit": axis.label, "edges": axis.edges.tolist(), **by_name}
 
+    counting = experiment.detector.unit == "keV_nr"
+    clock = "True time" if h.time.axes[-1].name == "time_true" else "Time"
+    energy = "Recoil energy (true: not measured)" if counting else "Reconstructed energy"
     return {
-        "experiment": h.experiment.name,
+        "experiment": experiment.name,
         "seed": told["seed"],
         "years_of_operation": told["years_of_operation"],
         "protons_on_target": told["protons_on_target"],
         "part_of_run": h.fraction,
         "tau": tau,
         "counts": counts,
-        "e_reco": {
-            "unit": h.experiment.detector.unit,
-            "edges": h.spectra.axes["e_reco"].edges.tolist(),
-            "on": by_name(on[:, inside]),
-            "off": by_name(off[:, inside]),
-            "outside": int((all_on + all_off).sum() - (all_on + all_off)[inside].sum()),
-        },
-        "residual": {
-            "value": residual[inside].tolist(),
-            "error": np.sqrt(all_on + all_off / tau**2)[inside].tolist(),
-            "signal": signal[inside].tolist(),
-            "beam_related": (with_beam - signal)[inside].tolist(),
+        "outside_axis": int(every.sum() - on.sum() - off.sum()),
+        "on_minus_off": float((every[:, 0] - every[:, 1] / tau).sum()),
+        "on_minus_off_error": float(np.sqrt((every[:, 0] + every[:, 1] / tau**2).sum())),
+        "chi2_residual": _chi2(residual - on[with_beam].sum(0), variance, 0.0),
+        "chi2_signal": _chi2(on[codes < 10].sum(0) - curve, curve, LEAST_EXPECTED),
+        "e_reco": panel(energy, h.e_reco, on=on, off=off),
+        "residual": panel(energy, h.e_reco, on=on * with_beam[:, None])
+        | {
+            "value": residual.tolist(),
+            "error": np.sqrt(on.sum(0) + off.sum(0) / tau**2).tolist(),
             "expected_signal": curve.tolist(),
-            "total": float(residual.sum()),
-            "total_error": float(np.sqrt((all_on + all_off / tau**2).sum())),
-            "chi2": _chi2(pull2),
-            "chi2_signal_expected": _chi2(pearson),
         },
-        "time": {
-            "unit": "ns",
-            "column": time_column(h.experiment),
-            "edges": h.time.axes["time"].edges.tolist(),
-            "on": by_name(h.time.values()),
-        },
-        "e_nu": {
-            "unit": "MeV",
-            "edges": h.neutrinos.axes["e_nu"].edges.tolist(),
-            "on": by_name(h.neutrinos.values()),
-        },
+        "time": panel(f"{clock} since the start of the pulse", h.time, on=h.time.values()),
+        "e_nu": panel("True neutrino energy", h.e_nu, on=h.e_nu.values()),
     }
 
 
-def _chi2(terms: Array) -> dict[str, float | int | None]:
+def _chi2(difference: Array, variance: Array, above: float) -> dict[str, Any]:
     from scipy.special import chdtrc
 
-    value, ndf = float(terms.sum()), len(terms)
+    used = variance > above
+    value, ndf = float((difference[used] ** 2 / variance[used]).sum()), int(used.sum())
     return {"value": value, "ndf": ndf, "p_value": float(chdtrc(ndf, value)) if ndf else None}
 
 
@@ -313,35 +266,40 @@ def draw(numbers: dict[str, Any]) -> Any:
     from matplotlib.figure import Figure
     from mplhep import histplot
 
-    counts, residual = numbers["counts"], numbers["residual"]
+    counts, residual, tau = numbers["counts"], numbers["residual"], numbers["tau"]
     spare = iter(BACKGROUND_COLOURS * 25)
-    looks = {
-        row["name"]: {
-            "color": COLOURS.get(row["component"]) or next(spare),
-            "label": LABELS.get(row["name"], row["name"]),
-        }
-        for row in counts
+    colours = {row["name"]: COLOURS.get(row["component"]) or next(spare) for row in counts}
+    numbered = {row["name"]: f"{row['on']:,} ({row['expected_on']:,.0f})" for row in counts}
+    off = np.sum([*numbers["e_reco"]["off"].values(), 0 * np.array(residual["value"])], axis=0)
+    over = "" if tau == 1 else r"$/\tau$"
+    points = {
+        "e_reco": (off / tau, np.sqrt(off) / tau, f"beam-off{over}: {off.sum() / tau:,.0f}"),
+        "residual": (residual["value"], residual["error"], f"beam-on $-$ beam-off{over}"),
     }
-    signal = [row["name"] for row in counts if row["component"] < 10]
-    rows = len(counts) + 4
-    figure = Figure(figsize=(12.0, 8.6 + 0.26 * rows), layout="constrained")
-    panels = figure.subplot_mosaic(
-        [["e_reco", "time"], ["residual", "e_nu"], ["counts", "counts"]],
-        height_ratios=[4.3, 4.3, 0.26 * rows],
-    )
-    for key in ("e_reco", "time", "e_nu"):
-        content, panel = numbers[key], panels[key]
-        scale, unit = _scale(content)
-        edges = np.array(content["edges"]) / scale
-        for name, values in content["on"].items():
-            if name in signal or key != "e_nu":
-                histplot(values, edges, ax=panel, yerr=False, flow="none", **looks[name])
-        _axes(panel, edges, content["title"], unit, list(content["on"].values()))
-    edges, panel = np.array(numbers["e_reco"]["edges"]), panels["e_reco"]
-    off = np.sum(list(numbers["e_reco"]["off"].values()), axis=0)
-    style: dict[str, Any] = {"flow": "none", "histtype": "errorbar", "color": "black"}
-    histplot(
-        off / numbers["tau"], edges, ax=panel, yerr=np.sqrt(off) / numbers["tau"], mfc="white",
-        label="beam-off" + ("" if numbers["tau"] == 1 else r"$/\tau$"), markersize=4, **style
-    )  # fmt: skip
+    figure = Figure(figsize=(13, 9.6), layout="constrained")
+    axes = figure.subplot_mosaic([["e_reco", "time"], ["residual", "e_nu"]])
+    for key, ax in axes.items():
+        stacked, edges, unit = key == "residual", np.array(numbers[key]["edges"]), numbers[key]["unit"]
+        if unit == "ns":
+            scale, unit = next(u for u in ((1e6, "ms"), (1e3, "μs"), (1, "ns")) if np.ptp(edges) > u[0])
+            edges = edges / scale
+        unit = LABELS.get(unit, unit)
+        shown = {name: np.array(n) for name, n in numbers[key]["on"].items() if any(n)}
+        look = {"histtype": "fill", "alpha": 0.6} if stacked else {"histtype": "step"}
+        if shown:
+            histplot(
+                list(shown.values()), edges, ax=ax, stack=stacked, yerr=False, flow="none",
+                color=[colours[n] for n in shown], **look,
+                label=[LABELS.get(n, n) + (f": {numbered[n]}" if key == "e_reco" else "") for n in shown],
+            )  # fmt: skip
+        if stacked:
+            histplot(residual["expected_signal"], edges, ax=ax, yerr=False, flow="none",
+                     color="black", linewidth=1.0, label="expected signal")  # fmt: skip
+        if key in points and any(points[key][1]):
+            value, error, label = points[key]
+            histplot(value, edges, yerr=error, ax=ax, histtype="errorbar", flow="none", label=label,
+                     color="black", markersize=5, elinewidth=1.0)  # fmt: skip
+        heights = [n[n > 0] for n in shown.values()]
+        if key in points: heights.append()
+        _finish(ax, edges, f"{content['title']} [{unit}]", unit, top, stack)
     return figure

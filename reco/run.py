@@ -7,7 +7,7 @@ cut into slices of equal numbers of pulses, each a pure function of (experiment,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +17,14 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ..generator.coupling import Interaction
 from ..generator.stream import stream_number
 from .chain import Chain, build_chain, pulses_in
 from .errors import ExperimentError
 from .event import Columns, Place, fill, share_out, slice_totals
 from .expectation import Expectation, expectations
 from .experiment import Experiment
+from .weight import other_interaction, weights
 
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "event": ("int64", "", "number in the run"),
@@ -70,6 +72,8 @@ class Run:
     """Number of signal events, if fixed; otherwise everything is Poisson."""
     place: bool
     """Whether module and place are made."""
+    models: Mapping[str, Interaction]
+    """Other interactions for which weights are made, by name."""
 
     @cached_property
     def pulses(self) -> int:
@@ -118,10 +122,18 @@ class Run:
         return expectations(self.experiment)
 
     @property
+    def columns(self) -> dict[str, tuple[str, str, str]]:
+        """Type, unit and meaning of each column of a block."""
+        columns = COLUMNS | (PLACE_COLUMNS if self.place else {})
+        columns["e_reco"] = ("float32", self.experiment.detector.unit, COLUMNS["e_reco"][2])
+        for name in self.models:
+            columns[f"weight_{name}"] = ("float32", "", f"weight to the interaction '{name}'")
+        return columns
+
+    @property
     def dtypes(self) -> dict[str, np.dtype[Any]]:
         """Columns of a block and their types."""
-        columns = COLUMNS | (PLACE_COLUMNS if self.place else {})
-        return {name: np.dtype(kind) for name, (kind, _, _) in columns.items()}
+        return {name: np.dtype(kind) for name, (kind, _, _) in self.columns.items()}
 
     def allocate(self, events: int) -> Block:
         """Arrays for a block of a number of events, not yet filled."""
@@ -174,6 +186,8 @@ class Run:
         event = int(offsets[first])
         key = np.uint64(self.seed)
         fill(key, self.chain, first, totals, self._fixed, event, low, high, columns, place)
+        for name, interaction in self.models.items():
+            part[f"weight_{name}"][:] = weights(self.experiment, interaction, part)
 
     def blocks(
         self,
@@ -213,6 +227,7 @@ def plan(
     pot: float | None = None,
     events: int | None = None,
     place: bool = False,
+    weights: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Run:
     """Plan a run.
 
@@ -227,6 +242,9 @@ def plan(
         number of signal events to which live time and backgrounds are scaled.
     place
         Also make module and place (needs `detector.geometry`).
+    weights
+        Settings of other interactions by name, e.g. ``{"nsi": {"interaction.nsi.u.ee": 0.1}}``:
+        each makes a column ``weight_<name>``.
 
     Raises
     ------
@@ -253,7 +271,11 @@ def plan(
         years = events / signal
     elif years is None:
         years = experiment.exposure.years
-    return Run(experiment, seed, years, events, place)
+    models = {
+        name: other_interaction(experiment, name, settings)
+        for name, settings in (weights or {}).items()
+    }
+    return Run(experiment, seed, years, events, place, models)
 
 
 @overload
@@ -304,7 +326,7 @@ def generate(
     selected_only
         Leave out events that are not selected.
     **options
-        ``years``, ``pot``, ``events``, ``place``: see `plan`.
+        ``years``, ``pot``, ``events``, ``place``, ``weights``: see `plan`.
 
     Returns
     -------

@@ -23,14 +23,23 @@ def setting_value(text: str) -> Any:
         return text
 
 
-def _parse(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:  # noqa: ARG001
+def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
+    """Settings from texts such as ``source.distance=25``."""
     settings = {}
-    for text in values:
+    for text in assignments:
         key, equals, value = text.partition("=")
         if not (key.strip() and equals):
             raise click.BadParameter(f"'{text}' is not KEY=VALUE, e.g. source.distance=25")
         settings[key.strip()] = setting_value(value.strip())
     return settings
+
+
+def _settings(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    values: tuple[str, ...],
+) -> dict[str, Any]:
+    return parse_settings(values)
 
 
 def experiment_options(function: F) -> F:
@@ -46,7 +55,7 @@ def experiment_options(function: F) -> F:
             "settings",
             multiple=True,
             metavar="KEY=VALUE",
-            callback=_parse,
+            callback=_settings,
             help="Change a setting, e.g. target.mass=30; may be repeated.",
         ),
     ]

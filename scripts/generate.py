@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..reco.experiment import load
-from .common import experiment_options, print_table, write_json
+from .common import experiment_options, parse_settings, print_table, write_json
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
@@ -21,6 +21,21 @@ def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str
             f"'{value}' is none of {', '.join(allowed)}, with :LEVEL if wanted"
         )
     return value
+
+
+def _weights(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    values: tuple[str, ...],
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for text in values:
+        name, _, assignments = text.partition(":")
+        settings = parse_settings(assignments.split(",")) if assignments else {}
+        if not settings or name in found:
+            raise click.BadParameter(f"'{text}' is not a new NAME:KEY=VALUE, e.g. nsi:nsi.u.ee=0.1")
+        found[name] = {f"interaction.{key}": value for key, value in settings.items()}
+    return found
 
 
 @click.command()
@@ -52,6 +67,14 @@ def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str
     help="none, zstd, lz4, zlib or lzma.",
 )
 @click.option("--selected-only", is_flag=True, help="Leave out events that are not selected.")
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="NAME:KEY=VALUE[,KEY=VALUE]",
+    callback=_weights,
+    help="Add weight_NAME, to another interaction, e.g. nsi:nsi.u.ee=0.1; may be repeated.",
+)
 @click.option("--place", is_flag=True, help="Also module, x, y, z in the active volume.")
 @click.option("--threads", type=click.IntRange(1), help="Threads; by default one a core.")
 @click.option(
@@ -71,6 +94,7 @@ def command(
     compression: str,
     selected_only: bool,
     place: bool,
+    weights: dict[str, dict[str, Any]],
     threads: int | None,
     overwrite: bool,
     settings: dict[str, Any],
@@ -89,7 +113,7 @@ def command(
     from ..reco.parts import write_parts
     from ..reco.run import plan
 
-    run = plan(experiment, seed, years=years, pot=pot, events=events, place=place)
+    run = plan(experiment, seed, years=years, pot=pot, events=events, place=place, weights=weights)
     options: dict[str, Any] = {
         "format": format_,
         "compression": compression,

@@ -5,25 +5,26 @@ from __future__ import annotations
 import click
 
 from ..reco.experiment import describe_keys, source_text
-from .common import print_table, write_json
+from .common import write_json
 
 
 @click.command()
 @click.argument("name")
-@click.option("--keys", is_flag=True, help="Also list every key with unit and meaning.")
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    help="Write text and keys to FILE; - for standard output.",
-)
-def command(name: str, keys: bool, json_file: str | None) -> None:
-    """Print the TOML file of a shipped experiment: copy it to begin your own."""
+@click.option("--json", "json_file", metavar="FILE", help="Write text and keys; - for stdout.")
+def command(name: str, json_file: str | None) -> None:
+    """Print the TOML file of a shipped experiment, and below it, as comments, every key.
+
+    Copy it to begin your own: nuspill show ess-csi > mine.toml
+    """
     text = source_text(name)
-    rows = describe_keys()
+    keys = [
+        {"key": key, "unit": unit, "meaning": meaning} for key, unit, meaning in describe_keys()
+    ]
     if json_file != "-":
-        click.echo(text, nl=False)
-    if keys:
-        print_table("\nKeys", ["key", "unit", "meaning"], rows, json_file == "-")
-    content = [{"key": key, "unit": unit, "meaning": meaning} for key, unit, meaning in rows]
-    write_json(json_file, {"name": name, "toml": text, "keys": content})
+        click.echo(text)
+        click.echo("# All keys that this file and --set know, with unit and meaning:")
+        width = max(len(k["key"]) for k in keys)
+        for k in keys:
+            unit = f" [{k['unit']}]" if k["unit"] else ""
+            click.echo(f"# {k['key']:<{width}}  {k['meaning']}{unit}")
+    write_json(json_file, {"name": name, "toml": text, "keys": keys})

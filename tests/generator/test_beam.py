@@ -1,0 +1,178 @@
+"""Sources: fail for a wrong flux, period or duty factor, or a source file that is not valid."""
+
+import tomllib
+from importlib import resources
+
+import numpy as np
+import pytest
+from generator_formulas import PUBLISHED, ess
+from nuspill.generator.beam import COMPONENT, Source, shipped_sources
+from nuspill.generator.coupling import PDG
+from nuspill.generator.spectrum import PION_LINE
+from pydantic import ValidationError
+
+FLUX = PUBLISHED["flux"]
+
+
+def shipped(name):
+    text = (resources.files("nuspill.generator") / "sources" / f"{name}.toml").read_text()
+    return Source(**tomllib.loads(text))
+
+
+def test_which_sources_are_shipped():
+    assert {"ess", "sns", "ess-28hz", "ess-2.5gev", "ess-3gev"} <= set(shipped_sources())
+
+
+@pytest.mark.parametrize("name", shipped_sources())
+def test_shipped_source_is_valid_and_bears_its_name(name):
+    # a stray key, a missing unit or a window that does not fit makes this fail
+    source = shipped(name)
+    assert source.name == name
+    assert source.pulse_width <= source.beam_window < source.period
+    assert {f.name for f in source.flavours} == {"numu", "nue", "numubar"}
+
+
+@pytest.mark.parametrize("name", shipped_sources())
+def test_protons_agree_with_power_and_energy(name):
+    # power × 5 000 h / (energy × e), to the rounding of the published numbers (SNS: 4 %)
+    source = shipped(name)
+    joules = source.power * 1e6 * source.hours_per_year * 3600
+    protons = joules / (source.proton_energy * 1e9 * 1.602176634e-19)
+    assert source.protons == pytest.approx(protons, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["ess", "sns"])
+def test_published_flux(name):
+    for flavour in shipped(name).flavours:
+        assert flavour.per_year == pytest.approx(FLUX[name], rel=1e-9)
+
+
+def test_published_duty_factors():
+    # 14 Hz × 2.8 ms without a tail, and 60 Hz × 10 µs
+    assert ess().duty_factor == pytest.approx(FLUX["ess_duty_factor"], rel=1e-9)
+    assert shipped("sns").duty_factor == pytest.approx(FLUX["sns_duty_factor"], rel=1e-9)
+    assert shipped("ess").duty_factor == pytest.approx(14 * 2.81e-3, rel=1e-9)
+
+
+def test_upgrades_are_the_ess_with_more_of_something():
+    # protons and pulses double at 28 Hz; at a higher energy each proton makes more neutrinos
+    base, fast = shipped("ess"), shipped("ess-28hz")
+    assert fast.pulses_per_year == 2 * base.pulses_per_year
+    assert fast.protons / fast.pulses_per_year == pytest.approx(base.protons / base.pulses_per_year)
+    for name in ("ess-2.5gev", "ess-3gev"):
+        upgrade = shipped(name)
+        gain = upgrade.proton_energy / base.proton_energy
+        assert upgrade.flavours[0].per_year == pytest.approx(gain * base.flavours[0].per_year)
+        assert upgrade.power == pytest.approx(gain * base.power)
+
+
+def test_fluence_at_the_detector():
+    # N/(4π L²) per cm²: 1.671e15 a year at 20 m from the ESS
+    source = ess()
+    fluence = source.fluence_per_year(source.flavours[0])
+    assert fluence == pytest.approx(8.4e22 / (4 * np.pi * 4e6), rel=1e-12)
+    assert fluence == pytest.approx(1.671e15, rel=1e-3)
+
+
+def test_protons_from_power_and_energy():
+    # 5 MW at 2 GeV for 5 000 h: 2.809e23, published as 2.8e23
+    source = Source(power=5.0, proton_energy=2.0)
+    assert source.protons == pytest.approx(5e6 * 1.8e7 / (2e9 * 1.602176634e-19), rel=1e-12)
+    assert source.protons == pytest.approx(2.8e23, rel=5e-3)
+
+
+def test_given_protons_win():
+    assert Source(power=5.0, proton_energy=2.0, protons_per_year=1e23).protons == 1e23
+
+
+def test_pulses():
+    # 14 Hz: 71.43 ms from pulse to pulse, 2.52e8 pulses and 208.3 days in 5 000 h
+    source = ess(repetition=14.0)
+    assert source.period == pytest.approx(71.428571e6, rel=1e-8)
+    assert source.pulses_per_year == pytest.approx(2.52e8)
+    assert source.days_per_year == pytest.approx(5000 / 24)
+    assert source.period * source.pulses_per_year * 1e-9 == pytest.approx(5000 * 3600)
+
+
+def test_flavours_of_decay_at_rest():
+    # components 1, 2, 3; ν_μ after one life (pion), the others after two
+    flavours = ess().flavours
+    assert [(f.name, f.component, f.pdg, f.lives) for f in flavours] == [
+        ("numu", 1, 14, 1), ("nue", 2, 12, 2), ("numubar", 3, -14, 2)
+    ]  # fmt: skip
+    assert flavours[0].spectrum.end_point == PION_LINE
+
+
+def test_components_are_distinct_for_all_flavours():
+    assert set(COMPONENT) == set(PDG)
+    assert len(set(COMPONENT.values())) == len(PDG)
+    assert (COMPONENT["numu"], COMPONENT["nue"], COMPONENT["numubar"]) == (1, 2, 3)
+    assert max(COMPONENT.values()) < 10  # backgrounds begin there
+
+
+def test_tabulated_spectra():
+    # in the order of components, their own number of neutrinos, promptly
+    source = ess(
+        spectra={
+            "nuebar": {"energy": [2, 8], "density": [1, 0], "per_year": 1e25},
+            "nue": {"line": 0.9},
+        }
+    )
+    nue, nuebar = source.flavours
+    assert (nue.name, nuebar.name) == ("nue", "nuebar")
+    assert nuebar.per_year == 1e25
+    assert nue.per_year == pytest.approx(8.4e22)
+    assert nue.spectrum.is_line
+    assert nuebar.spectrum.moments(0.0)[0] == pytest.approx(1)
+    assert nue.lives == nuebar.lives == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protons_per_year": None}, "protons_per_year, or both power and proton_energy"),
+        ({"protons_per_year": None, "power": 5.0}, "both power and proton_energy"),
+        ({"protons_per_year": -1.0}, "greater than 0"),
+        ({"protons_per_year": float("nan")}, "finite"),
+        ({"power": 0.0}, "greater than 0"),
+        ({"distance": 0.0}, "greater than 0"),
+        ({"neutrinos_per_proton": 0.0}, "greater than 0"),
+        ({"hours_per_year": 9000.0}, "8784"),
+        ({"pulse_width": 8e7}, "longer than the period"),
+        ({"repetition": 400.0}, "longer than the period"),
+        ({"watts": 5.0}, "Extra inputs"),
+        ({"spectra": {}}, "not none"),
+        ({"spectra": {"nux": {"line": 30.0}}}, "not nux"),
+        ({"spectra": {"nue": {}}}, "give either"),
+        ({"spectra": {"nue": {"line": 30.0, "energy": [1, 2], "density": [1, 1]}}}, "give either"),
+        ({"spectra": {"nue": {"line": -3.0}}}, "greater than 0"),
+        ({"spectra": {"nue": {"energy": [1, 2]}}}, "two columns"),
+        ({"spectra": {"nue": {"energy": [2, 1], "density": [1, 1]}}}, "must increase"),
+        ({"spectra": {"nue": {"energy": [1, 2], "density": [1, -1]}}}, "greater than or equal"),
+        ({"pulse_shape": {"time": [0, 1], "intensity": [1]}}, "increasing times"),
+        ({"pulse_shape": {"time": [0, 0], "intensity": [1, 1]}}, "increasing times"),
+        ({"pulse_shape": {"time": [0], "intensity": [1]}}, "increasing times"),
+        ({"pulse_shape": {"time": [0, 1], "intensity": [0, 0]}}, "increasing times"),
+        ({"pulse_shape": {"time": [0, 1], "intensity": [1, -1]}}, "greater than or equal"),
+    ],
+)
+def test_source_refuses(change, message):
+    with pytest.raises(ValidationError, match=message):
+        ess(**change)
+
+
+def test_beam_window_fits_the_period():
+    # otherwise the duty factor, a part of the time, is above one
+    with pytest.raises(ValidationError, match="window"):
+        ess(window=8e7)
+
+
+def test_tabulated_pulse_fits_the_period():
+    # as the flat one has to
+    with pytest.raises(ValidationError, match="period"):
+        ess(pulse_shape={"time": [0, 8e7], "intensity": [1, 1]})
+
+
+def test_source_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        ess().distance = 10.0
