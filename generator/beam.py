@@ -113,6 +113,16 @@ class Source(Settings):
             raise ValueError(
                 f"pulse_width {self.pulse_width:g} ns is longer than the period {self.period:g} ns"
             )
+        shape = self.pulse_shape
+        if shape is not None and shape.time[-1] - shape.time[0] > self.period:
+            raise ValueError(
+                f"pulse_shape of {shape.time[-1] - shape.time[0]:g} ns is longer than the period "
+                f"{self.period:g} ns"
+            )
+        if self.beam_window > self.period:
+            raise ValueError(
+                f"window {self.beam_window:g} ns is longer than the period {self.period:g} ns"
+            )
         return self
 
     @property

@@ -8,9 +8,10 @@ act on protons, g_Vp → g_Vp − (2/3) m_W² sin²θ_W ⟨r²⟩. Magnetic mome
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import field_validator
+import numpy as np
+from pydantic import field_validator, model_validator
 
 from . import form_factor
 from .constants import CM2_MEV2, SIN2_THETA_W, W_MASS
@@ -115,6 +116,13 @@ class Interaction(Settings):
     def _known_form_factor(cls, name: str) -> str:
         form_factor.model(name)
         return name
+
+    @model_validator(mode="after")
+    def _possible_radii(self) -> Self:
+        shape = form_factor.model(self.form_factor)
+        for radius in (self.neutron_radius, self.proton_radius):
+            shape(np.zeros(1), 1.0, radius)
+        return self
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the symmetrised Fermi function follows measured charge densities; unity is for c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def _sphere(x: Array) -> Array:
     return np.where(x < 1e-2, 1 - x**2 / 10 + x**4 / 280, value)
 
 
+def _radius(square: float, model: str, rms: float | None) -> float:
+    """Root of R² (fm²), which a given rms radius may leave negative."""
+    if square < 0 and rms is not None:
+        raise ValueError(f"an rms radius of {rms:g} fm is below the skin of the {model} form factor")
+    return float(np.sqrt(max(square, 0.0)))
+
+
 def helm(q: Array, a: float, rms: float | None = None) -> Array:
     """Helm form factor, 3 j1(qR0)/(qR0) exp(−q²s²/2).
 
@@ -51,7 +59,7 @@ def helm(q: Array, a: float, rms: float | None = None) -> Array:
         r2 = c**2 + 7 / 3 * (np.pi * FERMI_DIFFUSENESS) ** 2 - 5 * HELM_SKIN**2
     else:
         r2 = 5 / 3 * (rms**2 - 3 * HELM_SKIN**2)
-    return _sphere(q * np.sqrt(max(r2, 0.0))) * np.exp(-((q * HELM_SKIN) ** 2) / 2)
+    return _sphere(q * _radius(r2, "Helm", rms)) * np.exp(-((q * HELM_SKIN) ** 2) / 2)
 
 
 def klein_nystrand(q: Array, a: float, rms: float | None = None) -> Array:
@@ -62,7 +70,7 @@ def klein_nystrand(q: Array, a: float, rms: float | None = None) -> Array:
     r2 = (
         (1.2 * a ** (1 / 3)) ** 2 if rms is None else 5 / 3 * (rms**2 - 6 * KLEIN_NYSTRAND_RANGE**2)
     )
-    return _sphere(q * np.sqrt(max(r2, 0.0))) / (1 + (q * KLEIN_NYSTRAND_RANGE) ** 2)
+    return _sphere(q * _radius(r2, "Klein-Nystrand", rms)) / (1 + (q * KLEIN_NYSTRAND_RANGE) ** 2)
 
 
 def fermi(q: Array, a: float, rms: float | None = None) -> Array:
@@ -73,7 +81,7 @@ def fermi(q: Array, a: float, rms: float | None = None) -> Array:
     """
     d = np.pi * FERMI_DIFFUSENESS
     c2 = half_density_radius(a) ** 2 if rms is None else 5 / 3 * rms**2 - 7 / 3 * d**2
-    c = np.sqrt(max(c2, 1e-4))
+    c = max(_radius(c2, "Fermi", rms), 1e-2)
     y = np.where(q < 1e-3, 1e-3, q)
     qd, qc = d * y, c * y
     value = (
@@ -108,11 +116,22 @@ def from_table(path: str | Path) -> FormFactor:
     from scipy.interpolate import PchipInterpolator
 
     try:
-        table = np.loadtxt(path, delimiter="," if str(path).endswith(".csv") else None, ndmin=2)
-    except (OSError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            table = np.loadtxt(
+                path, delimiter="," if str(path).endswith(".csv") else None, ndmin=2
+            )
+    except (OSError, ValueError, UserWarning) as error:
         raise ValueError(f"form factor table '{path}' cannot be read: {error}") from error
-    if table.shape[1] != 2 or len(table) < 2 or np.any(np.diff(table[:, 0]) <= 0):
-        raise ValueError(f"form factor table '{path}' needs two columns q (1/fm, increasing), F")
+    if (
+        table.shape[1] != 2
+        or len(table) < 2
+        or not np.all(np.isfinite(table))
+        or np.any(np.diff(table[:, 0]) <= 0)
+    ):
+        raise ValueError(
+            f"form factor table '{path}' needs two columns q (1/fm, increasing), F, all finite"
+        )
     if table[0, 0] != 0 or not np.isclose(table[0, 1], 1.0, atol=1e-6):
         raise ValueError(f"form factor table '{path}' must begin with q = 0, F = 1")
     curve = PchipInterpolator(table[:, 0], table[:, 1], extrapolate=False)

@@ -1,8 +1,8 @@
 """One place for the options of compiled code, and a cache that notices every edit.
 
 Numba keys its cache on disk on the file of the function that is called. A kernel that calls a
-kernel of another file would go on with the old code after an edit there, silently. Here the key
-is the content of every file of the project that holds kernels, so any edit compiles anew.
+kernel of another file, or uses a constant of one, would go on with the old code after an edit
+there, silently. Here the key is the content of every file of the packages that hold kernels.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ PACKAGES = ("generator", "reco", "toys")
 
 @functools.lru_cache(maxsize=1)
 def source_stamp() -> bytes:
-    """SHA-256 over all project files that define kernels, in the order of their names."""
+    """SHA-256 over the files of the packages that hold kernels, in the order of their names."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((root / package).glob("*.py")):
-            text = path.read_bytes()
-            if b"@kernel" in text:
-                digest.update(path.name.encode() + b"\0" + text)
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.digest()
 
 

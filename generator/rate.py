@@ -105,5 +105,5 @@ def flux_averaged_cross_section(channel: Channel, low: float = 0.0) -> float:
 def _kinks(channel: Channel) -> Iterator[float]:
     """Recoil energies at which dR/dT of a tabulated spectrum may bend."""
     edges = channel.flavour.spectrum.edges
-    if 2 < len(edges) <= 512:
+    if 2 <= len(edges) <= 512:
         yield from (float(t) for t in recoil_max(edges, channel.nucleus.mass))

@@ -3,8 +3,8 @@
 The density φ(E) dσ/dT of a channel is bounded from above by a constant in each cell of a grid in
 (E, T). A cell is drawn by the alias method (Walker 1977), a point in it uniformly, and kept with
 the ratio of density to bound (about 90 % are). So the grid decides the speed alone, and the
-distribution is that of φ and of the cubic pieces through P0, P1, P2, which follow the exact
-functions to a few 1e-6 of the largest value (tested); 1/T of a magnetic moment included.
+distribution is that of φ and of the cubic pieces through T P0, T P1, T P2 (smooth also where a
+magnetic moment makes P ∝ 1/T), which follow the exact functions to 1e-5 (tested).
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ LEAST_RECOIL = 1e-6
 CANDIDATES = 512
 """Candidates drawn at a time."""
 
-_SUB = np.linspace(0.0, 1.0, 5)
+_SUB = np.linspace(0.0, 1.0, 9)
+_MARGIN = 0.04
 _FIT = (1 - np.cos(np.pi * (np.arange(4) + 0.5) / 4)) / 2
 _TO_CUBIC = np.linalg.inv(np.vander(_FIT, 4, increasing=True))
 
@@ -46,7 +47,7 @@ class RecoilTables(NamedTuple):
     energy: Array
     """Cells in E: start and width (MeV), cubic of φ; shape (channels, energy cells, 6)."""
     recoil: Array
-    """Cells in T: start and width (keV), cubics of P0, P1, P2; (channels, recoil cells, 14)."""
+    """Cells in T: start and width (keV), cubics of T P0, T P1, T P2; (channels, recoil cells, 14)."""
     mass: Array
     """Nuclear mass, MeV, shape (channels,)."""
 
@@ -125,7 +126,7 @@ def sample_recoils(  # type: ignore[no-untyped-def]
             allowed = t * KEV * (mass + 2.0 * e) <= 2.0 * e * e
             e_nu[done] = e
             e_nr[done] = t
-            done += int(allowed & (uniform(words[3, i]) * bound[cell] < density))
+            done += int(allowed & (uniform(words[3, i]) * bound[cell] * t < density))
     return drawn
 
 
@@ -162,9 +163,8 @@ def _fill_channel(
         measure = widths
     t_starts, t_widths = t_edges[:-1], np.diff(t_edges)
     points = t_starts[:, None] + t_widths[:, None] * _FIT
-    factors = channel.factors(points.ravel()).reshape(3, -1, 4) @ _TO_CUBIC.T
-    scale = 1 / np.abs(factors[0]).max()
-    factors = factors * scale
+    factors = (channel.factors(points.ravel()) * points.ravel()).reshape(3, -1, 4) @ _TO_CUBIC.T
+    factors = factors / np.abs(factors[0]).max()
 
     n = len(starts)
     tables.energy[row, :n] = np.column_stack([starts, widths, phi])
@@ -173,17 +173,17 @@ def _fill_channel(
     powers = np.vander(_SUB, 4, increasing=True)
     e = (starts[:, None] + widths[:, None] * _SUB).ravel()
     t = (t_starts[:, None] + t_widths[:, None] * _SUB).ravel()
-    p = (factors @ powers.T).reshape(3, -1)
-    density = (phi @ powers.T).ravel()[:, None] * (
-        p[0] + p[1] / e[:, None] + p[2] / e[:, None] ** 2
-    )
-    density = np.where(
-        t * KEV * (channel.nucleus.mass + 2 * e[:, None]) <= 2 * e[:, None] ** 2, density, 0
-    )
-    blocks = np.maximum(density, 0).reshape(n, 5, -1, 5)
+    p = (factors @ powers.T).reshape(3, -1) / t
+    inverse = 1 / e[:, None]
+    density = (phi @ powers.T).ravel()[:, None] * (p[0] + inverse * (p[1] + inverse * p[2]))
+    blocks = density.reshape(n, len(_SUB), -1, len(_SUB))
     highest = blocks.max(axis=(1, 3))
-    # between the 5 x 5 points the smooth density rises little above the largest of them (tested)
-    bound = highest + 0.02 * (highest - blocks.min(axis=(1, 3)))
+    # between the points the smooth density rises little above the largest of them (tested); the
+    # kinematic limit is left aside, so that it stays smooth in the cells that the limit cuts
+    bound = np.maximum(highest + _MARGIN * (highest - blocks.min(axis=(1, 3))), 0.0)
+    top = starts + widths
+    reached = t_starts * KEV * (channel.nucleus.mass + 2 * top[:, None]) <= 2 * top[:, None] ** 2
+    bound = np.where(reached, bound, 0.0)
     cells = n * RECOIL_CELLS
     tables.bound[row, :cells] = bound.ravel()
     weight = np.zeros(tables.bound.shape[1])
@@ -295,8 +295,8 @@ def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
     if spectrum.is_line:
         return np.full(count, spectrum.edges[0])
     energies = _energy_edges(spectrum, 0.0, 0.0)
-    recoil = np.zeros((RECOIL_CELLS, 14))  # a "cross section" of one, in cells without kinematics
-    recoil[:, 2] = 1.0
+    recoil = np.zeros((RECOIL_CELLS, 14))  # a "cross section" of one at a recoil that is allowed
+    recoil[:, 0] = recoil[:, 2] = LEAST_RECOIL
     phi = _cubics(spectrum, energies)
     bound = np.repeat(_cubic_bound(phi), RECOIL_CELLS)
     alias = np.zeros(bound.size, np.uint64)
@@ -320,4 +320,4 @@ def _cubics(spectrum: Spectrum, edges: Array) -> Array:
 def _cubic_bound(cubics: Array) -> Array:
     values = cubics @ np.vander(_SUB, 4, increasing=True).T
     highest = values.max(axis=1)
-    return np.asarray(highest + 0.02 * (highest - values.min(axis=1)))
+    return np.asarray(highest + _MARGIN * (highest - values.min(axis=1)))

@@ -100,8 +100,8 @@ class Spectrum:
 
 def line(energy: float) -> Spectrum:
     """All neutrinos at one energy (MeV)."""
-    if not energy > 0:
-        raise ValueError(f"energy of a line must be positive, not {energy}")
+    if not 0 < energy < np.inf:
+        raise ValueError(f"energy of a line must be positive and finite, not {energy}")
     return Spectrum(np.array([float(energy)]), np.empty((0, 4)))
 
 
@@ -110,6 +110,8 @@ def tabulated(energy: ArrayLike, density: ArrayLike) -> Spectrum:
     e, f = np.asarray(energy, dtype=float), np.asarray(density, dtype=float)
     if e.ndim != 1 or e.shape != f.shape or e.size < 2:
         raise ValueError("a spectrum table needs two columns and at least two rows")
+    if not (np.all(np.isfinite(e)) and np.all(np.isfinite(f))):
+        raise ValueError("a spectrum table must be finite")
     if not (np.all(np.diff(e) > 0) and e[0] >= 0):
         raise ValueError("energies of a spectrum table must increase from 0 or above")
     if np.any(f < 0) or not np.any(f > 0):

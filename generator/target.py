@@ -5,7 +5,8 @@ Masses and abundances are those of `periodictable` (NIST; IUPAC abundances).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import periodictable
@@ -104,29 +105,36 @@ def nuclei_of(
     """
     if isinstance(material, list):
         unit = sum(item.count * item.mass for item in material)
-        return tuple(
+        return _merged(
             Nucleus(i.name, i.z, i.n, i.mass, 1e3 * AVOGADRO * i.count / unit) for i in material
         )
     if isinstance(material, dict):
         if not material:
             raise ValueError("a mixture needs at least one part")
         total = sum(material.values())
-        found: dict[str, Nucleus] = {}
-        for formula, fraction in material.items():
-            for nucleus in nuclei_of(formula):
-                before = found[nucleus.name].per_kg if nucleus.name in found else 0.0
-                found[nucleus.name] = Nucleus(
-                    nucleus.name,
-                    nucleus.z,
-                    nucleus.n,
-                    nucleus.mass_u,
-                    before + nucleus.per_kg * fraction / total,
-                )
-        return tuple(found.values())
-    return _nuclei_of_formula(material)
+        return _merged(
+            replace(nucleus, per_kg=nucleus.per_kg * fraction / total)
+            for formula, fraction in material.items()
+            for nucleus in _nuclei_of_formula(formula)
+        )
+    return _merged(_nuclei_of_formula(material))
 
 
-def _nuclei_of_formula(formula: str) -> tuple[Nucleus, ...]:
+def _merged(nuclei: Iterable[Nucleus]) -> tuple[Nucleus, ...]:
+    """Each nucleus once, under its name, which also names its random streams."""
+    found: dict[str, Nucleus] = {}
+    for nucleus in nuclei:
+        same = found.get(nucleus.name)
+        if same is None:
+            found[nucleus.name] = nucleus
+        elif (same.z, same.n, same.mass_u) == (nucleus.z, nucleus.n, nucleus.mass_u):
+            found[nucleus.name] = replace(same, per_kg=same.per_kg + nucleus.per_kg)
+        else:
+            raise ValueError(f"two different nuclei are called '{nucleus.name}'")
+    return tuple(found.values())
+
+
+def _nuclei_of_formula(formula: str) -> list[Nucleus]:
     try:
         compound = periodictable.formula(formula)
         atoms = list(compound.atoms.items())
@@ -139,6 +147,8 @@ def _nuclei_of_formula(formula: str) -> tuple[Nucleus, ...]:
         raise ValueError(f"'{formula}' is not a chemical formula such as CsI, C3F8 or Ge[76]")
     nuclei = []
     for element, count in atoms:
+        if getattr(element, "charge", 0):
+            raise ValueError(f"'{formula}' has ions; write its atoms without charges")
         if getattr(element, "isotope", 0):
             shares = [(element, 1.0)]
         else:
@@ -158,4 +168,4 @@ def _nuclei_of_formula(formula: str) -> tuple[Nucleus, ...]:
             )
             for iso, share in shares
         ]
-    return tuple(nuclei)
+    return nuclei

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ STEP = 500_000
 """Events read at a time."""
 ON, OFF = 1, 2
 """Values of the column `window`."""
+OF_A_RUN = ("experiment", "seed", "run_events", "expected", "truth_threshold_kev")
+"""What the provenance of the parts of a run has in common, as far as it is used."""
 LEAST_EXPECTED = 5.0
 """Expected events of a bin that enters the χ² of the signal against quadrature."""
 LABELS = {
@@ -42,6 +45,12 @@ LABELS = {
     "nuebar": r"$\bar\nu_e$", "nutau": r"$\nu_\tau$", "nutaubar": r"$\bar\nu_\tau$",
     "keV_nr": r"keV$_\mathrm{nr}$", "keV_ee": r"keV$_\mathrm{ee}$",
 }  # fmt: skip
+TITLES = {
+    "e_reco": "Selected in beam-on: generated (expected)",
+    "time": "Selected in beam-on",
+    "residual": "Beam-on minus beam-off, over what was generated with the beam",
+    "e_nu": "Selected signal in beam-on",
+}
 COLOURS = {1: "#3f90da", 2: "#e76300", 3: "#bd1f01", 4: "#832db6", 5: "#a96b59", 6: "#b9ac70"}
 BACKGROUND_COLOURS = ("#717581", "#2a9d5c", "#c849a9", "#86c8dd", "#94a4a2")
 STYLE = {
@@ -72,8 +81,8 @@ class Histograms:
     """Part of the run's events that the files hold."""
 
 
-def energy_edges(experiment: Experiment) -> Array:
-    """Edges of the bins of e_reco: equal, or logarithmic over two decades and more.
+def energy_edges(experiment: Experiment, bins: int = 60) -> Array:
+    """Edges of about `bins` bins of e_reco: equal, or logarithmic over two decades and more.
 
     From the least energy that is accepted to `detector.e_max`, or as `detector.region` says;
     photo-electrons are whole numbers and have bins of whole numbers.
@@ -89,19 +98,21 @@ def energy_edges(experiment: Experiment) -> Array:
         low, high = max(low, detector.region[0]), detector.region[1]
     if isinstance(detector.resolution, Photoelectrons):
         low, high = np.ceil(low), np.floor(high)
-        width = max(int(np.ceil((high - low + 1) / 60)), 1)
+        number = int(high - low) + 1
+        least = -(-number // 60)
+        width = next((w for w in range(least, 2 * least) if number % w == 0), least)
         return np.arange(low, high + width + 1, width) - 0.5
     if low > 0 and high / low >= 100:
-        edges = np.geomspace(low, high, round(12 * np.log10(high / low)) + 1)
+        edges = np.geomspace(low, high, bins + 1)
     else:
-        edges = equal_bins(low, high)
+        edges = equal_bins(low, high, bins)
     edges[[0, -1]] *= 1 - 1e-6, 1 + 1e-6  # e_reco is rounded to float32
     return edges
 
 
-def equal_bins(low: float, high: float) -> Array:
-    """Edges of 40 to 60 equal bins, of the width that is shortest to write."""
-    bins = min(range(60, 39, -1), key=lambda n: len(f"{(high - low) / n:.6g}"))
+def equal_bins(low: float, high: float, bins: int = 60) -> Array:
+    """Edges of equal bins, at most `bins` and a third less, of the width shortest to write."""
+    bins = min(range(bins, 2 * bins // 3, -1), key=lambda n: len(f"{(high - low) / n:.6g}"))
     return np.linspace(low, high, bins + 1)
 
 
@@ -126,7 +137,7 @@ def histograms(path: str | Path) -> Histograms:
     for file in files:
         with _opened(file) as root:
             told.append(json.loads(str(root[PROVENANCE])))
-            same = [told[-1][key] == told[0][key] for key in ("experiment", "seed", "run_events")]
+            same = [told[-1][key] == told[0][key] for key in OF_A_RUN]
         if not all(same):
             raise ExperimentError(f"{file}: is of another run than {files[0]}")
     experiment = validate(told[0]["experiment"], str(files[0]))
@@ -134,21 +145,26 @@ def histograms(path: str | Path) -> Histograms:
     clock = "time_true" if isinstance(experiment.detector.time_resolution, str) else "time"
     codes = axis.IntCategory(sorted(experiment.components), name="component", overflow=False)
     window = axis.IntCategory([ON, OFF], name="window", overflow=False)
-    e_top = float(np.ceil(max(flavour.spectrum.end_point for flavour in flavours)))
+    e_top = 5 * float(np.ceil(max(flavour.spectrum.end_point for flavour in flavours) / 5))
+    fraction = sum(each["events"] for each in told) / max(told[0]["run_events"], 1)
+    signal = sum(row["selected"][ON] for row in told[0]["expected"] if row["component"] < 10)
+    bins = int(np.clip(2 * np.cbrt(signal * fraction), 20, 60))  # Rice's rule
     energy, time, e_nu = (
         axis.Variable(edges, name=name, label=unit)
         for edges, name, unit in (
-            (energy_edges(experiment), "e_reco", experiment.detector.unit),
-            (equal_bins(windows.on_start, windows.on_stop), clock, "ns"),
-            (equal_bins(0.0, e_top), "e_nu", "MeV"),
+            (energy_edges(experiment, bins), "e_reco", experiment.detector.unit),
+            (equal_bins(windows.on_start, windows.on_stop, bins), clock, "ns"),
+            (equal_bins(0.0, e_top, bins), "e_nu", "MeV"),
         )
     )
-    axes = (codes, window, energy), (codes, time), (codes, e_nu)
+    whole = storage.Int64()
     made = Histograms(
-        *(Hist(*each, storage=storage.Int64()) for each in axes),
+        Hist(codes, window, energy, storage=whole),
+        Hist(codes, time, storage=whole),
+        Hist(codes, e_nu, storage=whole),
         experiment,
         told[0],
-        sum(each["events"] for each in told) / max(told[0]["run_events"], 1),
+        fraction,
     )
     for file in files:
         for block in _blocks(file, ["component", "window", "selected", "e_reco", "e_nu", clock]):
@@ -179,13 +195,13 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def expected_signal(h: Histograms) -> Array:
-    """Signal in beam-on by bin of e_reco as quadrature expects it, for the run's part in the files."""
+    """Signal in beam-on by bin of e_reco from quadrature, for the part of the run in the files."""
     experiment, edges = h.experiment, h.e_reco.axes["e_reco"].edges
     low = h.provenance["truth_threshold_kev"]
     selected = {row["name"]: row["selected"][ON] for row in h.provenance["expected"]}
     everywhere = selected_signal(experiment, low)
     result = np.zeros(len(edges) - 1)
-    for i, limits in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, limits in enumerate(pairwise(edges)):
         region = np.clip(limits, *(experiment.detector.region or (None, None))).tolist()
         detector = experiment.detector.model_copy(update={"region": region})
         inside = selected_signal(experiment.model_copy(update={"detector": detector}), low)
@@ -200,7 +216,7 @@ def summary(h: Histograms) -> dict[str, Any]:
     codes = np.array(sorted(names))
     expected = {row["component"]: row["selected"] for row in told["expected"]}
     steady = [experiment.component_of(b) for b in experiment.background if b.timing == "steady"]
-    with_beam = ~np.isin(codes, steady)
+    with_beam = ~np.isin(codes, steady) & ~((codes < 10) & experiment.source.steady)
     every = h.e_reco.view(flow=True)
     on, off = every[:, 0, 1:-1], every[:, 1, 1:-1]
     residual, curve = on.sum(0) - off.sum(0) / tau, expected_signal(h)
@@ -234,6 +250,7 @@ def summary(h: Histograms) -> dict[str, Any]:
         "years_of_operation": told["years_of_operation"],
         "protons_on_target": told["protons_on_target"],
         "part_of_run": h.fraction,
+        "steady_source": experiment.source.steady,
         "tau": tau,
         "counts": counts,
         "outside_axis": int(every.sum() - on.sum() - off.sum()),
@@ -269,37 +286,119 @@ def draw(numbers: dict[str, Any]) -> Any:
     counts, residual, tau = numbers["counts"], numbers["residual"], numbers["tau"]
     spare = iter(BACKGROUND_COLOURS * 25)
     colours = {row["name"]: COLOURS.get(row["component"]) or next(spare) for row in counts}
-    numbered = {row["name"]: f"{row['on']:,} ({row['expected_on']:,.0f})" for row in counts}
-    off = np.sum([*numbers["e_reco"]["off"].values(), 0 * np.array(residual["value"])], axis=0)
-    over = "" if tau == 1 else r"$/\tau$"
-    points = {
-        "e_reco": (off / tau, np.sqrt(off) / tau, f"beam-off{over}: {off.sum() / tau:,.0f}"),
-        "residual": (residual["value"], residual["error"], f"beam-on $-$ beam-off{over}"),
+    labels = {
+        row["name"]: (LABELS.get(row["name"]) or row["name"].replace("$", r"\$"))
+        + f": ${row['on']:,}$ $({row['expected_on']:,.0f})$".replace(",", r"\,")
+        for row in counts
     }
-    figure = Figure(figsize=(13, 9.6), layout="constrained")
+    off = np.sum([np.zeros(len(residual["value"])), *numbers["e_reco"]["off"].values()], axis=0)
+    by_tau = "" if tau == 1 else r"$/\tau$"
+    points = {
+        "e_reco": (off / tau, np.sqrt(off) / tau, "white", f"beam-off{by_tau}"),
+        "residual": (residual["value"], residual["error"], "black", f"on $-$ off{by_tau}"),
+    }
+    figure = Figure(figsize=(12.5, 10), layout="constrained")
     axes = figure.subplot_mosaic([["e_reco", "time"], ["residual", "e_nu"]])
     for key, ax in axes.items():
-        stacked, edges, unit = key == "residual", np.array(numbers[key]["edges"]), numbers[key]["unit"]
+        edges, unit = np.array(numbers[key]["edges"]), numbers[key]["unit"]
         if unit == "ns":
-            scale, unit = next(u for u in ((1e6, "ms"), (1e3, "μs"), (1, "ns")) if np.ptp(edges) > u[0])
-            edges = edges / scale
+            power = int(np.clip(np.log10(np.ptp(edges)) // 3, 0, 2))
+            edges, unit = edges / 1e3**power, ("ns", "μs", "ms")[power]
         unit = LABELS.get(unit, unit)
-        shown = {name: np.array(n) for name, n in numbers[key]["on"].items() if any(n)}
-        look = {"histtype": "fill", "alpha": 0.6} if stacked else {"histtype": "step"}
-        if shown:
-            histplot(
-                list(shown.values()), edges, ax=ax, stack=stacked, yerr=False, flow="none",
-                color=[colours[n] for n in shown], **look,
-                label=[LABELS.get(n, n) + (f": {numbered[n]}" if key == "e_reco" else "") for n in shown],
-            )  # fmt: skip
-        if stacked:
-            histplot(residual["expected_signal"], edges, ax=ax, yerr=False, flow="none",
-                     color="black", linewidth=1.0, label="expected signal")  # fmt: skip
-        if key in points and any(points[key][1]):
-            value, error, label = points[key]
-            histplot(value, edges, yerr=error, ax=ax, histtype="errorbar", flow="none", label=label,
-                     color="black", markersize=5, elinewidth=1.0)  # fmt: skip
-        heights = [n[n > 0] for n in shown.values()]
-        if key in points: heights.append()
-        _finish(ax, edges, f"{content['title']} [{unit}]", unit, top, stack)
+        rows = {name: np.array(n) for name, n in numbers[key]["on"].items()}
+        on = {name: n for name, n in rows.items() if n.any()}
+        plain: dict[str, Any] = {"ax": ax, "flow": "none", "yerr": False}
+        if key == "residual":
+            if on:
+                histplot([*on.values()], edges, stack=True, histtype="fill", alpha=0.55,
+                         color=[colours[n] for n in on], **plain)  # fmt: skip
+            if not numbers["steady_source"]:
+                histplot(residual["expected_signal"], edges, color="black", linewidth=1.0,
+                         label="signal, expected", **plain)  # fmt: skip
+            ax.text(0.97, 0.96, _tests(numbers), ha="right", va="top", transform=ax.transAxes)
+        else:
+            for name, n in rows.items():
+                label = labels[name] if key == "e_reco" else None
+                histplot(n, edges, color=colours[name], label=label, **plain)
+        value, error, face, label = points.get(key, ([], [], "", ""))
+        if any(error):
+            histplot(value, edges, histtype="errorbar", color="black", mfc=face, markersize=5,
+                     elinewidth=1.0, label=label, **(plain | {"yerr": error}))  # fmt: skip
+        widths = np.diff(edges)
+        equal = np.ptp(widths[1:-1]) < 1e-3 * widths[1]
+        ax.set_title(TITLES[key], loc="left", fontsize=13)
+        ax.set_xlabel(f"{numbers[key]['title']} [{unit}]")
+        ax.set_ylabel(f"Events / {widths[1]:.3g} {unit}" if equal else "Events / bin")
+        ax.set_xscale("linear" if equal else "log")
+        ax.set_xlim(edges[0], edges[-1])
+        peaks, (low, high) = [n.max() for n in on.values()], ax.get_ylim()
+        if key == "residual":
+            ax.set_ylim(min(low, 0.0), 1.35 * high)
+        elif peaks and (key != "time" or max(peaks) > 5 * min(peaks)):
+            least = min(n[n > 0].min() for n in on.values())
+            ax.set_yscale("log")
+            ax.set_ylim(0.5 if least < 5 else least / 3, 3 * max(peaks))
+        else:
+            ax.set_ylim(0.0, high)
+    if numbers["outside_axis"]:
+        axes["e_reco"].set_title(f"{numbers['outside_axis']:,} not shown", loc="right", fontsize=13)
+    found = [axes[key].get_legend_handles_labels() for key in points]
+    handles = [handle for each, _ in found for handle in each]
+    names = [name for _, each in found for name in each]
+    protons, exponent = f"{numbers['protons_on_target']:.2e}".split("e")
+    title = numbers["experiment"].replace("$", r"\$") + (
+        f": {numbers['years_of_operation']:.4g} years of operation, "
+        rf"${protons} \times 10^{{{int(exponent)}}}$ protons on target"
+    )
+    if numbers["part_of_run"] < 1:
+        title += f" ({100 * numbers['part_of_run']:.3g} % of the run in this sample)"
+    figure.legend(
+        handles, names, title=title, title_fontsize=16, loc="outside upper center", ncols=4
+    )
     return figure
+
+
+def _tests(numbers: dict[str, Any]) -> str:
+    """Both χ², each in a line."""
+    texts = {"chi2_residual": "on $-$ off vs generated", "chi2_signal": "generated vs expected"}
+    return "\n".join(
+        rf"{text}: $\chi^2/\mathrm{{ndf}} = {found['value']:.1f}/{found['ndf']}$ "
+        rf"($p = {found['p_value']:.2g}$)"
+        for text, found in ((text, numbers[key]) for key, text in texts.items())
+        if found["ndf"]
+    )
+
+
+def plot(path: str | Path, output: str | Path, overwrite: bool = False) -> dict[str, Any]:
+    """Draw an ntuple to a file; returns the numbers of the figure, see `summary`.
+
+    Parameters
+    ----------
+    path
+        ROOT file, or folder of parts.
+    output
+        A .pdf, .png or .svg; it appears when it is whole.
+    overwrite
+        Replace a file that is there.
+
+    Raises
+    ------
+    ExperimentError
+        If `path` is no ntuple of nuspill, or `output` has another ending.
+    OutputError
+        If `output` exists or cannot be written.
+    """
+    import matplotlib.style
+
+    output = Path(output)
+    kind = output.suffix[1:].lower()
+    if kind not in FORMATS:
+        raise ExperimentError(
+            f"{output}: a figure is a .{', .'.join(FORMATS)}, not '{output.suffix}'"
+        )
+    with replacing(output, overwrite) as temporary:
+        numbers = summary(histograms(path))
+        with matplotlib.style.context(["default", STYLE]):
+            no_date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+            draw(numbers).savefig(temporary, format=kind, metadata=no_date.get(kind))
+    return numbers

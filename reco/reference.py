@@ -1,400 +1,299 @@
-"""The physics of `event` once more in plain NumPy: an independent check, and a yardstick for speed.
+"""The physics of `event` once more in plain NumPy: independent check, and yardstick for speed.
 
-Nothing is shared with the compiled chain but what is tested on its own: rates by quadrature, the
-detector's functions of arrays, windows, and the shapes of backgrounds. Random numbers are those of a
-`numpy.random.Generator`, and energies are drawn by tables of quantiles instead of rejection.
-
-It is written for speed as far as NumPy goes. A run is made in chunks whose arrays stay in cache. Places
-in a chunk come in order from exponential spacings, with no sort: the integer part is the pulse, the
-rest the place in it. The sources are a shuffled list of labels, and every later step works on all
-events of a kind at once, in single precision but for times. A quantile is looked up by the uniform
-itself as index, without a search.
+Shared with the compiled chain is only what is tested on its own: rates by quadrature, the
+detector's functions of arrays, windows, shapes of backgrounds. It is written for speed as far as
+NumPy goes: in chunks, in single precision but for times, all events of a kind at once. Places in
+a chunk come in order from exponential spacings, without a sort: the integer part is the pulse.
+Energies come from tables of quantiles; a uniform is itself the index, so that nothing is sought.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ..generator.constants import KEV, MUON_LIFETIME, PION_LIFETIME
 from ..generator.cross_section import energy_min, recoil_max
-from ..generator.kernel import kernel
 from ..generator.rate import Channel
-from ..generator.sampler import LEAST_RECOIL
-from ..generator.stream import fill_words
-from .background import Background
+from .background import BackgroundShape
 from .efficiency import Step
-from .expectation import background_shape, expectations, mean_per_pulse, truth_threshold
+from .expectation import background_shape, mean_per_pulse, truth_threshold
 from .experiment import Experiment
-from .quenching import Constant, NoQuenching
 from .resolution import NoResolution, Photoelectrons, Sqrt
-from .run import COLUMNS
+from .run import COLUMNS, Block
 
-Array = NDArray[np.float64]
-Floats = NDArray[np.float32]
-Block = dict[str, NDArray[Any]]
-Rows = slice | NDArray[np.intp]
+Array = NDArray[Any]
 
-CHUNK_EVENTS = 32768
-QUANTILES = 16384
-"""Steps of a table of quantiles; inside a step the density is constant."""
-ENERGY_ROWS, ENERGY_STEPS = 128, 2048
-"""Tables of the neutrino energy: rows in the least energy E_min(T), steps of probability."""
+CHUNK_EVENTS = 131072
+STEPS, E_STEPS, E_ROWS = 16384, 1024, 32
+"""Steps of probability in quantiles, in those of the neutrino energy, and rows of these."""
+IN_WINDOWS, ANY_TIME, IN_PULSE = "in the recorded windows", "at any time", "with the protons"
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """An experiment as arrays, by label: signal channels first, then backgrounds that are on."""
+class Reference:
+    """An experiment as arrays by label: signal channels first, then the backgrounds that are on."""
 
-    experiment: Experiment
-    channels: int
-    backgrounds: tuple[Background, ...]
-    mean: Array
-    """Expected events a pulse."""
-    component: NDArray[np.int8]
-    nu_pdg: NDArray[np.int16]
-    target: NDArray[np.int32]
-    lives: Floats
-    """Pion's and muon's mean life where they delay the event, else 0, ns; shape (2, labels)."""
-    delay: Array
-    """ns."""
-    timing: dict[str, tuple[NDArray[np.bool_], Array]]
-    """Labels that arrive alike, and quantiles of the time since the pulse (empty if uniform)."""
-    recoil: Floats
-    """Quantiles of T in keV, one row a channel."""
-    energy: Floats
-    """Quantiles of (E − E_low)/(E_high − E_low) by E_min(T); (channels, rows + 1, steps + 1)."""
-    limits: Floats
-    """M (MeV), and E_low, E_high and 1/(E_high − E_low); shape (4, channels)."""
-    spectra: tuple[Floats, ...]
-    """Quantiles of the backgrounds' energies; two if uniform."""
-    unquench: tuple[Array, Array]
-    """Points (e_ee, T) in keV."""
+    def __init__(self, experiment: Experiment) -> None:
+        source, w, found = experiment.source, experiment.beam_windows, experiment.channels
+        self.experiment, self.detector, self.windows = experiment, experiment.detector, w
+        self.unit = 1.0 if self.detector.unit == "keV_nr" else self.detector.per_kev
+        self.backgrounds = extra = [b for b in experiment.background if b.enabled]
+        self.channels, low = len(found), truth_threshold(experiment)
+        on = [True] * len(found) + [b.enabled for b in experiment.background]
+        self.mean = mean_per_pulse(experiment, low)[on]
+        codes = [(c.flavour.component, c.flavour.pdg, c.nucleus.pdg) for c in found]
+        codes += [(experiment.component_of(b), 0, 0) for b in extra]
+        self.codes = np.array(codes).T
+        # who arrives alike, quantiles of their times (two if uniform), lives and delays; all in ns
+        flat = IN_WINDOWS if experiment.windows.record == "windows" else ANY_TIME
+        kinds = [ANY_TIME if source.steady else IN_PULSE] * len(found)
+        kinds += [{"steady": flat, "table": b.name}.get(b.timing, IN_PULSE) for b in extra]
+        self.kinds = {kind: np.array([k == kind for k in kinds]) for kind in kinds}
+        self.steady = np.array([False] * len(found) + [b.timing == "steady" for b in extra])
+        self.times = {ANY_TIME: np.array([w.first, w.first + w.period])}
+        self.times[IN_WINDOWS] = np.array([w.on_start, w.on_stop + w.off_length])
+        self.times[IN_PULSE] = np.array([0.0, source.pulse_width])
+        shapes = {IN_PULSE: source.pulse_shape} | {b.name: b.profile for b in extra}
+        for kind, shape in shapes.items():
+            if shape:
+                t = np.linspace(shape.time[0], shape.time[-1], 65537)
+                self.times[kind] = quantiles(t, np.interp(t, shape.time, shape.intensity))
+        lives = [c.flavour.lives for c in found] + [2 * (b.timing == "delayed") for b in extra]
+        life = np.array([[PION_LIFETIME], [MUON_LIFETIME]], np.float32)
+        self.lives = life * np.greater.outer(lives, [0, 1]).T
+        self.delay = np.array([0.0] * len(found) + [b.delay for b in extra]) * ~self.steady
+        # quantiles of T (keV) by channel, and of E by channel and E_min(T); points (e_ee, T)
+        tables = zip(*(_channel(c, low) for c in found), strict=True)
+        self.recoils, self.neutrinos, limits = (np.array(t, np.float32) for t in tables)
+        self.limits = limits.T.copy()
+        self.spectra = [_spectrum(background_shape(experiment, b)) for b in extra]
+        t = np.append(np.linspace(0, np.sqrt(experiment.energy_top), 65537) ** 2, 0.0)
+        e_ee = self.detector.electron_equivalent(t)
+        for x in (t, e_ee):  # beyond the end with the last slope
+            x[-1] = x[-2] + 1e6 * (x[-2] - x[-3])
+        self.unquench = e_ee, t
 
+    def arrive(self, rng: Generator, count: Any, start: int, pulses: int, out: Block) -> Array:
+        """Array in order of time; their codes, pulses, times and windows go to the columns."""
+        label = np.repeat(np.arange(len(count)), count)
+        rng.shuffle(label)
+        place = np.cumsum(rng.standard_exponential(len(label) + 1))
+        place *= pulses / place[-1]
+        pulse = place[:-1].astype(np.int64)
+        part = place[:-1] - pulse
+        np.add(pulse, start, out=out["pulse"])
+        time, w, spread = out["time_true"], self.windows, np.zeros(1)
+        for kind, members in self.kinds.items():
+            rows = _rows(members, label)
+            t = _quantile(self.times[kind], part[rows])
+            if kind == IN_WINDOWS:
+                t += (w.off_start - w.on_stop) * (t >= w.on_stop)
+            for life in self.lives if kind == IN_PULSE else ():
+                t += rng.standard_exponential(len(t), np.float32) * life.take(label[rows])
+            time[rows] = t + self.delay.take(label[rows]) if self.delay.any() else t
+        sigma = self.detector.time_resolution
+        if not isinstance(sigma, str) and sigma > 0:  # steady backgrounds are flat as measured
+            spread = sigma * rng.standard_normal(len(label))
+            time -= spread * self.steady.take(label)
+        same = np.flatnonzero(pulse[1:] == pulse[:-1])
+        if len(same) > 0:  # several in one pulse need not be in order
+            rows = np.unique(np.concatenate([same, same + 1]))
+            order = rows[np.lexsort((time[rows], pulse[rows]))]
+            for column in (time, label, spread)[: 2 + (len(spread) > 1)]:
+                column[rows] = column[order]
+        measured = np.add(time, spread, out=out["time"])
+        on = (measured >= w.on_start) & (measured < w.on_stop)
+        off = (measured >= w.off_start) & (measured < w.off_stop)
+        np.add(on.view(np.int8), 2 * off.view(np.int8), out=out["window"])
+        if isinstance(sigma, str):
+            measured[on] = (w.on_start + w.on_stop) / 2
+            measured[off] = (w.off_start + w.off_stop) / 2
+        for name, codes in zip(("component", "nu_pdg", "target"), self.codes, strict=True):
+            out[name][:] = codes.take(label)
+        return label
 
-def tables(experiment: Experiment) -> Tables:
-    """Tables of an experiment, for `generate`."""
-    source, found = experiment.source, experiment.channels
-    n = len(found)
-    on = [b.enabled for b in experiment.background]
-    backgrounds = tuple(b for b in experiment.background if b.enabled)
-    low = truth_threshold(experiment)
-    mean = mean_per_pulse(experiment, low)
-    zeros = [0] * len(backgrounds)
-    lives = np.array([0 if source.steady else c.flavour.lives for c in found] + zeros)
-    lives[n:] = [2 if b.timing == "delayed" else 0 for b in backgrounds]
-    energy = [_energy_quantiles(c, max(low, LEAST_RECOIL)) for c in found]
-    top = experiment.energy_top
-    recoil = np.linspace(0, np.sqrt(top), 65537) ** 2
-    e_ee = experiment.detector.electron_equivalent(recoil)
-    far = 100 * (recoil[-1] - recoil[-2])  # beyond the top on with the last slope
-    recoil = np.append(recoil, recoil[-1] + far)
-    e_ee = np.append(e_ee, e_ee[-1] + 100 * (e_ee[-1] - e_ee[-2]))
-    return Tables(
-        experiment,
-        n,
-        backgrounds,
-        mean[[True] * n + on],
-        np.array(
-            [c.flavour.component for c in found] + [experiment.component_of(b) for b in backgrounds],
-            np.int8,
-        ),
-        np.array([c.flavour.pdg for c in found] + zeros, np.int16),
-        np.array([c.nucleus.pdg for c in found] + zeros, np.int32),
-        np.array([PION_LIFETIME * (lives > 0), MUON_LIFETIME * (lives > 1)], np.float32),
-        np.array([0.0] * n + [b.delay for b in backgrounds]),
-        _timing(experiment, n, backgrounds),
-        np.stack([_recoil_quantiles(c, max(low, LEAST_RECOIL)) for c in found]),
-        np.stack([e[0] for e in energy]),
-        np.stack([e[1] for e in energy], axis=1),
-        tuple(_spectrum(experiment, b) for b in backgrounds),
-        (e_ee, recoil),
-    )
+    def observe(self, rng: Generator, label: Array, out: Block) -> None:
+        """Energies and selection of events with these labels go to the columns."""
+        detector, e_reco, selected = self.detector, out["e_reco"], out["selected"]
+        number = np.arange(len(self.mean))
+        rows = _rows(number < self.channels, label)
+        out["e_nu"][:] = 0
+        out["e_nu"][rows], e_nr = self.sample(rng, label[rows])
+        self.respond(rng, rows, e_nr, out)
+        for i, background in enumerate(self.backgrounds):
+            rows = _rows(number == self.channels + i, label)
+            energy = _quantile(self.spectra[i], rng.random(len(label[rows]), np.float32))
+            if background.measured:
+                self.measured(rows, background.scale, energy, out)
+            else:
+                self.respond(rng, rows, energy, out)
+        selected &= out["window"] > 0
+        if detector.region is not None:
+            selected &= (e_reco >= detector.region[0]) & (e_reco <= detector.region[1])
+        if detector.dead_time > 0 and detector.dead_time_of == "event":
+            selected &= rng.random(len(label)) >= detector.dead_time
+        elif detector.dead_time > 0:
+            found, which = np.unique(out["pulse"] * 4 + out["window"], return_inverse=True)
+            selected &= (rng.random(len(found)) >= detector.dead_time)[which]
 
+    def sample(self, rng: Generator, label: Array) -> tuple[Array, Array]:
+        """E and T of signal events: T from its marginal distribution, E from that at this T."""
+        uniforms = rng.random((2, len(label)), np.float32)
+        e_nr = _quantile(self.recoils, uniforms[0], label * (STEPS + 1))
+        mass, least, high, first, scale = (limit.take(label) for limit in self.limits)
+        t = e_nr * np.float32(KEV)
+        e_min = np.float32(0.5) * (t + np.sqrt(t * (t + mass + mass)))
+        row = np.clip((e_min - least) * scale, 0, np.float32(E_ROWS - 1e-4))
+        step = uniforms[1] * np.float32(E_STEPS)
+        i, j = row.astype(np.intp), step.astype(np.intp)
+        row, step = row - i, step - j
+        i = ((E_ROWS + 1) * label + i) * (E_STEPS + 1) + j
+        part = _between(self.neutrinos, i, step)
+        part += row * (_between(self.neutrinos, i + (E_STEPS + 1), step) - part)
+        e_min = np.maximum(e_min, first)
+        return e_min + part * (high - e_min), e_nr
 
-def quantiles(x: Array, density: Array, steps: int = QUANTILES) -> Array:
-    """Quantiles at `steps` + 1 equal steps of probability; density linear between points x."""
-    cumulative = np.append(0.0, np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(x)))
-    return np.interp(np.linspace(0, cumulative[-1], steps + 1), cumulative, x)
+    def respond(self, rng: Generator, rows: Any, e_nr: Array, out: Block) -> None:
+        """Quench, smear and accept true recoils."""
+        detector, model, n = self.detector, self.detector.resolution, len(e_nr)
+        e_ee: Array = detector.electron_equivalent(e_nr)
+        if isinstance(model, Sqrt):
+            spread = np.sqrt(e_nr) * np.float32(model.relative * np.sqrt(detector.threshold))
+            spread *= rng.standard_normal(n, np.float32)
+            e_reco_nr = np.maximum(e_nr + spread, np.float32(0))
+            e_reco: Array = detector.electron_equivalent(e_reco_nr) * self.unit
+        else:
+            if isinstance(model, Photoelectrons):
+                e_reco = rng.poisson(e_ee * self.unit)
+            elif isinstance(model, NoResolution):
+                e_reco = e_ee * self.unit
+            else:
+                e_reco = self.unit * np.maximum(
+                    e_ee + model.sigma(e_ee) * rng.standard_normal(n), 0
+                )
+            e_reco_nr = np.interp(e_reco / self.unit, *self.unquench)
+        chance = rng.random(n, np.float32)
+        if isinstance(detector.efficiency, Step):
+            chosen = (e_reco_nr >= detector.threshold) & (chance < detector.efficiency.plateau)
+        else:
+            chosen = chance < detector.efficiency.at(e_reco)
+        _store(out, rows, e_nr, e_ee, e_reco, e_reco_nr, chosen)
 
-
-def _fine(x: Array, density: Array) -> tuple[Array, Array]:
-    """Points between points, for quantiles that follow a density's slope."""
-    between = np.interp(np.arange(0, len(x) - 1 + 1e-9, 1 / 256), np.arange(len(x)), x)
-    return between, np.interp(between, x, density)
-
-
-def _spectrum(experiment: Experiment, background: Background) -> Floats:
-    shape = background_shape(experiment, background)
-    edges = shape.edges
-    if shape.length > 0:
-        x = np.linspace(edges[0], edges[-1], 65537)
-        return quantiles(x, np.exp(-(x - edges[0]) / shape.length)).astype(np.float32)
-    if len(edges) == 2 and shape.density[0] == shape.density[1]:
-        return edges.astype(np.float32)
-    return quantiles(*_fine(edges, shape.density)).astype(np.float32)
-
-
-def _timing(
-    experiment: Experiment, n: int, backgrounds: tuple[Background, ...]
-) -> dict[str, tuple[NDArray[np.bool_], Array]]:
-    source, w = experiment.source, experiment.beam_windows
-    flat = "windows" if experiment.windows.record == "windows" else "steady"
-    kinds = ["steady" if source.steady else "pulse"] * n
-    kinds += [{"steady": flat, "table": b.name}.get(b.timing, "pulse") for b in backgrounds]
-    found = {kind: np.array([k == kind for k in kinds]) for kind in kinds}
-    shapes = {b.name: b.profile for b in backgrounds} | {"pulse": source.pulse_shape}
-    uniform = {
-        "steady": np.array([w.first, w.first + w.period]),
-        "windows": np.array([w.on_start, w.on_start + w.on_length + w.off_length]),
-        "pulse": np.array([0.0, source.pulse_width]),
-    }
-    result = {}
-    for kind, labels in found.items():
-        shape = shapes.get(kind)
-        points = uniform.get(kind)
-        if shape is not None:
-            points = quantiles(*_fine(np.asarray(shape.time), np.asarray(shape.intensity)))
-        assert points is not None
-        result[kind] = (labels, points)
-    return result
-
-
-def _recoil_quantiles(channel: Channel, low: float) -> Floats:
-    high = channel.end_point
-    if low >= high:
-        return np.zeros(QUANTILES + 1, np.float32)
-    root = np.linspace(np.sqrt(low), np.sqrt(high), 6001)[1:-1] ** 2
-    t = np.unique(np.concatenate([[low], root, np.geomspace(low, high, 4001)[1:-1], [high]]))
-    return quantiles(t, channel.rate(t)).astype(np.float32)
-
-
-def _energy_quantiles(channel: Channel, low: float) -> tuple[Floats, Array]:
-    """Quantiles of E for rows of E_min(T), relative to what is allowed, and the limits."""
-    spectrum, mass = channel.flavour.spectrum, channel.nucleus.mass
-    high, first = spectrum.end_point, float(spectrum.edges[0])
-    shape = (ENERGY_ROWS + 1, ENERGY_STEPS + 1)
-    least = float(energy_min(low, mass))
-    if spectrum.is_line or least >= high:
-        return np.ones(shape, np.float32), np.array([mass, 0.0, high, 1 / high])
-    table = np.empty(shape, np.float32)
-    rows = np.linspace(least, high, ENERGY_ROWS + 1)
-    rows[-1] = high - 1e-3 * (rows[-1] - rows[-2])  # a limit, where E may not move any more
-    inside = np.linspace(0, 1, 4 * ENERGY_STEPS + 1)
-    for row, e_min in enumerate(rows):
-        start = max(e_min, first)
-        e = start + inside * (high - start)
-        p0, p1, p2 = channel.factors(np.array([float(recoil_max(e_min, mass))]))
-        density = spectrum.density(e) * np.maximum(p0 + p1 / e + p2 / e**2, 0.0)
-        table[row] = quantiles(inside, density, ENERGY_STEPS)
-    return table, np.array([mass, least, high, 1 / (high - least)])
+    def measured(self, rows: Any, scale: str, energy: Array, out: Block) -> None:
+        """Store the measured energies of a background, and what else belongs to them."""
+        if scale == "reco" and self.detector.unit == "PE":
+            energy = np.floor(energy + 0.5)
+        e_nr, e_ee = energy, energy / self.unit if scale == "reco" else energy
+        if scale == "keV_nr":
+            e_ee = self.detector.electron_equivalent(energy)
+        else:
+            e_nr = np.interp(e_ee, *self.unquench)
+        e_reco = energy if scale == "reco" else e_ee * self.unit
+        _store(out, rows, e_nr, e_ee, e_reco, e_nr, np.ones(len(e_nr), bool))
 
 
 def generate(
-    experiment: Experiment,
-    rng: np.random.Generator,
+    experiment: Experiment | Reference,
+    rng: Generator,
     *,
     years: float | None = None,
     events: int | None = None,
-    prepared: Tables | None = None,
     out: Block | None = None,
 ) -> Block:
-    """Events of a run, in order of time.
+    """Events of a run, in order of time: columns as of `run.generate` with ``library="np"``.
 
     Parameters
     ----------
     experiment
-        From `load`.
+        From `load`, or its `Reference` if that is at hand.
     rng
-        Any generator; `numpy.random.Philox` is the counterpart of the chain's.
+        Any generator; one on `numpy.random.Philox` is the counterpart of the chain.
     years, events
-        At most one: years of operation (default `exposure.years`), or a fixed number of signal
-        events to which live time and backgrounds are scaled.
-    prepared
-        The experiment's `tables`, if they are at hand.
+        As for `run.plan`.
     out
         Columns at least as long as needed to write to, in place of new ones.
-
-    Returns
-    -------
-    dict
-        Columns as of `run.generate` with ``library="np"``.
     """
-    if years is not None and events is not None:
-        raise ValueError("give at most one of years and events")
-    given = prepared or tables(experiment)
+    given = experiment if isinstance(experiment, Reference) else Reference(experiment)
+    a_year = given.experiment.source.pulses_per_year
     if events is not None:
-        years = events / sum(e.total for e in expectations(experiment) if e.component < 10)
-    elif years is None:
-        years = experiment.exposure.years
-    pulses = max(round(experiment.source.pulses_per_year * years), 1)
-    step = max(int(CHUNK_EVENTS / max(given.mean.sum(), 1e-300)), 1)
-    starts = np.arange(0, pulses, min(step, pulses))
-    lengths = np.diff(np.append(starts, pulses))
+        years = events / (given.mean[: given.channels].sum() * a_year)
+    pulses = max(round(a_year * (years or given.experiment.exposure.years)), 1)
+    starts = np.arange(0, pulses, max(int(CHUNK_EVENTS / max(given.mean.sum(), 1e-99)), 1))
+    lengths = np.diff(starts, append=pulses)
     counts = rng.poisson(np.outer(lengths, given.mean))
     if events is not None:
         shares = np.outer(lengths, given.mean[: given.channels])
         fixed = rng.multinomial(events, shares.ravel() / shares.sum())
         counts[:, : given.channels] = fixed.reshape(shares.shape)
     edges = np.append(0, np.cumsum(counts.sum(axis=1)))
-    total = int(edges[-1])
-    block = out or {name: np.empty(total, kind) for name, (kind, _, _) in COLUMNS.items()}
-    block = {name: column[:total] for name, column in block.items()}
-    block["event"][:] = np.arange(total)
-    for i, start in enumerate(starts):
-        part = {name: column[edges[i] : edges[i + 1]] for name, column in block.items()}
-        if len(part["event"]) > 0:
-            _chunk(given, rng, counts[i], int(start), int(lengths[i]), part)
-    return block
+    columns = out or {name: np.empty(edges[-1], kind) for name, (kind, _, _) in COLUMNS.items()}
+    columns = {name: column[: edges[-1]] for name, column in columns.items()}
+    columns["event"][:] = np.arange(edges[-1])
+    for i, count in enumerate(counts):
+        part = {name: column[edges[i] : edges[i + 1]] for name, column in columns.items()}
+        given.observe(rng, given.arrive(rng, count, starts[i], lengths[i], part), part)
+    return columns
 
 
-def _chunk(
-    given: Tables, rng: np.random.Generator, counts: NDArray[np.int64], start: int, pulses: int, out: Block
-) -> None:
-    """Fill the columns of a chunk that begins with pulse `start`."""
-    experiment, n = given.experiment, len(out["event"])
-    detector, w = experiment.detector, experiment.beam_windows
-    label = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
-    rng.shuffle(label)
-    place = np.cumsum(rng.standard_exponential(n + 1))
-    place *= pulses / place[-1]
-    pulse = place[:n].astype(np.int64)
-    part = place[:n] - pulse
-    np.add(pulse, start, out=out["pulse"])
-
-    time, spread = out["time_true"], np.zeros(0)
-    for kind, (members, points) in given.timing.items():
-        rows = _rows(members, label)
-        t = _quantile(points, part[rows])
-        if kind == "windows":
-            t += (w.off_start - w.on_stop) * (t >= w.on_stop)
-        if kind == "pulse":
-            for life in given.lives:
-                if life.any():
-                    delay = rng.standard_exponential(len(t), np.float32)
-                    t += delay * life.take(label[rows])
-        if given.delay.any():
-            t += given.delay.take(label[rows])
-        time[rows] = t
-    if not isinstance(detector.time_resolution, str) and detector.time_resolution > 0:
-        spread = detector.time_resolution * rng.standard_normal(n)
-        time -= spread * given.measured_flat.take(label)
-    same = np.flatnonzero(pulse[1:] == pulse[:-1])
-    if len(same) > 0:  # events of one pulse may have changed places
-        rows = np.unique(np.concatenate([same, same + 1]))
-        order = rows[np.lexsort((time[rows], pulse[rows]))]
-        for column in (time, label, spread)[: 3 if len(spread) else 2]:
-            column[rows] = column[order]
-    measured = out["time"]
-    measured[:] = time + spread if len(spread) else time
-    on = (measured >= w.on_start) & (measured < w.on_stop)
-    off = (measured >= w.off_start) & (measured < w.off_stop)
-    np.add(on, 2 * off.view(np.int8), out=out["window"])
-    if isinstance(detector.time_resolution, str):
-        measured[on], measured[off] = (w.on_start + w.on_stop) / 2, (w.off_start + w.off_stop) / 2
-
-    for name, values in (("component", given.component), ("nu_pdg", given.nu_pdg), ("target", given.target)):
-        values.take(label, out=out[name])
-    rows = _rows(np.arange(len(counts)) < given.channels, label)
-    e_nu, e_nr = _recoils(given, rng, label[rows])
-    out["e_nu"][:] = 0
-    out["e_nu"][rows] = e_nu
-    _respond(given, rng, e_nr, rows, out)
-    for i, background in enumerate(given.backgrounds):
-        rows = _rows(np.arange(len(counts)) == given.channels + i, label)
-        energy = _quantile(given.spectra[i], rng.random(len(label[rows]), np.float32))
-        if background.measured:
-            _measure(given, energy, background.scale, rows, out)
-        else:
-            _respond(given, rng, energy, rows, out)
-
-    selected = out["selected"]
-    selected &= out["window"] > 0
-    if detector.region is not None:
-        low, high = detector.region
-        selected &= (out["e_reco"] >= low) & (out["e_reco"] <= high)
-    if detector.dead_time > 0 and detector.dead_time_of == "event":
-        selected &= rng.random(n, np.float32) >= detector.dead_time
-    elif detector.dead_time > 0:
-        exposures, number = np.unique(pulse * 4 + out["window"], return_inverse=True)
-        selected &= (rng.random(len(exposures)) >= detector.dead_time)[number]
+def quantiles(x: Array, density: Array, steps: int = STEPS) -> Array:
+    """Quantiles at equal steps of probability, of a density taken as constant between points."""
+    cumulative = np.append(0.0, np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(x)))
+    return np.interp(np.linspace(0, cumulative[-1], steps + 1), cumulative, x)
 
 
-def _rows(members: NDArray[np.bool_], label: NDArray[np.int16]) -> Rows:
+def _spectrum(shape: BackgroundShape) -> Array:
+    if len(shape.edges) == 2 and shape.density[0] == shape.density[1]:
+        return np.asarray(shape.edges, np.float32)
+    x = np.linspace(shape.edges[0], shape.edges[-1], 65537)
+    return np.interp(np.linspace(0, 1, STEPS + 1), shape.cdf(x), x).astype(np.float32)
+
+
+def _channel(channel: Channel, low: float) -> tuple[Array, Array, list[float]]:
+    """Quantiles of T in keV; those of (E − E_min)/(E_high − E_min) by E_min(T); limits in MeV."""
+    spectrum, mass, end = channel.flavour.spectrum, channel.nucleus.mass, channel.end_point
+    first, high, least = spectrum.edges[0], spectrum.end_point, float(energy_min(low, mass))
+    recoils, neutrinos = np.zeros(STEPS + 1), np.ones((E_ROWS + 1, E_STEPS + 1))
+    if least < high:
+        root, logs = np.linspace(low**0.5, end**0.5, 4001), np.geomspace(low, end, 2001)
+        t = np.unique(np.clip(np.append(root**2, logs), low, end))
+        recoils = quantiles(t, channel.rate(t))
+    if least >= high or spectrum.is_line:
+        return recoils, neutrinos, [mass, 0.0, high, 0.0, 0.0]  # E = E_high
+    inside = np.linspace(0, 1, 4 * E_STEPS + 1)
+    rows = np.linspace(least, high, E_ROWS + 1)
+    rows[-1] -= 1e-3 * (rows[-1] - rows[-2])  # at the end point itself nothing is left to share
+    for row, e_min in enumerate(rows):
+        e = max(e_min, first) + inside * (high - max(e_min, first))
+        p0, p1, p2 = channel.factors(recoil_max(e_min, mass)[None])
+        density = spectrum.density(e) * np.maximum(p0 + p1 / e + p2 / e**2, 0.0)
+        neutrinos[row] = quantiles(inside, density, E_STEPS)
+    return recoils, neutrinos, [mass, least, high, first, E_ROWS / (high - least)]
+
+
+def _rows(members: NDArray[np.bool_], label: Array) -> Any:
     """Rows whose label is a member: a slice if all are, else their numbers."""
     return slice(None) if members.all() else np.flatnonzero(members.take(label))
 
 
-def _quantile(table: NDArray[Any], u: NDArray[Any], first: Any = 0) -> NDArray[Any]:
-    """Quantiles at uniforms; `table` begins at `first` and has QUANTILES + 1 points, or two."""
-    if len(table) == 2:
+def _quantile(table: Array, u: Array, first: Any = 0) -> Array:
+    """Quantiles at uniforms u; `table` has STEPS + 1 points from `first` on, or two in all."""
+    if table.size == 2:
         return table[0] + u * (table[1] - table[0])
-    x = u * table.dtype.type(QUANTILES)
-    i = x.astype(np.int32)
-    x -= i
-    i += first
+    x = u * u.dtype.type(STEPS)
+    i = x.astype(np.intp)
+    return _between(table, i + first, x - i)
+
+
+def _between(table: Array, i: Array, x: Array) -> Array:
+    """Value of a table at i + x, linear between its points."""
     low = table.take(i)
-    i += 1
-    return low + x * (table.take(i) - low)
+    return low + x * (table.take(i + 1) - low)
 
 
-def _recoils(
-    given: Tables, rng: np.random.Generator, label: NDArray[np.int16]
-) -> tuple[Floats, Floats]:
-    """Neutrino and recoil energies: T from its marginal distribution, then E for this T."""
-    n = len(label)
-    channel = label.astype(np.int32)
-    e_nr = _quantile(given.recoil.ravel(), rng.random(n, np.float32), channel * (QUANTILES + 1))
-    mass, low, high, inverse = (limit.take(channel) for limit in given.limits)
-    t = e_nr * np.float32(KEV)
-    e_min = np.float32(0.5) * (t + np.sqrt(t * (t + 2 * mass)))
-    x = (e_min - low) * inverse * np.float32(ENERGY_ROWS)
-    np.clip(x, 0, ENERGY_ROWS - 1e-5, out=x)
-    y = rng.random(n, np.float32) * np.float32(ENERGY_STEPS)
-    i, j = x.astype(np.int32), y.astype(np.int32)
-    x -= i
-    y -= j
-    i += channel * (ENERGY_ROWS + 1)
-    i *= ENERGY_STEPS + 1
-    i += j
-    table = given.energy.ravel()
-    a = table.take(i)
-    i += 1
-    a += y * (table.take(i) - a)
-    i += ENERGY_STEPS
-    b = table.take(i)
-    i += 1
-    b += y * (table.take(i) - b)
-    np.maximum(e_min, given.first.take(channel), out=e_min)
-    return e_min + (a + x * (b - a)) * (high - e_min), e_nr
-
-
-def _respond(given: Tables, rng: np.random.Generator, e_nr: Floats, rows: Rows, out: Block) -> None:
-    """Quench, smear and accept true recoils."""
-    detector = given.experiment.detector
-    model, n = detector.resolution, len(e_nr)
-    e_ee = _quenched(given, e_nr)
-    if isinstance(model, Sqrt):
-        spread = rng.standard_normal(n, np.float32)
-        spread *= np.sqrt(e_nr) * np.float32(model.relative * np.sqrt(detector.threshold))
-        e_reco_nr = np.maximum(e_nr + spread, np.float32(0))
-        e_reco = _quenched(given, e_reco_nr)
-    else:
-        if isinstance(model, NoResolution):
-            e_reco = e_ee
-        elif isinstance(model, Photoelectrons):
-            e_reco = rng.poisson(e_ee * detector.per_kev) / detector.per_kev
-        else:
-            spread = model.sigma(e_ee) * rng.standard_normal(n, np.float32)
-            e_reco = np.maximum(e_ee + spread, 0)
-        e_reco_nr = _unquenched(given, e_reco)
-    e_reco = _in_unit(given, e_reco)
-    chance = rng.random(n, np.float32)
-    if isinstance(detector.efficiency, Step):
-        selected = (e_reco_nr >= detector.threshold) & (chance < detector.efficiency.plateau)
-    else:
-        selected = chance < detector.efficiency.at(e_reco)
-    _store(rows, out, e_nr, e_ee, e_reco, e_reco_nr, selected)
+def _store(out: Block, rows: Any, *values: Array) -> None:
+    names = ("e_nr", "e_ee", "e_reco", "e_reco_nr", "selected")
+    for name, value in zip(names, values, strict=True):
+        out[name][rows] = value.astype(out[name].dtype, copy=False)  # of one type it is faster

@@ -11,8 +11,16 @@ from .common import print_table, write_json
 
 @click.command()
 @click.argument("ntuple", metavar="OUT.root|FOLDER", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Figure: .pdf, .png or .svg.")
-@click.option("--json", "json_file", metavar="FILE", help="Write all numbers to FILE; - for standard output.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Figure: .pdf, .png or .svg.",
+)
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write all numbers to FILE; - for standard output."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a figure that is there.")
 def command(ntuple: Path, output: Path, json_file: str | None, overwrite: bool) -> None:
     """Plot an ntuple: spectra, beam-on minus beam-off, time in the pulse, neutrino energies.
@@ -23,8 +31,13 @@ def command(ntuple: Path, output: Path, json_file: str | None, overwrite: bool) 
     from ..reco.plot import plot
 
     numbers = plot(ntuple, output, overwrite)
-    rows = [[row[key] for key in ("name", "on", "expected_on", "off", "expected_off")] for row in numbers["counts"]]
-    title = f"{numbers['experiment']}: selected events, drawn in {output}"
+    rows = [
+        [row[key] for key in ("name", "on", "expected_on", "off", "expected_off")]
+        for row in numbers["counts"]
+    ]
+    title = f"{numbers['experiment']}: selected events"
     columns = ["component", "beam-on", "expected", "beam-off", "expected"]
     print_table(title, columns, rows, json_file == "-")
+    if json_file != "-":
+        click.echo(f"\n{output}")
     write_json(json_file, numbers)

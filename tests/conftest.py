@@ -1,5 +1,7 @@
 """Shared by the tests: published numbers, and goodness of fit."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -41,3 +43,42 @@ def goodness():
         return float(chi2.sf(np.sum((n - mu) ** 2 / mu), n.size - (total is not None)))
 
     return p_value
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Mount a small file system of its own below tmp_path; skip where that is not allowed."""
+    places = []
+
+    def mount(*options):
+        place = tmp_path / f"disk{len(places)}"
+        place.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(place)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        places.append(place)
+        return place
+
+    yield mount
+    for place in places:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def nuspill(capfd, monkeypatch):
+    """Run the command `nuspill` in this process: exit status, standard output and error."""
+    from nuspill.scripts.cli import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nuspill", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        return (left.value.code or 0, *capfd.readouterr())
+
+    return call

@@ -178,7 +178,7 @@ def bin_integrals(phi, cross_section, e_edges, t_edges, mass, knots=()):
     limit = 2 * e**2 / (mass + 2 * e) * 1e3
     low, high = t_edges[:-1], t_edges[1:]
     top = np.clip(limit[..., None], low, high)
-    t, wt = legendre(np.broadcast_to(low, top.shape), top, 8)
+    t, wt = legendre(np.broadcast_to(low, top.shape), top, 16)
     inner = (cross_section(t, e[..., None, None]) * wt).sum(-1)
     segments = (inner * (phi(e) * w)[..., None]).sum(1)
     owner = np.searchsorted(e_edges, (cuts[:-1] + cuts[1:]) / 2, side="right") - 1

@@ -6,6 +6,7 @@ from importlib import resources
 import numpy as np
 import pytest
 from generator_formulas import PUBLISHED, ess
+from generator_goodness import approx
 from nuspill.generator.beam import COMPONENT, Source, shipped_sources
 from nuspill.generator.coupling import PDG
 from nuspill.generator.spectrum import PION_LINE
@@ -38,47 +39,47 @@ def test_protons_agree_with_power_and_energy(name):
     source = shipped(name)
     joules = source.power * 1e6 * source.hours_per_year * 3600
     protons = joules / (source.proton_energy * 1e9 * 1.602176634e-19)
-    assert source.protons == pytest.approx(protons, rel=0.05)
+    assert source.protons == approx(protons, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["ess", "sns"])
 def test_published_flux(name):
     for flavour in shipped(name).flavours:
-        assert flavour.per_year == pytest.approx(FLUX[name], rel=1e-9)
+        assert flavour.per_year == approx(FLUX[name], rel=1e-9)
 
 
 def test_published_duty_factors():
     # 14 Hz × 2.8 ms without a tail, and 60 Hz × 10 µs
-    assert ess().duty_factor == pytest.approx(FLUX["ess_duty_factor"], rel=1e-9)
-    assert shipped("sns").duty_factor == pytest.approx(FLUX["sns_duty_factor"], rel=1e-9)
-    assert shipped("ess").duty_factor == pytest.approx(14 * 2.81e-3, rel=1e-9)
+    assert ess().duty_factor == approx(FLUX["ess_duty_factor"], rel=1e-9)
+    assert shipped("sns").duty_factor == approx(FLUX["sns_duty_factor"], rel=1e-9)
+    assert shipped("ess").duty_factor == approx(14 * 2.81e-3, rel=1e-9)
 
 
 def test_upgrades_are_the_ess_with_more_of_something():
     # protons and pulses double at 28 Hz; at a higher energy each proton makes more neutrinos
     base, fast = shipped("ess"), shipped("ess-28hz")
     assert fast.pulses_per_year == 2 * base.pulses_per_year
-    assert fast.protons / fast.pulses_per_year == pytest.approx(base.protons / base.pulses_per_year)
+    assert fast.protons / fast.pulses_per_year == approx(base.protons / base.pulses_per_year)
     for name in ("ess-2.5gev", "ess-3gev"):
         upgrade = shipped(name)
         gain = upgrade.proton_energy / base.proton_energy
-        assert upgrade.flavours[0].per_year == pytest.approx(gain * base.flavours[0].per_year)
-        assert upgrade.power == pytest.approx(gain * base.power)
+        assert upgrade.flavours[0].per_year == approx(gain * base.flavours[0].per_year)
+        assert upgrade.power == approx(gain * base.power)
 
 
 def test_fluence_at_the_detector():
     # N/(4π L²) per cm²: 1.671e15 a year at 20 m from the ESS
     source = ess()
     fluence = source.fluence_per_year(source.flavours[0])
-    assert fluence == pytest.approx(8.4e22 / (4 * np.pi * 4e6), rel=1e-12)
-    assert fluence == pytest.approx(1.671e15, rel=1e-3)
+    assert fluence == approx(8.4e22 / (4 * np.pi * 4e6), rel=1e-12)
+    assert fluence == approx(1.671e15, rel=1e-3)
 
 
 def test_protons_from_power_and_energy():
     # 5 MW at 2 GeV for 5 000 h: 2.809e23, published as 2.8e23
     source = Source(power=5.0, proton_energy=2.0)
-    assert source.protons == pytest.approx(5e6 * 1.8e7 / (2e9 * 1.602176634e-19), rel=1e-12)
-    assert source.protons == pytest.approx(2.8e23, rel=5e-3)
+    assert source.protons == approx(5e6 * 1.8e7 / (2e9 * 1.602176634e-19), rel=1e-12)
+    assert source.protons == approx(2.8e23, rel=5e-3)
 
 
 def test_given_protons_win():
@@ -88,10 +89,10 @@ def test_given_protons_win():
 def test_pulses():
     # 14 Hz: 71.43 ms from pulse to pulse, 2.52e8 pulses and 208.3 days in 5 000 h
     source = ess(repetition=14.0)
-    assert source.period == pytest.approx(71.428571e6, rel=1e-8)
-    assert source.pulses_per_year == pytest.approx(2.52e8)
-    assert source.days_per_year == pytest.approx(5000 / 24)
-    assert source.period * source.pulses_per_year * 1e-9 == pytest.approx(5000 * 3600)
+    assert source.period == approx(71.428571e6, rel=1e-8)
+    assert source.pulses_per_year == approx(2.52e8)
+    assert source.days_per_year == approx(5000 / 24)
+    assert source.period * source.pulses_per_year * 1e-9 == approx(5000 * 3600)
 
 
 def test_flavours_of_decay_at_rest():
@@ -121,9 +122,9 @@ def test_tabulated_spectra():
     nue, nuebar = source.flavours
     assert (nue.name, nuebar.name) == ("nue", "nuebar")
     assert nuebar.per_year == 1e25
-    assert nue.per_year == pytest.approx(8.4e22)
+    assert nue.per_year == approx(8.4e22)
     assert nue.spectrum.is_line
-    assert nuebar.spectrum.moments(0.0)[0] == pytest.approx(1)
+    assert nuebar.spectrum.moments(0.0)[0] == approx(1)
     assert nue.lives == nuebar.lives == 0
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from generator_formulas import PUBLISHED, couplings, ess, table2_nucleus
+from generator_goodness import approx
 from nuspill.generator.coupling import (
     LEPTON,
     PDG,
@@ -37,16 +38,16 @@ def nsi(quark="u", **entries):
 def test_weak_charge_of_the_standard_model(flavour):
     # g_p = 1/2 − 2 sin²θ_W = 0.02266, not the printed 1/2 − sin²θ_W, and no flavour change
     first, *others = vector_couplings(Interaction(), flavour)
-    assert (first.proton, first.neutron) == pytest.approx((0.5 - 2 * 0.23867, -0.5), rel=1e-12)
+    assert (first.proton, first.neutron) == approx((0.5 - 2 * 0.23867, -0.5), rel=1e-12)
     assert all(g.proton == g.neutron == 0 for g in others)
     expected = 4 * (54 * 0.02266 - 78 / 2) ** 2
-    assert weak_charge_squared(Interaction(), flavour) == pytest.approx(expected, rel=1e-10)
+    assert weak_charge_squared(Interaction(), flavour) == approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("sin2w", [0.2, 0.25, 0.3])
 def test_weak_mixing_angle_moves_the_proton_alone(sin2w):
     first = vector_couplings(Interaction(sin2w=sin2w), "nue")[0]
-    assert (first.proton, first.neutron) == pytest.approx((0.5 - 2 * sin2w, -0.5))
+    assert (first.proton, first.neutron) == approx((0.5 - 2 * sin2w, -0.5))
 
 
 @pytest.mark.parametrize("flavour", PDG)
@@ -76,8 +77,8 @@ def test_quark_content_of_the_nucleons(quark, entry, flavour):
     plain = vector_couplings(Interaction(), flavour)[0]
     shifted = vector_couplings(nsi(quark, **{entry: 0.1}), flavour)[0]
     proton, neutron = {"u": (0.2, 0.1), "d": (0.1, 0.2)}[quark]
-    assert shifted.proton - plain.proton == pytest.approx(proton)
-    assert shifted.neutron - plain.neutron == pytest.approx(neutron)
+    assert shifted.proton - plain.proton == approx(proton)
+    assert shifted.neutron - plain.neutron == approx(neutron)
 
 
 @pytest.mark.parametrize("flavour", [*BEAM, "nuebar"])
@@ -93,7 +94,7 @@ def test_couplings_are_those_of_the_formulas(flavour, kind):
     interaction = Interaction(**chosen)
     found = sorted((g.proton, g.neutron) for g in vector_couplings(interaction, flavour))
     expected = sorted(couplings(interaction, flavour))
-    assert np.array(found) == pytest.approx(np.array(expected), rel=1e-6, abs=1e-9)
+    assert np.array(found) == approx(np.array(expected), rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_flavour_change_always_adds(sign):
     changed = Interaction(nsi=Nsi(u=Matrix(emu=sign * 0.1), d=Matrix(emu=0.05)))
     gain = weak_charge_squared(changed, "nue") - weak_charge_squared(Interaction(), "nue")
     expected = 4 * (54 * (sign * 0.2 + 0.05) + 78 * (sign * 0.1 + 0.1)) ** 2
-    assert gain == pytest.approx(expected, rel=1e-9)
+    assert gain == approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("angle", np.linspace(0, 2 * np.pi, 12, endpoint=False))
@@ -133,7 +134,7 @@ def test_degeneracy_of_nsi(angle, quark):
     changed = nsi(quark, ee=ee, mumu=mumu)
     total = sum(weak_charge_squared(changed, flavour) for flavour in BEAM)
     standard = sum(weak_charge_squared(Interaction(), flavour) for flavour in BEAM)
-    assert total == pytest.approx(standard, rel=1e-12)
+    assert total == approx(standard, rel=1e-12)
 
 
 def test_degeneracy_of_nsi_in_rates_of_one_spectrum():
@@ -151,15 +152,15 @@ def test_degeneracy_of_nsi_in_rates_of_one_spectrum():
     for angle in (0.3, 1.9, 4.0):
         ee = np.sqrt(3) * abs(r) * np.cos(angle) - r
         mumu = np.sqrt(3 / 2) * abs(r) * np.sin(angle) - r
-        assert total(nsi(ee=ee, mumu=mumu)) == pytest.approx(standard, rel=1e-10)
+        assert total(nsi(ee=ee, mumu=mumu)) == approx(standard, rel=1e-10)
         assert abs(total(nsi(ee=ee, mumu=mumu + 0.1)) / standard - 1) > 0.01
 
 
 def test_unit_of_charge_radii():
     # 1e-32 cm² ↔ 0.0264, physics.md section 3; linear in the radius
     published = PUBLISHED["charge_radius"]["coupling"]
-    assert charge_radius_coupling(1.0, 0.23867) == pytest.approx(published, abs=5e-5)
-    assert charge_radius_coupling(-65.0, 0.23867) == pytest.approx(
+    assert charge_radius_coupling(1.0, 0.23867) == approx(published, abs=5e-5)
+    assert charge_radius_coupling(-65.0, 0.23867) == approx(
         -65 * charge_radius_coupling(1.0, 0.23867)
     )
 
@@ -170,7 +171,7 @@ def test_charge_radius_is_a_shift_of_the_weak_mixing_angle():
     shift = 80379.0**2 * radius * 1e-32 / (197.3269804e-13) ** 2 / 3
     by_angle = Interaction(sin2w=0.23867 * (1 + shift))
     by_radius = Interaction(radius=Matrix(ee=radius))
-    assert weak_charge_squared(by_radius, "nue") == pytest.approx(
+    assert weak_charge_squared(by_radius, "nue") == approx(
         weak_charge_squared(by_angle, "nue"), rel=1e-9
     )
 
@@ -181,7 +182,7 @@ def test_flavour_changing_charge_radius_sees_protons_alone():
     q = charge_radius_coupling(20.0, 0.23867)
     for flavour in BEAM:
         gain = weak_charge_squared(changed, flavour) - weak_charge_squared(Interaction(), flavour)
-        assert gain == pytest.approx(4 * 54**2 * q**2, rel=1e-9)
+        assert gain == approx(4 * 54**2 * q**2, rel=1e-9)
 
 
 def test_a_charge_radius_acts_alike_on_neutrino_and_antineutrino():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from generator_formulas import helm as helm_by_hand
 from generator_formulas import helm_radius
+from generator_goodness import approx
 from nuspill.generator import form_factor
 from nuspill.generator.coupling import Interaction
 from nuspill.generator.cross_section import differential
@@ -28,7 +29,7 @@ def radius_from_slope(f, a, rms=None):
 @pytest.mark.parametrize("a", [1.0, 4.0, *NUCLEI])
 def test_one_at_zero(name, a):
     # fails for 0/0, or a charge in place of a form factor
-    assert form_factor.model(name)(np.array([0.0, 1e-9]), a, None) == pytest.approx(1, abs=1e-12)
+    assert form_factor.model(name)(np.array([0.0, 1e-9]), a, None) == approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -43,7 +44,7 @@ def test_never_above_one_and_falls(name, a):
 @pytest.mark.parametrize("rms", [2.7, 4.83, 5.5])
 def test_slope_gives_the_radius_asked_for(name, rms):
     # fails for 3/5 and 5/3 swapped, or the skin forgotten
-    assert radius_from_slope(form_factor.model(name), 133.0, rms) == pytest.approx(rms, rel=1e-5)
+    assert radius_from_slope(form_factor.model(name), 133.0, rms) == approx(rms, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -54,7 +55,7 @@ def test_a_radius_below_the_skin_is_refused_or_right(name, rms):
         found = radius_from_slope(form_factor.model(name), 4.0, rms)
     except ValueError:
         return
-    assert found == pytest.approx(rms, rel=1e-4)
+    assert found == approx(rms, rel=1e-4)
 
 
 @pytest.mark.parametrize("a", NUCLEI)
@@ -67,7 +68,7 @@ def test_default_radii(a):
         "klein-nystrand": np.sqrt(3 / 5 * (1.2 * a ** (1 / 3)) ** 2 + 6 * 0.7**2),
     }
     for name, rms in expected.items():
-        assert radius_from_slope(form_factor.model(name), a) == pytest.approx(rms, rel=1e-5), name
+        assert radius_from_slope(form_factor.model(name), a) == approx(rms, rel=1e-5), name
 
 
 @pytest.mark.parametrize("a", NUCLEI)
@@ -75,13 +76,28 @@ def test_helm_is_the_closed_form(a):
     # 3 j1(qR0)/(qR0) exp(−q²s²/2); includes the series at small q
     q = np.concatenate([Q, np.geomspace(1e-8, 1e-2, 50)])
     expected = helm_by_hand(q, helm_radius(a))
-    assert form_factor.helm(q, a) == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    assert form_factor.helm(q, a) == approx(expected, rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", ["helm", "klein-nystrand"])
+def test_series_of_the_sphere_at_small_q(name):
+    # 3 j1(x)/x = 1 − x²/10 + x⁴/280 − ..., and no step where the series takes over from the sine
+    a = 133.0
+    radius = {"helm": helm_radius(a), "klein-nystrand": 1.2 * a ** (1 / 3)}[name]
+    x = np.array([1e-6, 1e-3, 5e-3, 0.0099, 0.00999999])
+    q = x / radius
+    skin = {"helm": np.exp(-((q * 0.9) ** 2) / 2), "klein-nystrand": 1 / (1 + 0.49 * q**2)}[name]
+    expected = (1 - x**2 / 10 + x**4 / 280 - x**6 / 15120) * skin
+    f = form_factor.model(name)
+    assert f(q, a, None) == approx(expected, rel=1e-14)
+    across = f(np.array([0.00999999, 0.01000001]) / radius, a, None)
+    assert np.diff(across)[0] == approx(-2e-8 * 0.002, abs=5e-11)
 
 
 def test_helm_of_cesium_iodide_in_the_paper():
     # R_n = 4.83 fm rms: R0² = 5/3 (R_n² − 3 s²)
     r0 = np.sqrt(5 / 3 * (4.83**2 - 3 * 0.81))
-    assert form_factor.helm(Q, 133.0, 4.83) == pytest.approx(helm_by_hand(Q, r0), rel=1e-9)
+    assert form_factor.helm(Q, 133.0, 4.83) == approx(helm_by_hand(Q, r0), rel=1e-9)
 
 
 def test_helm_vanishes_at_the_zero_of_the_bessel_function():
@@ -89,7 +105,7 @@ def test_helm_vanishes_at_the_zero_of_the_bessel_function():
     q = 4.493409457909064 / helm_radius(133.0)
     f = form_factor.helm(np.array([0.999 * q, q, 1.001 * q]), 133.0)
     assert f[0] > 0 > f[2]
-    assert f[1] == pytest.approx(0, abs=1e-14)
+    assert f[1] == approx(0, abs=1e-14)
 
 
 @pytest.mark.parametrize("a", NUCLEI)
@@ -98,7 +114,7 @@ def test_klein_nystrand_is_the_closed_form(a):
     q = Q[1:]
     x = q * 1.2 * a ** (1 / 3)
     expected = 3 * spherical_jn(1, x) / x / (1 + 0.49 * q**2)
-    assert form_factor.klein_nystrand(q, a) == pytest.approx(expected, rel=1e-9, abs=1e-14)
+    assert form_factor.klein_nystrand(q, a) == approx(expected, rel=1e-9, abs=1e-14)
 
 
 @pytest.mark.parametrize(("a", "rms"), [(12.0, None), (40.0, None), (133.0, None), (133.0, 4.83)])
@@ -120,7 +136,7 @@ def test_fermi_is_the_fourier_transform_of_its_density(a, rms):
     q = np.array([0.0005, 0.00099, 0.00101, 0.01, 0.1, 0.3, 0.7, 1.2, 2.0])
     norm = transform(0.0)
     expected = [transform(x) / norm for x in q]
-    assert form_factor.fermi(q, a, rms) == pytest.approx(expected, rel=1e-9, abs=1e-10)
+    assert form_factor.fermi(q, a, rms) == approx(expected, rel=1e-9, abs=1e-10)
 
 
 def test_models_agree_for_one_radius_at_small_q():
@@ -138,9 +154,9 @@ def test_table_of_the_user(tmp_path, suffix):
     separator = "," if suffix == ".csv" else " "
     np.savetxt(path, points, delimiter=separator, header="q F")
     f = form_factor.model(str(path))
-    assert f(points[:, 0], 133.0, None) == pytest.approx(points[:, 1], abs=1e-14)
+    assert f(points[:, 0], 133.0, None) == approx(points[:, 1], abs=1e-14)
     assert np.all(np.diff(f(np.linspace(0, 1.5, 301), 133.0, None)) <= 0)
-    assert f(np.array([1.51, 10.0]), 133.0, None) == pytest.approx(0, abs=0)
+    assert f(np.array([1.51, 10.0]), 133.0, None) == approx(0, abs=0)
 
 
 def test_table_of_helm_gives_the_rates_of_helm(tmp_path):
@@ -152,7 +168,7 @@ def test_table_of_helm_gives_the_rates_of_helm(tmp_path):
     t = np.linspace(0.5, 100, 50)
     by_table = differential(t, 50.0, argon, Interaction(form_factor=str(path)), "numu")
     directly = differential(t, 50.0, argon, Interaction(), "numu")
-    assert by_table == pytest.approx(directly, rel=1e-4)
+    assert by_table == approx(directly, rel=1e-4)
 
 
 @pytest.mark.parametrize(

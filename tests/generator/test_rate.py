@@ -16,6 +16,7 @@ from generator_formulas import (
     phi_nue,
     phi_numubar,
 )
+from generator_goodness import approx
 from nuspill.generator.coupling import Interaction, Matrix, Moment, Nsi
 from nuspill.generator.cross_section import differential, recoil_max
 from nuspill.generator.rate import (
@@ -58,7 +59,7 @@ def test_rates_of_table_1(name):
     # fails for g_p = 1/2 − sin²θ_W (2.3 to 4 times too low), an acceptance, 8.5e22 (1.2 %), or one
     # flavour lost; the ratio was computed independently, to the digits given
     row = TABLE1[name]
-    assert table1_ratio(name) == pytest.approx(row["ratio"], abs=0.5 * 10.0 ** -row["digits"])
+    assert table1_ratio(name) == approx(row["ratio"], abs=0.5 * 10.0 ** -row["digits"])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_average_nucleus_of_c3f8():
     # physics.md section 6: the paper's average nucleus (M = 18.18 u) is within 2.5 % of Table 1,
     # the real nuclei are 9 % above
     average = NucleusSpec(name="C3F8", z=90 / 11, n=98 / 11, mass=(3 * 16 + 8 * 19) / 11)
-    assert table1_ratio("C3F8", Target(material=[average], mass=10)) == pytest.approx(1, abs=0.025)
+    assert table1_ratio("C3F8", Target(material=[average], mass=10)) == approx(1, abs=0.025)
 
 
 @pytest.mark.parametrize("name", ["CsI", "Si", "Xe", "Ar", "Ge"])
@@ -82,7 +83,7 @@ def test_natural_isotopes_are_close_to_table_1(name):
     material = name
     row = TABLE1[name]
     ratio = yearly(Target(material=material, mass=row["mass"]), row["threshold"]) / row["rate"]
-    assert ratio == pytest.approx(1, abs=0.025)
+    assert ratio == approx(1, abs=0.025)
 
 
 @pytest.mark.parametrize("name", ["CsI", "Si", "Xe", "Ar"])
@@ -93,7 +94,7 @@ def test_largest_recoils_of_table_1(name):
         for c in channels(ess(), paper_target(name), Interaction())
         if c.flavour.name == "nue"
     ]
-    assert np.mean(ends) == pytest.approx(TABLE1[name]["e_max"], rel=6e-3)
+    assert np.mean(ends) == approx(TABLE1[name]["e_max"], rel=6e-3)
 
 
 @pytest.mark.parametrize("name", ["Si", "CsI"])
@@ -101,7 +102,7 @@ def test_shift_by_klein_nystrand(name):
     published = PUBLISHED["form_factor_shift"]["klein_nystrand"][name]
     target, threshold = paper_target(name), TABLE1[name]["threshold"]
     shift = yearly(target, threshold, form_factor="klein-nystrand") / yearly(target, threshold) - 1
-    assert 100 * shift == pytest.approx(published, abs=0.05)
+    assert 100 * shift == approx(published, abs=0.05)
 
 
 @pytest.mark.parametrize("name", ["Si", "Xe"])
@@ -111,7 +112,7 @@ def test_shift_by_another_radius_of_helm(name):
     target, threshold = paper_target(name), TABLE1[name]["threshold"]
     rms = np.sqrt(3 / 5 * 1.2**2 * target.nuclei[0].a ** (2 / 3) + 3 * 0.9**2)
     shift = yearly(target, threshold, neutron_radius=rms) / yearly(target, threshold) - 1
-    assert 100 * shift == pytest.approx(published, abs=0.05)
+    assert 100 * shift == approx(published, abs=0.05)
 
 
 def test_radiative_corrections_raise_the_rate_by_a_few_percent():
@@ -140,8 +141,13 @@ def independent_integral(phi, nucleus, interaction, flavour, low, high, end, **s
         return min((t + np.sqrt(t**2 + 2 * mass * t)) / 2, end)
 
     def integrand(e, u):
-        return 2 * u * float(
-            phi(e) * dsigma_dt(u**2, max(e, inner_low(u)), nucleus, interaction, flavour, **shape)
+        return (
+            2
+            * u
+            * float(
+                phi(e)
+                * dsigma_dt(u**2, max(e, inner_low(u)), nucleus, interaction, flavour, **shape)
+            )
         )
 
     value, _ = dblquad(
@@ -165,7 +171,7 @@ def test_integral_is_that_of_the_formula_by_dblquad(formula, flavour, interactio
     high = float(recoil_max(M_MU / 2, nucleus.mass))
     expected = independent_integral(phi, nucleus, interaction, flavour, low, high, M_MU / 2)
     found = above(channel(nucleus, flavour, interaction), low)
-    assert found == pytest.approx(expected, rel=1e-7)
+    assert found == approx(expected, rel=1e-7)
 
 
 @pytest.mark.parametrize("formula", ["I", "Si[28]"])
@@ -176,7 +182,7 @@ def test_rate_of_a_line_is_the_cross_section_at_its_energy(formula):
         lambda t: float(dsigma_dt(t, PION_LINE, nucleus, Interaction(), "numu")),
         0.5, float(recoil_max(PION_LINE, nucleus.mass)), epsabs=0, epsrel=1e-10,
     )  # fmt: skip
-    assert found == pytest.approx(expected, rel=1e-7)
+    assert found == approx(expected, rel=1e-7)
 
 
 TABLES = {
@@ -204,7 +210,8 @@ def test_integral_of_a_tabulated_spectrum(name, low):
         np.array([0.0, spectrum.end_point]), edges, c.nucleus.mass, knots=spectrum.edges,
     )[0]  # fmt: skip
     found = [integral(c, a, b) for a, b in pairwise(edges)]
-    assert found == pytest.approx(expected, rel=1e-6)
+    # beyond 512 points the quadrature is not cut at each of the many small bends
+    assert found == approx(expected, rel=1e-9 if len(spectrum.edges) <= 512 else 1e-6)
 
 
 def test_two_points_or_three_make_the_same_box():
@@ -212,7 +219,7 @@ def test_two_points_or_three_make_the_same_box():
     two = tabulated([29.9, 30.0], [1, 1])
     three = tabulated([29.9, 29.95, 30.0], [1, 1, 1])
     one, other = (above(channel("Si[28]", "nue", spectrum=s), 0.5) for s in (two, three))
-    assert one == pytest.approx(other, rel=1e-9)
+    assert one == approx(other, rel=1e-9)
 
 
 @pytest.mark.parametrize("flavour", ["numu", "nue", "numubar"])
@@ -222,7 +229,7 @@ def test_integrals_add_up(flavour, interaction):
     c = channel("Ar[40]", flavour, interaction)
     edges = np.concatenate([np.geomspace(0.01, 1, 7), [3.0, 20.0, 77.0, c.end_point]])
     parts = [integral(c, a, b) for a, b in pairwise(edges)]
-    assert sum(parts) == pytest.approx(above(c, edges[0]), rel=1e-10)
+    assert sum(parts) == approx(above(c, edges[0]), rel=1e-10)
 
 
 def test_nothing_above_the_end_point():
@@ -230,7 +237,7 @@ def test_nothing_above_the_end_point():
     assert above(c, c.end_point) == 0
     assert integral(c, c.end_point, 2 * c.end_point) == 0
     assert integral(c, 5.0, 5.0) == 0
-    assert integral(c, 100.0, 1e9) == pytest.approx(above(c, 100.0), rel=1e-12)
+    assert integral(c, 100.0, 1e9) == approx(above(c, 100.0), rel=1e-12)
     assert c.rate([c.end_point * 1.001])[0] == 0
 
 
@@ -238,7 +245,7 @@ def test_rate_is_the_derivative_of_its_integral():
     c = channel("I", "nue")
     for t in (0.5, 5.0, 25.0):
         h = 1e-3 * t
-        assert integral(c, t - h, t + h) / (2 * h) == pytest.approx(float(c.rate(t)[0]), rel=1e-5)
+        assert integral(c, t - h, t + h) / (2 * h) == approx(float(c.rate(t)[0]), rel=1e-5)
 
 
 def test_exposure():
@@ -247,8 +254,8 @@ def test_exposure():
     found = channels(ess(distance=20.0), target, Interaction())
     fluence = 8.4e22 / (4 * np.pi * 2000.0**2)
     for c in found:
-        assert c.exposure == pytest.approx(c.nucleus.per_kg * 22.5 * fluence, rel=1e-12)
-    assert flux_averaged_cross_section(found[0], 1.0) == pytest.approx(
+        assert c.exposure == approx(c.nucleus.per_kg * 22.5 * fluence, rel=1e-12)
+    assert flux_averaged_cross_section(found[0], 1.0) == approx(
         above(found[0], 1.0) / found[0].exposure
     )
 
@@ -258,10 +265,10 @@ def test_rates_scale_with_mass_distance_and_protons():
         found = channels(ess(**source), Target(material="Ar", mass=mass), Interaction())
         return sum(above(c, 1.0) for c in found)
 
-    assert total(mass=7.0) == pytest.approx(7 * total(), rel=1e-12)
-    assert total(distance=40.0) == pytest.approx(total() / 4, rel=1e-12)
-    assert total(protons_per_year=5.6e23) == pytest.approx(2 * total(), rel=1e-12)
-    assert total(neutrinos_per_proton=0.15) == pytest.approx(total() / 2, rel=1e-12)
+    assert total(mass=7.0) == approx(7 * total(), rel=1e-12)
+    assert total(distance=40.0) == approx(total() / 4, rel=1e-12)
+    assert total(protons_per_year=5.6e23) == approx(2 * total(), rel=1e-12)
+    assert total(neutrinos_per_proton=0.15) == approx(total() / 2, rel=1e-12)
 
 
 def test_channels_are_flavours_times_nuclei_in_the_order_of_components():
@@ -280,7 +287,7 @@ def test_flavours_feel_their_own_couplings():
         (Interaction(nsi=Nsi(d=Matrix(etau=0.3))), {"nue"}),
     ):
         changed = {c.flavour.name: above(c, 1) for c in channels(ess(), target, interaction)}
-        assert {f for f in plain if changed[f] != pytest.approx(plain[f], rel=1e-9)} == touched
+        assert {f for f in plain if changed[f] != approx(plain[f], rel=1e-9)} == touched
 
 
 def test_rates_of_the_flavours_of_decay_at_rest():
@@ -292,21 +299,21 @@ def test_rates_of_the_flavours_of_decay_at_rest():
     }
     ratio = {"nue": 0.1 * M_MU**2, "numubar": 2 / 15 * M_MU**2, "numu": PION_LINE**2}
     for flavour, square in ratio.items():
-        assert found[flavour] / found["numu"] == pytest.approx(square / PION_LINE**2, rel=1e-3)
+        assert found[flavour] / found["numu"] == approx(square / PION_LINE**2, rel=1e-3)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 50.0), (1e-6, 50.0), (1.0, 1.1)])
 def test_quadrature_is_exact_for_polynomials_and_good_for_the_inverse(low, high):
     nodes, weights = quadrature_nodes(recoil_grid(low, high, 0.5 * high, 2 * high))
     assert np.all((nodes > low) & (nodes < high))
-    assert weights.sum() == pytest.approx(high - low, rel=1e-13)
-    assert nodes**5 @ weights == pytest.approx((high**6 - low**6) / 6, rel=1e-12)
+    assert weights.sum() == approx(high - low, rel=1e-13)
+    assert nodes**5 @ weights == approx((high**6 - low**6) / 6, rel=1e-12)
     if low:
-        assert (1 / nodes) @ weights == pytest.approx(np.log(high / low), rel=1e-10)
+        assert (1 / nodes) @ weights == approx(np.log(high / low), rel=1e-10)
 
 
 def test_channel_of_another_spectrum():
     # only the spectrum of the flavour counts
     c = channel("Ar[40]", "nue")
     moved = replace(c, flavour=replace(c.flavour, spectrum=line(20.0)))
-    assert moved.end_point == pytest.approx(float(recoil_max(20.0, c.nucleus.mass)))
+    assert moved.end_point == approx(float(recoil_max(20.0, c.nucleus.mass)))

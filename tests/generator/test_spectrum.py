@@ -10,6 +10,7 @@ from generator_formulas import (
     phi_nue,
     phi_numubar,
 )
+from generator_goodness import approx
 from nuspill.generator.spectrum import PION_LINE, decay_at_rest, line, tabulated
 from scipy.integrate import quad
 
@@ -21,18 +22,18 @@ CLOSED = {"nue": (phi_nue, cdf_nue), "numubar": (phi_numubar, cdf_numubar)}
 def test_density_of_decay_at_rest(flavour):
     # eq. (2.1); fails for the two swapped, or x = 2E/m
     e = np.linspace(0, M_MU / 2, 1001)
-    assert DAR[flavour].density(e) == pytest.approx(CLOSED[flavour][0](e), rel=1e-12, abs=1e-15)
+    assert DAR[flavour].density(e) == approx(CLOSED[flavour][0](e), rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("flavour", CLOSED)
 def test_density_is_zero_outside(flavour):
-    assert DAR[flavour].density([-1.0, -1e-9, M_MU / 2 + 1e-9, 100.0]) == pytest.approx(0, abs=0)
+    assert DAR[flavour].density([-1.0, -1e-9, M_MU / 2 + 1e-9, 100.0]) == approx(0, abs=0)
 
 
 @pytest.mark.parametrize("flavour", CLOSED)
 def test_decay_at_rest_is_normalised(flavour):
-    assert DAR[flavour].moments(0.0)[0] == pytest.approx(1, rel=1e-13)
-    assert quad(DAR[flavour].density, 0, M_MU / 2)[0] == pytest.approx(1, rel=1e-12)
+    assert DAR[flavour].moments(0.0)[0] == approx(1, rel=1e-13)
+    assert quad(DAR[flavour].density, 0, M_MU / 2)[0] == approx(1, rel=1e-12)
 
 
 @pytest.mark.parametrize("flavour", CLOSED)
@@ -40,7 +41,7 @@ def test_cumulative_function(flavour):
     # F = 16x³ − 16x⁴ and 32x³ − 48x⁴
     e = np.linspace(0, M_MU / 2, 101)
     above = DAR[flavour].moments(e)[0]
-    assert above == pytest.approx(1 - CLOSED[flavour][1](e), rel=1e-10, abs=1e-14)
+    assert above == approx(1 - CLOSED[flavour][1](e), rel=1e-10, abs=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -59,36 +60,36 @@ def test_inverse_moments_of_decay_at_rest(flavour, inverse, square):
     e = np.linspace(1.0, 50.0, 50)
     found = DAR[flavour].moments(e)
     x = e / M_MU
-    assert found[1] == pytest.approx(inverse(x) / M_MU, rel=1e-10)
-    assert found[2] == pytest.approx(square(x) / M_MU**2, rel=1e-10)
+    assert found[1] == approx(inverse(x) / M_MU, rel=1e-10)
+    assert found[2] == approx(square(x) / M_MU**2, rel=1e-10)
 
 
 @pytest.mark.parametrize(("flavour", "mean"), [("nue", 3 / 10), ("numubar", 7 / 20)])
 def test_mean_energies_of_muon_decay(flavour, mean):
     # the textbook means, 31.7 and 37.0 MeV; fails if the two are swapped
     found, _ = quad(lambda e: e * DAR[flavour].density(e), 0, M_MU / 2)
-    assert found == pytest.approx(mean * M_MU, rel=1e-10)
+    assert found == approx(mean * M_MU, rel=1e-10)
 
 
 def test_pion_line():
     # fails for m_π/2 or the kinetic energy of the muon; 29.79 MeV is the published number
-    assert pytest.approx((M_PI**2 - M_MU**2) / (2 * M_PI), rel=1e-12) == PION_LINE
-    assert pytest.approx(29.79, abs=0.005) == PION_LINE
+    assert approx((M_PI**2 - M_MU**2) / (2 * M_PI), rel=1e-12) == PION_LINE
+    assert approx(29.79, abs=0.005) == PION_LINE
     numu = DAR["numu"]
     assert numu.is_line
     assert numu.end_point == PION_LINE
 
 
 def test_end_point_is_half_the_muon_mass():
-    assert DAR["nue"].end_point == DAR["numubar"].end_point == pytest.approx(M_MU / 2)
+    assert DAR["nue"].end_point == DAR["numubar"].end_point == approx(M_MU / 2)
 
 
 def test_moments_of_a_line():
     # all of it above a lower limit, nothing above a higher one
     moments = line(30.0).moments([0.0, 29.9, 30.0, 31.0])
-    assert moments[0] == pytest.approx([1, 1, 0, 0], abs=0)
-    assert moments[1] == pytest.approx([1 / 30, 1 / 30, 0, 0])
-    assert moments[2] == pytest.approx([1 / 900, 1 / 900, 0, 0])
+    assert moments[0] == approx([1, 1, 0, 0], abs=0)
+    assert moments[1] == approx([1 / 30, 1 / 30, 0, 0])
+    assert moments[2] == approx([1 / 900, 1 / 900, 0, 0])
 
 
 def test_a_line_has_no_density():
@@ -112,15 +113,15 @@ def test_table_is_linear_between_its_points_and_normalised():
     area = sum((b - a) * (f + g) / 2 for a, b, f, g in
                zip(ENERGY, ENERGY[1:], DENSITY, DENSITY[1:], strict=False))  # fmt: skip
     e = np.linspace(2, 20.5, 999)
-    assert spectrum.density(e) == pytest.approx(np.interp(e, ENERGY, DENSITY) / area, rel=1e-12)
-    assert spectrum.density([1.9, 20.6]) == pytest.approx(0, abs=0)
-    assert spectrum.moments(0.0)[0] == pytest.approx(1, rel=1e-13)
+    assert spectrum.density(e) == approx(np.interp(e, ENERGY, DENSITY) / area, rel=1e-12)
+    assert spectrum.density([1.9, 20.6]) == approx(0, abs=0)
+    assert spectrum.moments(0.0)[0] == approx(1, rel=1e-13)
 
 
 def test_table_may_have_any_unit():
     one, two = tabulated(ENERGY, DENSITY), tabulated(ENERGY, 1e18 * DENSITY)
     e = np.linspace(2, 20.5, 100)
-    assert one.density(e) == pytest.approx(two.density(e), rel=1e-12)
+    assert one.density(e) == approx(two.density(e), rel=1e-12)
 
 
 @pytest.mark.parametrize("low", [0.0, 1.0, 2.0, 2.7, 3.0, 5.0, 20.2, 20.5, 30.0])
@@ -140,7 +141,7 @@ def test_moments_of_a_table(low):
             base * (1 / start - 1 / b) + slope * np.log(b / start),
         ]) / area  # fmt: skip
     found = tabulated(ENERGY, DENSITY).moments(low)
-    assert found[:, 0] == pytest.approx(expected, rel=1e-10, abs=1e-16)
+    assert found[:, 0] == approx(expected, rel=1e-10, abs=1e-16)
 
 
 def test_moments_fall_with_the_limit_through_a_jump():
@@ -148,7 +149,7 @@ def test_moments_fall_with_the_limit_through_a_jump():
     spectrum = tabulated([5, 10, 10.001, 20], [1, 1, 0.1, 0.1])
     above = spectrum.moments(np.linspace(4, 21, 2000))[0]
     assert np.all(np.diff(above) <= 1e-14)
-    assert above[0] == pytest.approx(1)
+    assert above[0] == approx(1)
     assert above[-1] == 0
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from generator_formulas import PUBLISHED
+from generator_goodness import approx
 from nuspill.generator.target import Nucleus, NucleusSpec, Target, nuclei_of
 from pydantic import ValidationError
 
@@ -30,14 +31,14 @@ def test_nuclei_per_kg_from_published_atomic_weights(formula, counts):
     assert set(found) == {z[name] for name in counts}
     for name, count in counts.items():
         expected = 1000 * AVOGADRO * count / molar
-        assert found[z[name]] == pytest.approx(expected, rel=uncertainty + 1e-9)
+        assert found[z[name]] == approx(expected, rel=uncertainty + 1e-9)
 
 
 def test_nuclei_per_kg_of_cesium_iodide_by_hand():
     # 6.02214076e26 / (132.90545 + 126.90447) of each in a kilogram
     cs, iodine = nuclei_of("CsI")
-    assert cs.per_kg == pytest.approx(2.31790e24, rel=1e-5)
-    assert iodine.per_kg == pytest.approx(2.31790e24, rel=1e-5)
+    assert cs.per_kg == approx(2.31790e24, rel=1e-5)
+    assert iodine.per_kg == approx(2.31790e24, rel=1e-5)
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -45,7 +46,7 @@ def test_nuclei_of_a_kilogram_weigh_a_kilogram(formula):
     # fails if an isotope is lost, counted twice or has another's mass; standard atomic weights
     # round at 5e-5 (Ar 39.95 stands for 39.948)
     kilograms = sum(n.per_kg * n.mass_u for n in nuclei_of(formula)) / AVOGADRO / 1000
-    assert kilograms == pytest.approx(1, abs=1e-4)
+    assert kilograms == approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("element", ["Cs", "I", "Ge", "Xe", "Ar", "Si", "C", "F", "Ne", "Kr", "He"])
@@ -54,7 +55,7 @@ def test_shares_of_isotopes_add_up_to_one_atom(element):
     nuclei = nuclei_of(element)
     atoms = sum(n.per_kg for n in nuclei)
     mean_mass = sum(n.per_kg * n.mass_u for n in nuclei) / atoms
-    assert atoms * mean_mass == pytest.approx(1000 * AVOGADRO, rel=1e-4)
+    assert atoms * mean_mass == approx(1000 * AVOGADRO, rel=1e-4)
     assert len({n.a for n in nuclei}) == len(nuclei)
 
 
@@ -64,7 +65,7 @@ def test_abundances_are_the_published_ones(name):
     value, error = PUBLISHED["abundance"][name]
     nuclei = nuclei_of(name.rstrip("0123456789"))
     share = {n.name: n.per_kg for n in nuclei}
-    assert 100 * share[name] / sum(share.values()) == pytest.approx(value, abs=error)
+    assert 100 * share[name] / sum(share.values()) == approx(value, abs=error)
 
 
 def test_natural_germanium_has_five_isotopes():
@@ -75,9 +76,9 @@ def test_natural_germanium_has_five_isotopes():
 def test_nuclear_mass_is_without_the_electrons():
     # fails if the atomic mass is used: 18 electrons are 9.2 MeV of 37215.5
     (argon,) = nuclei_of("Ar[40]")
-    assert argon.mass == pytest.approx(39.9623831237 * 931.49410242 - 18 * 0.51099895, abs=1e-3)
+    assert argon.mass == approx(39.9623831237 * 931.49410242 - 18 * 0.51099895, abs=1e-3)
     (helium,) = nuclei_of("He[4]")  # the alpha particle, CODATA: 3727.379 MeV
-    assert helium.mass == pytest.approx(3727.379, abs=1e-3)
+    assert helium.mass == approx(3727.379, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -96,33 +97,33 @@ def test_protons_and_neutrons_add_up():
         assert nucleus.z == z
         assert nucleus.a == int(nucleus.name.lstrip("CsIXe"))
         assert nucleus.a == nucleus.z + nucleus.n
-        assert nucleus.mass_u == pytest.approx(nucleus.a, rel=1.5e-3)  # mass defect
+        assert nucleus.mass_u == approx(nucleus.a, rel=1.5e-3)  # mass defect
 
 
 def test_mixture_is_by_mass_fraction():
     # fails for fractions by number or volume: 10 % helium by mass is most of the atoms
     mixed = per_element(nuclei_of({"Xe": 0.9, "He": 0.1}))
     xenon, helium = per_element(nuclei_of("Xe"))[54], per_element(nuclei_of("He"))[2]
-    assert mixed == pytest.approx({54: 0.9 * xenon, 2: 0.1 * helium}, rel=1e-12)
+    assert mixed == approx({54: 0.9 * xenon, 2: 0.1 * helium}, rel=1e-12)
 
 
 def test_mixture_needs_no_normalisation():
     one, two = nuclei_of({"Xe": 0.9, "He": 0.1}), nuclei_of({"Xe": 45, "He": 5})
-    assert [n.per_kg for n in one] == pytest.approx([n.per_kg for n in two], rel=1e-12)
+    assert [n.per_kg for n in one] == approx([n.per_kg for n in two], rel=1e-12)
 
 
 def test_mixture_of_a_material_with_itself_changes_nothing():
     # fails if what two parts share is overwritten instead of added
     plain, mixed = nuclei_of("CsI"), nuclei_of({"CsI": 0.3, "ICs": 0.7})
-    assert {n.name: n.per_kg for n in mixed} == pytest.approx({n.name: n.per_kg for n in plain})
+    assert {n.name: n.per_kg for n in mixed} == approx({n.name: n.per_kg for n in plain})
 
 
 def test_mixture_adds_an_enriched_isotope():
     natural, enriched = nuclei_of("Ge"), nuclei_of("Ge[76]")
     mixed = {n.name: n.per_kg for n in nuclei_of({"Ge": 1, "Ge[76]": 3})}
     share = {n.name: n.per_kg for n in natural}
-    assert mixed["Ge76"] == pytest.approx(0.25 * share["Ge76"] + 0.75 * enriched[0].per_kg)
-    assert mixed["Ge74"] == pytest.approx(0.25 * share["Ge74"])
+    assert mixed["Ge76"] == approx(0.25 * share["Ge76"] + 0.75 * enriched[0].per_kg)
+    assert mixed["Ge74"] == approx(0.25 * share["Ge74"])
 
 
 @pytest.mark.parametrize("formula", ["GeGe[76]", "Ge[76]0.9Ge0.1", "Xe[136]3Xe"])
@@ -145,7 +146,7 @@ def test_nuclei_by_hand_come_once():
 def test_fractional_stoichiometry():
     # Si0.5Ge0.5 is SiGe
     half, whole = nuclei_of("Si0.5Ge0.5"), nuclei_of("SiGe")
-    assert [n.per_kg for n in half] == pytest.approx([n.per_kg for n in whole], rel=1e-12)
+    assert [n.per_kg for n in half] == approx([n.per_kg for n in whole], rel=1e-12)
 
 
 def test_nuclei_by_hand():
@@ -156,8 +157,8 @@ def test_nuclei_by_hand():
     ]
     carbon, fluorine = Target(material=material, mass=10).nuclei
     molar = 3 * 12.01 + 8 * 19.0
-    assert carbon.per_kg == pytest.approx(3 * 1000 * AVOGADRO / molar)
-    assert fluorine.per_kg == pytest.approx(8 * 1000 * AVOGADRO / molar)
+    assert carbon.per_kg == approx(3 * 1000 * AVOGADRO / molar)
+    assert fluorine.per_kg == approx(8 * 1000 * AVOGADRO / molar)
     assert (fluorine.z, fluorine.n, fluorine.mass_u) == (9, 10, 19.0)
 
 

@@ -1,0 +1,135 @@
+"""The cache of compiled code: fails if an edit anywhere leaves old machine code in use, silently.
+
+A small package stands beside a copy of `generator/kernel.py`; each run is a process of its own.
+Numba alone keeps `outer.total` below after an edit in another file, and returns the old result.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nuspill.generator.kernel as kernel_module
+import pytest
+
+SOURCE = Path(kernel_module.__file__)
+PROJECT = SOURCE.parent.parent
+
+FILES = {
+    "generator/numbers.py": "SHIFT = 1.0\n",
+    "generator/inner.py": """
+from .kernel import kernel, kernel_inline
+
+@kernel
+def twice(x):
+    return 2.0 * x
+
+@kernel_inline
+def thrice(x):
+    return 3.0 * x
+""",
+    "reco/outer.py": """
+from ..generator.inner import thrice, twice
+from ..generator.kernel import kernel
+from ..generator.numbers import SHIFT
+
+@kernel
+def total(x):
+    return twice(x) + thrice(x) + SHIFT
+""",
+    "run.py": """
+import json
+from fake.reco.outer import total
+value = total(10.0)
+hits, misses = (sum(n.values()) for n in (total.stats.cache_hits, total.stats.cache_misses))
+print(json.dumps({"value": value, "hits": hits, "misses": misses}))
+""",
+}
+
+
+class Package:
+    """The package on disk, with its own cache of compiled code."""
+
+    def __init__(self, root):
+        self.root = root
+        for name, text in FILES.items():
+            path = self.path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        shutil.copy(SOURCE, self.path("generator/kernel.py"))
+
+    def path(self, name):
+        return self.root / name if name == "run.py" else self.root / "fake" / name
+
+    def edit(self, name, old, new):
+        text = self.path(name).read_text()
+        assert text.count(old) == 1
+        self.path(name).write_text(text.replace(old, new))
+
+    def run(self):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+        environment["NUMBA_CACHE_DIR"] = str(self.root / "cache")
+        # without -B Python itself may take an old .pyc for an edit within the same second
+        done = subprocess.run(
+            [sys.executable, "-B", "run.py"],
+            cwd=self.root, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def package(tmp_path):
+    found = Package(tmp_path)
+    assert found.run() == {"value": 51.0, "hits": 0, "misses": 1}
+    return found
+
+
+def test_the_second_run_loads_from_the_cache(package):
+    # fails if the key changes from run to run: every start would compile again
+    assert package.run() == {"value": 51.0, "hits": 1, "misses": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "value"),
+    [
+        pytest.param("generator/inner.py", "2.0", "5.0", 81.0, id="kernel of another file"),
+        pytest.param("generator/inner.py", "3.0", "4.0", 61.0, id="inlined, of another file"),
+        pytest.param("reco/outer.py", "+ SHIFT", "- SHIFT", 49.0, id="kernel itself"),
+        pytest.param("generator/numbers.py", "1.0", "9.0", 59.0, id="constant of a third file"),
+    ],
+)
+def test_an_edit_changes_the_result(package, name, old, new, value):
+    package.edit(name, old, new)
+    assert package.run() == {"value": value, "hits": 0, "misses": 1}
+
+
+def test_a_new_option_compiles_anew(package):
+    # the options of all kernels stand in kernel.py
+    package.edit("generator/kernel.py", '"boundscheck": False', '"boundscheck": True')
+    assert package.run() == {"value": 51.0, "hits": 0, "misses": 1}
+
+
+def project_files():
+    folders = [PROJECT / name for name in (*kernel_module.PACKAGES, "scripts")]
+    return sorted(p for folder in folders if folder.exists() for p in folder.rglob("*.py"))
+
+
+def test_every_kernel_lies_where_the_stamp_looks():
+    # a kernel in a folder below, or compiled past `kernel`, would not be noticed
+    seen = {p for name in kernel_module.PACKAGES for p in (PROJECT / name).glob("*.py")}
+    for path in project_files():
+        text = path.read_text()
+        if re.search(r"^@kernel", text, re.MULTILINE):
+            assert path in seen, path
+        if path != SOURCE:
+            assert not re.search(r"\b(njit|jit|vectorize|guvectorize|cfunc)\(", text), path
+            assert not re.search(r"^@(numba\.)?(n?jit|vectorize)", text, re.MULTILINE), path
+
+
+def test_there_are_kernels():
+    # the test above looks at something
+    assert sum("@kernel" in path.read_text() for path in project_files()) >= 3
