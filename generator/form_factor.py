@@ -38,7 +38,9 @@ def _sphere(x: Array) -> Array:
 def _radius(square: float, model: str, rms: float | None) -> float:
     """Root of R² (fm²), which a given rms radius may leave negative."""
     if square < 0 and rms is not None:
-        raise ValueError(f"an rms radius of {rms:g} fm is below the skin of the {model} form factor")
+        raise ValueError(
+            f"an rms radius of {rms:g} fm is below the skin of the {model} model"
+        )
     return float(np.sqrt(max(square, 0.0)))
 
 
@@ -118,9 +120,7 @@ def from_table(path: str | Path) -> FormFactor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            table = np.loadtxt(
-                path, delimiter="," if str(path).endswith(".csv") else None, ndmin=2
-            )
+            table = np.loadtxt(path, delimiter="," if str(path).endswith(".csv") else None, ndmin=2)
     except (OSError, ValueError, UserWarning) as error:
         raise ValueError(f"form factor table '{path}' cannot be read: {error}") from error
     if (

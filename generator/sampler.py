@@ -47,7 +47,7 @@ class RecoilTables(NamedTuple):
     energy: Array
     """Cells in E: start and width (MeV), cubic of φ; shape (channels, energy cells, 6)."""
     recoil: Array
-    """Cells in T: start and width (keV), cubics of T P0, T P1, T P2; (channels, recoil cells, 14)."""
+    """Cells in T: start and width (keV), cubics of T P0, T P1, T P2; (channels, cells, 14)."""
     mass: Array
     """Nuclear mass, MeV, shape (channels,)."""
 

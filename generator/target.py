@@ -147,6 +147,8 @@ def _nuclei_of_formula(formula: str) -> list[Nucleus]:
         raise ValueError(f"'{formula}' is not a chemical formula such as CsI, C3F8 or Ge[76]")
     nuclei = []
     for element, count in atoms:
+        if not count > 0:
+            raise ValueError(f"'{formula}' has no atoms of {element}")
         if getattr(element, "charge", 0):
             raise ValueError(f"'{formula}' has ions; write its atoms without charges")
         if getattr(element, "isotope", 0):

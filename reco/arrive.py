@@ -6,6 +6,7 @@ import numpy as np
 
 from ..generator.kernel import kernel
 from ..generator.stream import (
+    ATTEMPT,
     LOW,
     PURPOSE,
     SHIFT,
@@ -80,6 +81,10 @@ def arrive(key, chain, source, c1, high, pulses, words, pulse, time, last):  # t
         if background:
             for i in range(n):
                 uniforms[i] = uniform(w2[i])
+        if background and kind == DELAYED:  # the pion's life has no word left above
+            fill_words(key, np.uint64(start), c1, c2 + ATTEMPT, sources.stream[source], n, words)
+            for i in range(n):
+                when[i] += timing.pion * neg_log(uniform(w0[i]))
 
 
 @kernel

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ..generator.settings import Settings, setting
-from .efficiency import Efficiency, Step
+from .efficiency import Efficiency, EfficiencyTable, Logistic, Step
 from .quenching import NoQuenching, Quenching
 from .resolution import Fano, NoResolution, Photoelectrons, Resolution, Sqrt
 
@@ -66,6 +66,8 @@ class Detector(Settings):
             self.resolution, Photoelectrons | Fano
         ):
             raise ValueError(f"resolution '{self.resolution.model}' needs a quenching model")
+        if self.region is not None and not self.region[0] < self.region[1]:
+            raise ValueError(f"region must increase, not {self.region}")
         return self
 
     @property
@@ -106,6 +108,18 @@ class Detector(Settings):
         if self.region is not None:
             value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
         return value
+
+    def acceptance_edges(self, high: float) -> Array:
+        """Recoil energies in keV_nr, sought up to `high`, at which the acceptance may jump."""
+        marks: list[float] = list(self.region or ())
+        if isinstance(self.efficiency, Logistic):
+            marks += [self.efficiency.cut, self.efficiency.half_until]
+        elif isinstance(self.efficiency, EfficiencyTable):
+            marks += self.efficiency.energy
+        edges = np.asarray(marks, dtype=float)
+        if not isinstance(self.quenching, NoQuenching):
+            edges = self.recoil_equivalent(edges / self.per_kev, 2 * high + 1)
+        return np.append(edges, self.threshold)
 
     def selection_probability(self, recoil: ArrayLike, high: float) -> Array:
         """Probability that a recoil is accepted, smearing included, windows and veto not.
@@ -152,14 +166,12 @@ class Detector(Settings):
 
         on_recoil = isinstance(self.resolution, Sqrt)
         top = float(np.max(mean + 9 * sigma))
-        edges = [np.linspace(0.0, np.sqrt(top), 2049) ** 2]
-        marks = [self.threshold] if on_recoil else [float(self.electron_equivalent(self.threshold))]
-        for mark in self.region or ():
-            e_ee = mark / self.per_kev
-            marks.append(float(self.recoil_equivalent(e_ee, 2 * high + 1)) if on_recoil else e_ee)
-        edges.append(np.array([m for m in marks if 0 < m < top]))
-        x = np.unique(np.concatenate(edges))
-        middle = (x[1:] + x[:-1]) / 2
+        marks = self.acceptance_edges(high)
+        if not on_recoil:
+            marks = self.electron_equivalent(marks)
+        x = np.unique(np.concatenate([np.linspace(0.0, np.sqrt(top), 2049) ** 2, marks]))
+        x = x[(x >= 0) & (x <= top)]
+        middle = np.concatenate([[0.0], (x[1:] + x[:-1]) / 2])  # energies are held at 0
         if on_recoil:
             accept = self.acceptance(self.electron_equivalent(middle) * self.per_kev, middle)
         else:
@@ -167,4 +179,4 @@ class Detector(Settings):
                 middle * self.per_kev, self.recoil_equivalent(middle, 2 * high + 1)
             )
         safe = np.maximum(sigma, 1e-12)[:, None]
-        return np.diff(ndtr((x - mean[:, None]) / safe), axis=1) @ accept
+        return np.diff(ndtr((x - mean[:, None]) / safe), axis=1, prepend=0.0) @ accept

@@ -38,7 +38,8 @@ class Logistic(Settings):
     def at(self, energy: ArrayLike) -> Array:
         """Acceptance at `energy` in the detector's unit."""
         e = np.asarray(energy, dtype=float)
-        value = self.plateau / (1 + np.exp(-self.slope * (e - self.midpoint)))
+        # 1/(1 + exp(-x)), written so that it cannot overflow
+        value = self.plateau / 2 * (1 + np.tanh(self.slope * (e - self.midpoint) / 2))
         return np.where(e < self.cut, 0.0, np.where(e < self.half_until, value / 2, value))
 
 

@@ -190,7 +190,7 @@ def observe(key, chain, source, c1, high, words, s):  # type: ignore[no-untyped-
     sources, timing, response = chain.sources, chain.timing, chain.response
     stream = sources.stream[source]
     true = sources.scale[source] == TRUE
-    steady = sources.timing[source] == STEADY and source >= sources.n_channels
+    steady = sources.timing[source] == STEADY
     width = np.float64(response.region_high)
     needs_words = true or timing.sigma > 0.0 or timing.dead_time > 0.0
     for start in range(0, s.time.size, BATCH):

@@ -75,8 +75,12 @@ def truth_threshold(experiment: Experiment) -> float:
     if experiment.exposure.truth_threshold is not None:
         return experiment.exposure.truth_threshold
     start = max(experiment.detector.threshold, 1e-3 * experiment.end_point)
+    jumps = experiment.detector.acceptance_edges(experiment.energy_top)
     edges = np.concatenate(
-        [np.geomspace(1e-5 * start, start, 61), recoil_grid(start, experiment.end_point)[1:]]
+        [
+            np.geomspace(1e-5 * start, start, 61),
+            recoil_grid(start, experiment.end_point, *jumps)[1:],
+        ]
     )
     nodes, weights = quadrature_nodes(edges)
     rate = np.zeros_like(nodes)
@@ -101,7 +105,8 @@ def mean_per_pulse(experiment: Experiment, low: float) -> Array:
 def selected_signal(experiment: Experiment, low: float) -> dict[str, float]:
     """Accepted events a year by flavour, in any window or none, before the veto."""
     ends = {channel.end_point for channel in experiment.channels}
-    edges = recoil_grid(low, experiment.end_point, experiment.detector.threshold, *ends)
+    jumps = experiment.detector.acceptance_edges(experiment.energy_top)
+    edges = recoil_grid(low, experiment.end_point, *jumps, *ends)
     nodes, weights = quadrature_nodes(edges)
     chance = experiment.detector.selection_probability(nodes, experiment.energy_top)
     found = {flavour.name: 0.0 for flavour in experiment.source.flavours}
@@ -180,17 +185,19 @@ def _background_chance(experiment: Experiment, background: Background) -> float:
     return float(np.diff(spectrum.cdf(limits))[0])
 
 
-def emission_times(lives: int) -> Array:
-    """Equal-probability sample of the delay of a neutrino after its proton, ns.
+def emission_times(lives: int, number: int = 2000) -> Array:
+    """Delays of a neutrino after its proton at the middles of equal parts of probability, ns.
 
     Parameters
     ----------
     lives
         0 at once, 1 after the pion's life, 2 after pion and muon.
+    number
+        Of parts.
     """
     if lives == 0:
         return np.zeros(1)
-    u = (np.arange(2000) + 0.5) / 2000
+    u = (np.arange(number) + 0.5) / number
     if lives == 1:
         return -PION_LIFETIME * np.log1p(-u)
     t = np.linspace(0, 40 * MUON_LIFETIME, 400_001)
@@ -229,8 +236,8 @@ def window_shares(
     if not isinstance(sigma, str) and sigma > 0:
         from scipy.special import ndtri
 
-        spread = sigma * ndtri((np.arange(400) + 0.5) / 400)
-        after = (after[:: max(len(after) // 200, 1), None] + spread).ravel()
+        spread = sigma * ndtri((np.arange(1000) + 0.5) / 1000)
+        after = (emission_times(lives, 500)[:, None] + delay + spread).ravel()
 
     def below(t: float) -> float:
         return float(np.interp(t - after, starts, cumulative).mean())

@@ -36,7 +36,9 @@ from .window import Windows, WindowSettings, windows
 class Exposure(Settings):
     """How long, and how the run is cut."""
 
-    years: PositiveFloat = setting(3.0, "years of operation, of source.hours_per_year each")
+    years: PositiveFloat = setting(
+        3.0, "length of the run, years of operation of source.hours_per_year each", "years"
+    )
     truth_threshold: PositiveFloat | None = setting(
         None, "least true recoil made; by default 1e-4 of the selected events lie below", "keV_nr"
     )
@@ -56,7 +58,7 @@ class Experiment(Settings):
     exposure: Exposure = setting(Exposure(), "running time")
     detector: Detector = setting(..., "response")
     windows: WindowSettings = setting(WindowSettings(), "beam-on and beam-off")
-    background: tuple[Background, ...] = setting((), "backgrounds, numbered from 10")
+    background: tuple[Background, ...] = setting((), "backgrounds, numbered from 10", strict=False)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -78,9 +80,11 @@ class Experiment(Settings):
                 f"{self.detector.threshold:g} keV_nr"
             )
         grid = np.linspace(0.0, np.sqrt(self.energy_top), 4097)[1:] ** 2
-        e_ee = self.detector.electron_equivalent(grid)
-        if np.any(np.diff(e_ee) <= 0) or e_ee[0] <= 0:
-            at = grid[int(np.argmin(np.diff(e_ee)))]
+        with np.errstate(all="ignore"):
+            e_ee = self.detector.electron_equivalent(grid)
+            steps = np.nan_to_num(np.diff(e_ee, prepend=0.0), nan=-1.0, posinf=-1.0)
+        if np.any(steps <= 0):
+            at = grid[int(np.argmin(steps))]
             raise ValueError(
                 f"detector.quenching '{self.detector.quenching.model}' must increase with T up to "
                 f"{self.energy_top:.4g} keV_nr; it does not near {at:.4g} keV_nr"
@@ -151,7 +155,7 @@ def shipped_experiments() -> tuple[str, ...]:
 def source_text(name: str) -> str:
     """TOML text of a shipped experiment."""
     if name not in shipped_experiments():
-        raise ExperimentError(_unknown("experiment", name, shipped_experiments()))
+        raise ExperimentError(_unknown("experiment", name[:80], shipped_experiments()))
     return (resources.files(__package__) / "experiments" / f"{name}.toml").read_text("utf-8")
 
 
@@ -181,16 +185,22 @@ def load(
         Naming file, key, value and what is allowed.
     """
     path = Path(name)
-    is_file = path.suffix == ".toml" or path.is_file()
+    is_file = path.suffix == ".toml" or (len(str(name)) < 256 and path.is_file())
     origin = str(path) if is_file else str(name)
     data = _read(path if is_file else str(name), origin)
     presets = data.pop("preset", {})
+    if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
+        raise ExperimentError(f"{origin}: preset: each [preset.NAME] is a table of settings")
     if preset is not None and preset in presets:
         data = _merge(data, presets[preset])
     elif preset is not None and preset != "paper":
         raise ExperimentError(_unknown(f"preset of {origin}", preset, tuple(presets)))
     if source is not None:
-        data["source"] = _shipped_source(source, origin)
+        data["source"] = {"base": source}
+    section = data.get("source")
+    if isinstance(section, dict) and "base" in section:
+        over = {key: value for key, value in section.items() if key != "base"}
+        data["source"] = _merge(_shipped_source(str(section["base"]), origin), over)
     for key, value in (settings or {}).items():
         _assign(data, key, value, origin)
     return validate(data, origin)
@@ -216,13 +226,14 @@ def _read(name: Path | str, origin: str) -> dict[str, Any]:
         raise ExperimentError(f"{origin}: not valid TOML: {error}") from None
     base = data.pop("extends", None)
     if base is not None:
-        parent = _read(str(base), origin)
+        if base not in shipped_experiments():
+            unknown = _unknown("experiment", str(base), shipped_experiments())
+            raise ExperimentError(f"{origin}: extends = {base!r}: {unknown}")
+        parent = _read(base, origin)
         parent.pop("preset", None)  # a preset belongs to the file that states it
+        if isinstance(data.get("source"), dict) and "base" in data["source"]:
+            parent.pop("source")  # another source is not a change of the parent's
         data = _merge(parent, data)
-    section = data.get("source")
-    if isinstance(section, dict) and "base" in section:
-        section = dict(section)
-        data["source"] = _merge(_shipped_source(str(section.pop("base")), origin), section)
     return data
 
 
@@ -284,7 +295,11 @@ def _unknown(what: str, name: str, allowed: typing.Iterable[str]) -> str:
 def _explain(error: ValidationError, data: Any, origin: str) -> str:
     """One line for the first mistake: file, key, value, what is allowed."""
     details = error.errors(include_url=False)
-    first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])
+    deepest = max(details, key=lambda d: len(d["loc"]))  # of the kinds of material, the one meant
+    same = details[0]["loc"][:2] == deepest["loc"][:2] == ("target", "material")
+    first = next(
+        (d for d in details if d["type"] == "extra_forbidden"), deepest if same else details[0]
+    )
     keys = _readable_location(first["loc"], data)
     where = ".".join(keys)
     value, message = first.get("input"), first["msg"].removeprefix("Value error, ")
@@ -380,7 +395,8 @@ def _describe(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
         for part in inner:
             if name == "material":
                 continue
-            for row in _describe(part, f"{key}."):
+            below = f"{key}.<flavour>." if name == "spectra" else f"{key}."
+            for row in _describe(part, below):
                 row = (row[0], row[1] or unit, row[2])
                 if row[0].endswith(".model") and row[0] in seen:
                     row = (row[0], "", f"{seen[row[0]][2]} | {row[2]}")

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -27,19 +27,21 @@ TREE = "events"
 PROVENANCE = "provenance"
 Format = Literal["ttree", "rntuple"]
 Progress = Callable[[int], None]
-COMPRESSIONS = ("none", "zstd", "lz4", "zlib", "lzma")
-DEFAULT_LEVEL = {"none": 0, "zstd": 1, "lz4": 1, "zlib": 1, "lzma": 1}
+HIGHEST_LEVEL = {"none": 0, "zstd": 22, "lz4": 12, "zlib": 9, "lzma": 9}
+"""Of each compression; the lowest, and the default, is 1."""
 LIBRARIES = ("nuspill", "numpy", "numba", "uproot", "awkward")
 
 
 def parse_compression(text: str) -> tuple[str, int]:
     """Name and level of a compression such as ``zstd``, ``zstd:5`` or ``none``."""
-    name, _, level = text.partition(":")
-    if name not in COMPRESSIONS or (level and not (level.isdigit() and int(level) <= 22)):
-        raise ValueError(
-            f"compression '{text}' is none of {', '.join(COMPRESSIONS)}, with :LEVEL if wanted"
-        )
-    return name, int(level) if level else DEFAULT_LEVEL[name]
+    name, colon, digits = text.partition(":")
+    highest = HIGHEST_LEVEL.get(name, -1)
+    level = int(digits) if digits.isascii() and digits.isdigit() else min(highest, 1)
+    wrong = colon and (not digits.isascii() or not digits.isdigit() or len(digits) > 2)
+    if wrong or not min(highest, 1) <= level <= highest:
+        allowed = ", ".join(f"{n}:1-{most}" if most else n for n, most in HIGHEST_LEVEL.items())
+        raise ExperimentError(f"compression '{text}' is none of {allowed}")
+    return name, level
 
 
 def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> dict[str, Any]:
@@ -131,6 +133,9 @@ def write(
         If the file exists or cannot be written; nothing is left behind.
     """
     path = Path(path)
+    if format not in ("ttree", "rntuple"):
+        raise ExperimentError(f"format must be 'ttree' or 'rntuple', not '{format}'")
+    parse_compression(compression)
     stop = run.events if stop is None else stop
     told = provenance(run, start, stop, selected_only)
     with replacing(path, overwrite) as temporary, _opened(temporary, compression) as file:
@@ -209,7 +214,8 @@ def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _alive(pid: str) -> bool:
@@ -245,14 +251,14 @@ def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, dic
                 wanted = columns or list(told["columns"])
                 arrays = tree.arrays(wanted)
                 blocks.append({c: np.asarray(arrays[c]) for c in wanted})
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, uproot.DeserializationError) as error:
             raise ExperimentError(f"{name}: is not an ntuple of nuspill: {error}") from error
     return {c: np.concatenate([b[c] for b in blocks]) for c in blocks[0]}, told
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does, so that no half file is left."""
+    """Let SIGTERM end the work as Ctrl-C does: with an `OutputError`, and no half file."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -263,5 +269,7 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
+    except KeyboardInterrupt:
+        raise OutputError("interrupted; no unfinished file is left") from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..generator.form_factor import MODELS
 from .errors import OutputError
 from .ntuple import Counts, Format, Progress, replacing, write
 from .run import Run
@@ -17,7 +18,13 @@ MANIFEST = "manifest.json"
 
 def run_hash(run: Run, **options: Any) -> str:
     """SHA-256 of everything that decides the content of a run's files."""
+    tables = {
+        model.form_factor: _checksum(Path(model.form_factor))
+        for model in (run.experiment.interaction, *run.models.values())
+        if model.form_factor not in MODELS
+    }
     content = {
+        "tables": tables,
         "experiment": run.experiment.model_dump(mode="json"),
         "seed": run.seed,
         "pulses": run.pulses,
@@ -129,13 +136,13 @@ def _open_folder(folder: Path, digest: str, run: Run, parts: int, overwrite: boo
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
     if not path.exists():
-        if any(folder.iterdir()) and not overwrite:
+        left = [f for f in folder.iterdir() if not f.name.startswith(f".{MANIFEST}.")]
+        if left and not overwrite:
             raise OutputError(f"{folder}: is not empty and holds no {MANIFEST}")
-        _save(path, fresh)
-        return fresh
+        return _start(folder, fresh)
     try:
         manifest = json.loads(path.read_text("utf-8"))
-        same = manifest["run"] == digest
+        same = manifest["run"] == digest and isinstance(manifest["parts"], dict)
         complete = manifest["complete"] and all(
             (folder / part_name(i)).is_file() for i in range(parts)
         )
@@ -151,10 +158,15 @@ def _open_folder(folder: Path, digest: str, run: Run, parts: int, overwrite: boo
             f"{manifest.get('seed')}, {manifest.get('events')} events in "
             f"{manifest.get('number_of_parts')} parts); --overwrite replaces it"
         )
+    return _start(folder, fresh)
+
+
+def _start(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Begin a folder anew, without the parts of another run."""
     for left in folder.glob("part-*.root"):
         left.unlink()
-    _save(path, fresh)
-    return fresh
+    _save(folder / MANIFEST, manifest)
+    return manifest
 
 
 def _save(path: Path, manifest: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Reference:
         kinds = [ANY_TIME if source.steady else IN_PULSE] * len(found)
         kinds += [{"steady": flat, "table": b.name}.get(b.timing, IN_PULSE) for b in extra]
         self.kinds = {kind: np.array([k == kind for k in kinds]) for kind in kinds}
-        self.steady = np.array([False] * len(found) + [b.timing == "steady" for b in extra])
+        self.steady = np.array([source.steady] * len(found) + [b.timing == "steady" for b in extra])
         self.times = {ANY_TIME: np.array([w.first, w.first + w.period])}
         self.times[IN_WINDOWS] = np.array([w.on_start, w.on_stop + w.off_length])
         self.times[IN_PULSE] = np.array([0.0, source.pulse_width])
@@ -95,7 +95,7 @@ class Reference:
                 t += rng.standard_exponential(len(t), np.float32) * life.take(label[rows])
             time[rows] = t + self.delay.take(label[rows]) if self.delay.any() else t
         sigma = self.detector.time_resolution
-        if not isinstance(sigma, str) and sigma > 0:  # steady backgrounds are flat as measured
+        if not isinstance(sigma, str) and sigma > 0:  # what is steady is flat as measured
             spread = sigma * rng.standard_normal(len(label))
             time -= spread * self.steady.take(label)
         same = np.flatnonzero(pulse[1:] == pulse[:-1])

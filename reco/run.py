@@ -55,6 +55,8 @@ PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {
 SLICES_A_TASK = 16
 BLOCK_EVENTS = 1_000_000
 """Events a block of `Run.blocks`."""
+MOST_EVENTS = 1e12
+"""Events, and slices, of one run."""
 NO_PLACE = Place(np.empty(0, np.int16), *(np.empty(0, np.float32) for _ in range(3)))
 
 Block = dict[str, NDArray[Any]]
@@ -66,8 +68,8 @@ class Run:
 
     experiment: Experiment
     seed: int
-    years: float
-    """Of operation."""
+    pulses: int
+    """Beam pulses in the run."""
     fixed_signal: int | None
     """Number of signal events, if fixed; otherwise everything is Poisson."""
     place: bool
@@ -75,10 +77,10 @@ class Run:
     models: Mapping[str, Interaction]
     """Other interactions for which weights are made, by name."""
 
-    @cached_property
-    def pulses(self) -> int:
-        """Beam pulses in the run."""
-        return pulses_in(self.experiment, self.years)
+    @property
+    def years(self) -> float:
+        """Years of operation."""
+        return self.pulses / self.experiment.source.pulses_per_year
 
     @cached_property
     def chain(self) -> Chain:
@@ -102,6 +104,13 @@ class Run:
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """Number of the first event of each slice, and the number of all; shape (slices + 1,)."""
+        events = float(self.chain.sources.mean.sum()) * self.pulses
+        if max(events, self.slices) > MOST_EVENTS:
+            raise ExperimentError(
+                f"{self.experiment.name}: {self.years:.3g} years would give {events:.2g} events in "
+                f"{self.slices:.2g} slices, at most {MOST_EVENTS:.0e}; make several runs, with "
+                "other seeds"
+            )
         totals = np.empty(self.slices, np.int64)
         slice_totals(np.uint64(self.seed), self.chain, 0, self._fixed, totals)
         return np.concatenate([[0], np.cumsum(totals)])
@@ -275,7 +284,9 @@ def plan(
         name: other_interaction(experiment, name, settings)
         for name, settings in (weights or {}).items()
     }
-    return Run(experiment, seed, years, events, place, models)
+    if years * experiment.source.pulses_per_year >= 2**62:
+        raise ExperimentError(f"{experiment.name}: {years:.3g} years have too many pulses")
+    return Run(experiment, seed, pulses_in(experiment, years), events, place, models)
 
 
 @overload

@@ -182,12 +182,13 @@ def words_per_event(run: Run) -> float:
     import numpy as np
 
     from ..generator.sampler import CANDIDATES, sample_recoils
-    from ..reco.chain import TRUE
+    from ..reco.chain import DELAYED, TRUE
 
     sources, timing, response = run.chain.sources, run.chain.timing, run.chain.response
     recoils, zero, count = run.chain.recoils, np.uint64(0), 1 << 16
     scratch = np.empty((4, CANDIDATES), np.uint32), np.empty(count + 512), np.empty(count + 512)
     words = np.full(len(sources.mean), 4.0)  # pulse, place in it, decays or energy
+    words[sources.n_channels :][sources.timing[sources.n_channels :] == DELAYED] += 4
     true = sources.scale == TRUE
     words[true | (timing.sigma > 0) | (timing.dead_time > 0)] += 4  # smearing, acceptance, veto
     words[true] += 4 * (response.resolution == 2)  # photo-electrons
@@ -201,6 +202,8 @@ def words_per_event(run: Run) -> float:
 
 BATCH = 512
 """Events, and counters of random words, of the bare limit at a time."""
+TASK_EVENTS = 65536
+"""Events a thread takes over at a time, or one slice."""
 
 
 @cache
@@ -234,13 +237,13 @@ def limit_kernel() -> Any:
 
 
 def bare_limit(run: Run, words: float, out: Block) -> Callable[[int], int]:
-    """Draw the words of a run's events and store its columns, in tasks as `Run.make` has them."""
+    """Draw the words of a run's events and store its columns, on some threads."""
     import numpy as np
 
-    from ..reco.run import COLUMNS, SLICES_A_TASK
+    from ..reco.run import COLUMNS
 
     columns = tuple(out[name] for name in COLUMNS)
-    edges = [*range(0, run.slices, SLICES_A_TASK), run.slices]
+    edges = [*range(0, run.slices, max(TASK_EVENTS * run.slices // run.events, 1)), run.slices]
 
     def task(first: int, last: int) -> None:
         scratch = np.empty((4, BATCH), np.uint32)

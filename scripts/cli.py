@@ -50,7 +50,10 @@ def main() -> None:
     from ..reco.errors import ExperimentError, OutputError
 
     try:
-        status = nuspill.main(standalone_mode=False)
+        with nuspill.make_context("nuspill", sys.argv[1:]) as context:
+            nuspill.invoke(context)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
@@ -59,11 +62,10 @@ def main() -> None:
     except (ExperimentError, OutputError) as error:
         _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; no unfinished file is left")
+        _fail("interrupted")
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _fail(message: str) -> None:

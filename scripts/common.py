@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,8 +20,10 @@ def setting_value(text: str) -> Any:
     """Value of ``--set KEY=VALUE``: TOML if it is, else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         return text
+    except RecursionError:
+        raise click.BadParameter(f"'{text[:40]}...' is nested too deep") from None
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
@@ -30,7 +33,10 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not (key.strip() and equals):
             raise click.BadParameter(f"'{text}' is not KEY=VALUE, e.g. source.distance=25")
-        settings[key.strip()] = setting_value(value.strip())
+        try:
+            settings[key.strip()] = setting_value(value.strip())
+        except click.BadParameter as error:
+            raise click.BadParameter(f"{key.strip()} = {error.message}") from None
     return settings
 
 
@@ -45,9 +51,7 @@ def _settings(
 def experiment_options(function: F) -> F:
     """Add ``--set``, ``--preset``, ``--source`` and ``--json``."""
     options = [
-        click.option(
-            "--json", "json_file", metavar="FILE", help="Write all numbers to FILE; - for stdout."
-        ),
+        json_option,
         click.option("--source", metavar="NAME", help="A shipped source in place of the own one."),
         click.option("--preset", metavar="NAME", help="A preset of the experiment, e.g. paper."),
         click.option(
@@ -70,12 +74,13 @@ def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], q
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(show(cell) for cell in row))
+        table.add_row(*(Text(show(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
@@ -93,6 +98,33 @@ def show(value: Any) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e7:
         return f"{value:,.0f}".replace(",", " ") if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:.4g}"
+
+
+def json_option(function: F) -> F:
+    """Add ``--json``; a file that cannot be written is refused before the work begins."""
+    return click.option(
+        "--json",
+        "json_file",
+        metavar="FILE",
+        callback=_writable,
+        help="Write all numbers to FILE; - for standard output.",
+    )(function)
+
+
+def _writable(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> str | None:
+    if value is not None and value != "-":
+        path = Path(value)
+        try:
+            folder = path.parent.is_dir() and not path.is_dir()
+        except OSError:
+            folder = False
+        if not folder or not os.access(path.parent, os.W_OK):
+            raise OutputError(f"{value}: cannot be written: no such folder, or read-only")
+    return value
 
 
 def write_json(json_file: str | None, content: Any) -> None:

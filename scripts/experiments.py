@@ -6,13 +6,11 @@ import click
 
 from ..generator.beam import shipped_sources
 from ..reco.experiment import load, shipped_experiments
-from .common import print_table, write_json
+from .common import json_option, print_table, write_json
 
 
 @click.command()
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write the table to FILE; - for standard output."
-)
+@json_option
 def command(json_file: str | None) -> None:
     """List the experiments and sources that come with nuspill."""
     found = {}

@@ -14,12 +14,9 @@ from .common import experiment_options, parse_settings, print_table, write_json
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
-    name, _, level = value.partition(":")
-    allowed = ("none", "zstd", "lz4", "zlib", "lzma")
-    if name not in allowed or (level and not (level.isdigit() and 0 < int(level) <= 22)):
-        raise click.BadParameter(
-            f"'{value}' is none of {', '.join(allowed)}, with :LEVEL if wanted"
-        )
+    from ..reco.ntuple import parse_compression
+
+    parse_compression(value)
     return value
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import print_table, write_json
+from .common import json_option, print_table, write_json
 
 
 @click.command()
@@ -18,9 +18,7 @@ from .common import print_table, write_json
     type=click.Path(path_type=Path),
     help="Figure: .pdf, .png or .svg.",
 )
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write all numbers to FILE; - for standard output."
-)
+@json_option
 @click.option("--overwrite", is_flag=True, help="Replace a figure that is there.")
 def command(ntuple: Path, output: Path, json_file: str | None, overwrite: bool) -> None:
     """Plot an ntuple: spectra, beam-on minus beam-off, time in the pulse, neutrino energies.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from ..reco.experiment import describe_keys, source_text
-from .common import write_json
+from .common import json_option, write_json
 
 
 @click.command()
 @click.argument("name")
-@click.option("--json", "json_file", metavar="FILE", help="Write text and keys; - for stdout.")
+@json_option
 def command(name: str, json_file: str | None) -> None:
     """Print the TOML file of a shipped experiment, and below it, as comments, every key.
 
