@@ -38,9 +38,7 @@ def _sphere(x: Array) -> Array:
 def _radius(square: float, model: str, rms: float | None) -> float:
     """Root of R² (fm²), which a given rms radius may leave negative."""
     if square < 0 and rms is not None:
-        raise ValueError(
-            f"an rms radius of {rms:g} fm is below the skin of the {model} model"
-        )
+        raise ValueError(f"an rms radius of {rms:g} fm is below the skin of the {model} model")
     return float(np.sqrt(max(square, 0.0)))
 
 

@@ -87,6 +87,13 @@ class Background(Settings):
             raise ValueError("a table brings its own range")
         return self
 
+    @property
+    def highest(self) -> float:
+        """Highest energy on its scale, if given; else 0."""
+        if isinstance(self.spectrum, SpectrumPoints):
+            return self.spectrum.energy[-1]
+        return self.range[1] if self.range else 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class BackgroundShape:

@@ -20,7 +20,7 @@ from .resolution import NoResolution, Photoelectrons, Sqrt
 
 Array = NDArray[np.float64]
 
-CURVE_POINTS = 4097
+CURVE_POINTS = 16385
 SLICE_SIGNAL = 2048
 """Signal events a slice aims at: enough to fill the loops over each channel."""
 SLICE_EVENTS = 131_072

@@ -31,7 +31,7 @@ from ..generator.stream import (
     uniform,
 )
 from .arrive import BATCH, arrive, time_order
-from .chain import ELECTRON, RECOIL, STEADY, TRUE
+from .chain import ELECTRON, RECOIL, STEADY, TRUE, UNIT
 from .respond import acceptance, quenched, smear, unquenched
 
 Array = NDArray[np.float64]
@@ -178,7 +178,9 @@ def background_energies(chain, source, u, e_nr, e_ee, e_reco, e_reco_nr):  # typ
         unquenched(response, e_ee, e_nr)
     for i in range(u.size):
         e_reco_nr[i] = e_nr[i]
-        e_reco[i] = e_ee[i] * response.per_kev
+    if scale != UNIT:
+        for i in range(u.size):
+            e_reco[i] = e_ee[i] * response.per_kev
 
 
 @kernel

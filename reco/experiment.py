@@ -112,10 +112,24 @@ class Experiment(Settings):
         """Largest energy analysed, keV_nr."""
         return self.detector.e_max or self.end_point
 
-    @property
+    @cached_property
     def energy_top(self) -> float:
-        """Largest recoil energy any table of the response covers, keV_nr."""
-        return 1.25 * max(self.end_point, self.e_max)
+        """Largest recoil energy that tables of the response cover, keV_nr.
+
+        Twice that of the signal, for what is smeared upwards, and all of the backgrounds.
+        """
+        top = 2 * max(self.end_point, self.e_max)
+        for background in self.background:
+            high = background.highest
+            if background.scale == "keV_nr" or self.detector.unit == "keV_nr":
+                top = max(top, 1.01 * high)
+            elif background.scale == "reco":
+                high = high / self.detector.per_kev
+            if background.scale != "keV_nr":
+                with np.errstate(all="ignore"):
+                    while top < 1e9 and self.detector.electron_equivalent(top) < high:
+                        top *= 1.5
+        return top
 
     @cached_property
     def beam_windows(self) -> Windows:
@@ -189,8 +203,11 @@ def load(
     origin = str(path) if is_file else str(name)
     data = _read(path if is_file else str(name), origin)
     presets = data.pop("preset", {})
-    if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
-        raise ExperimentError(f"{origin}: preset: each [preset.NAME] is a table of settings")
+    for key, value in presets.items() if isinstance(presets, dict) else [("", presets)]:
+        if not isinstance(value, dict):
+            raise ExperimentError(
+                f"{origin}: preset{key and '.' + key} = {value!r}: must be a table of settings"
+            )
     if preset is not None and preset in presets:
         data = _merge(data, presets[preset])
     elif preset is not None and preset != "paper":
@@ -311,13 +328,15 @@ def _explain(error: ValidationError, data: Any, origin: str) -> str:
         message = "is required"
     elif first["type"] in {"union_tag_invalid", "literal_error"}:
         message = str(first["msg"]).replace("Input tag", "model").replace("Input", "value")
+    elif first["type"] in {"model_type", "model_attributes_type", "dict_type"}:
+        message = "must be a table of settings, {...}"
     else:
         message = message.replace("Input should be", "must be")
     shown = ""
     if first["type"] not in {"missing", "extra_forbidden"} and not isinstance(
         value, (dict, BaseModel)
     ):
-        shown = f" = {value!r}"
+        shown = f" = {value!r}" if len(repr(value)) < 80 else f" = {repr(value)[:80]}..."
     more = (
         f" (and {len(details) - 1} more)"
         if len(details) > 1 and first["type"] != "extra_forbidden"

@@ -35,10 +35,10 @@ LIBRARIES = ("nuspill", "numpy", "numba", "uproot", "awkward")
 def parse_compression(text: str) -> tuple[str, int]:
     """Name and level of a compression such as ``zstd``, ``zstd:5`` or ``none``."""
     name, colon, digits = text.partition(":")
-    highest = HIGHEST_LEVEL.get(name, -1)
+    highest = HIGHEST_LEVEL.get(name, 0)
     level = int(digits) if digits.isascii() and digits.isdigit() else min(highest, 1)
     wrong = colon and (not digits.isascii() or not digits.isdigit() or len(digits) > 2)
-    if wrong or not min(highest, 1) <= level <= highest:
+    if name not in HIGHEST_LEVEL or wrong or not min(highest, 1) <= level <= highest:
         allowed = ", ".join(f"{n}:1-{most}" if most else n for n, most in HIGHEST_LEVEL.items())
         raise ExperimentError(f"compression '{text}' is none of {allowed}")
     return name, level

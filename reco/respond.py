@@ -92,3 +92,6 @@ def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_r
         unquenched(response, e_reco, e_reco_nr)
     for i in range(n):
         e_reco[i] *= response.per_kev
+    if response.resolution == 2:
+        for i in range(n):  # a whole number again, on which regions and acceptance are exact
+            e_reco[i] = np.floor(e_reco[i] + 0.5)

@@ -211,7 +211,7 @@ class Run:
         With `reuse` the arrays of a block are overwritten when the next but one is asked for:
         memory stays in use and is not asked for anew.
         """
-        stop = self.events if stop is None else stop
+        stop = self.events if stop is None else min(stop, self.events)
         edges = [*range(start, stop, step), stop]
         tasks = list(pairwise(edges))
         size = min(step, stop - start)
@@ -285,7 +285,11 @@ def plan(
         for name, settings in (weights or {}).items()
     }
     if years * experiment.source.pulses_per_year >= 2**62:
-        raise ExperimentError(f"{experiment.name}: {years:.3g} years have too many pulses")
+        asked = f"pot = {pot}" if pot is not None else f"events = {events}"
+        asked = asked if pot is not None or events is not None else f"years = {years}"
+        raise ExperimentError(
+            f"{experiment.name}: {asked} is too long a run, of 2^62 pulses or more"
+        )
     return Run(experiment, seed, pulses_in(experiment, years), events, place, models)
 
 

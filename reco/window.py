@@ -67,7 +67,12 @@ def windows(settings: WindowSettings, source: Source) -> Windows:
     """
     period = source.period
     on_start = settings.on_start
-    on_length = settings.on_length or source.beam_window + settings.on_tail - min(on_start, 0.0)
+    on_length = settings.on_length or source.beam_window + settings.on_tail - on_start
+    if on_length <= 0:
+        raise ValueError(
+            f"windows.on_start {on_start:g} ns is not before the end of beam-on, "
+            f"{on_start + on_length:g} ns"
+        )
     off_length = on_length * settings.off_ratio
     off_start = on_start + period / 2 if settings.off_start is None else settings.off_start
     for name, length in (("on_length", on_length), ("off_length", off_length)):

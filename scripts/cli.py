@@ -52,6 +52,7 @@ def main() -> None:
     try:
         with nuspill.make_context("nuspill", sys.argv[1:]) as context:
             nuspill.invoke(context)
+        sys.exit(0)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -20,10 +20,8 @@ def setting_value(text: str) -> Any:
     """Value of ``--set KEY=VALUE``: TOML if it is, else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
-    except RecursionError:
-        raise click.BadParameter(f"'{text[:40]}...' is nested too deep") from None
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
@@ -33,10 +31,7 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not (key.strip() and equals):
             raise click.BadParameter(f"'{text}' is not KEY=VALUE, e.g. source.distance=25")
-        try:
-            settings[key.strip()] = setting_value(value.strip())
-        except click.BadParameter as error:
-            raise click.BadParameter(f"{key.strip()} = {error.message}") from None
+        settings[key.strip()] = setting_value(value.strip())
     return settings
 
 
@@ -119,11 +114,15 @@ def _writable(
     if value is not None and value != "-":
         path = Path(value)
         try:
-            folder = path.parent.is_dir() and not path.is_dir()
-        except OSError:
-            folder = False
-        if not folder or not os.access(path.parent, os.W_OK):
-            raise OutputError(f"{value}: cannot be written: no such folder, or read-only")
+            reason = "it is a directory" if path.is_dir() else ""
+            if not path.parent.is_dir():
+                reason = f"there is no folder {path.parent}"
+            elif not os.access(path.parent, os.W_OK):
+                reason = f"{path.parent} is read-only"
+        except OSError as error:
+            reason = error.strerror or "no such name"
+        if reason:
+            raise OutputError(f"{value}: cannot be written: {reason}")
     return value
 
 

@@ -77,8 +77,11 @@ def nuspill(capfd, monkeypatch):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["nuspill", *map(str, arguments)])
         capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
+        status = 0
+        try:
             main()
-        return (left.value.code or 0, *capfd.readouterr())
+        except SystemExit as left:
+            status = left.code or 0
+        return (status, *capfd.readouterr())
 
     return call

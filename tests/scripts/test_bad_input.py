@@ -135,10 +135,10 @@ SETTINGS = {
 def test_setting(case, refused, tmp_path):
     """Fails if a wrong --set is taken, or the line does not name file, key and value."""
     text, parts = SETTINGS[case]
-    where = [] if "=" not in text.strip("=") else [ESS]
+    unread = parts[-1] == "KEY=VALUE"  # so that it is not known what is to be set
     refused(
         ("generate", ESS, "-o", tmp_path / "out.root", "--set", text),
-        ["--set"] if parts[-1] == "KEY=VALUE" else where + parts,
+        [*parts, "--set" if unread else ESS],
     )
 
 
