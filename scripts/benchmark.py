@@ -130,29 +130,32 @@ def measure(experiment: Experiment, events: int, disk: int, repeat: int) -> dict
 
     result: dict[str, Any] = {"events": run.events, "events_to_disk": filed.events}
     result |= {"repeats": repeat, "statistic": "best", "words_per_event": words}
-    result |= {key: rate for key, (rate, _) in times.items()}
+    result |= {key: rate for key, (rate, _, _) in times.items()}
     result |= {key: result[ours] / result[peer] for key, (ours, peer) in RATIOS.items()}
-    result["spread"] = {key: spread for key, (_, spread) in times.items()}
+    result["spread"] = {key: spread for key, (_, spread, _) in times.items()}
+    result["cores"] = {key: cores for key, (_, _, cores) in times.items()}
     return result
 
 
-def best_of(tasks: Tasks, repeat: int) -> dict[str, tuple[float, float]]:
-    """Events per second of each task at its best, and how much longer its median takes.
+def best_of(tasks: Tasks, repeat: int) -> dict[str, tuple[float, float, float]]:
+    """Events per second of each task at its best, how much longer its median takes, cores in use.
 
     The tasks, which return numbers of events, are called in turn; the first turn does not count.
+    Cores are CPU time over time in the best turn: less than threads if others use the machine.
     """
-    rates: dict[str, list[float]] = {key: [] for key in tasks}
+    seen: dict[str, list[tuple[float, float]]] = {key: [] for key in tasks}
     for turn in range(repeat + 1):
         for key, task in tasks.items():
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             events = task()
-            seconds = time.perf_counter() - start
+            seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
             if turn > 0:
-                rates[key].append(events / seconds)
-    return {
-        key: (max(found), max(found) / sorted(found)[len(found) // 2] - 1)
-        for key, found in rates.items()
-    }
+                seen[key].append((events / seconds, cpu / seconds))
+    result = {}
+    for key, turns in seen.items():
+        rate, cores = max(turns)
+        result[key] = rate, rate / sorted(turns)[len(turns) // 2][0] - 1, cores
+    return result
 
 
 def in_memory(run: Run, words: float) -> Tasks:
@@ -282,23 +285,14 @@ def write_bare(columns: Block, path: Path) -> int:
 def show(title: str, found: dict[str, Any], quiet: bool) -> None:
     """Print a table of rates."""
     peers = {peer: key for key, (_, peer) in RATIOS.items()}
-    rows = [
-        [
-            label,
-            found[key] / 1e6,
-            f"{100 * found['spread'][key]:.0f} %",
-            found[peers[key]] if key in peers else None,
-        ]
-        for key, label in (MEMORY | DISK).items()
-    ]
+    rows = []
+    for key, label in (MEMORY | DISK).items():
+        spread, cores = f"{100 * found['spread'][key]:.0f} %", f"{found['cores'][key]:.2f}"
+        over = found[peers[key]] if key in peers else None
+        rows.append([label, found[key] / 1e6, spread, cores, over])
     title += f": {found['events']} events, {found['words_per_event']:.3g} random words an event"
-    columns = [
-        f"best of {found['repeats']}",
-        "million events/s",
-        "median slower by",
-        "chain over it",
-    ]
-    print_table(title, columns, rows, quiet)
+    columns = ["million events/s", "median slower by", "cores in use", "chain over it"]
+    print_table(title, [f"best of {found['repeats']}", *columns], rows, quiet)
 
 
 def machine() -> dict[str, Any]:

@@ -376,8 +376,8 @@ def drawn_for(c, count, low, seed=2):
 
 @CELLS
 def test_acceptance(c, low):
-    # above 85 %: otherwise the grid is too coarse or the bound too loose, and speed suffers. 80 %
-    # for a table that rises or falls by half from point to point: each step is one cell in E
+    # above 85 %: otherwise the grid is too coarse or the bound too loose, and speed suffers. For a
+    # table that rises or falls by half from point to point 80 %: each step is one cell in E
     least = 0.80 if c.flavour.spectrum is REACTOR else 0.85
     assert 200_000 / drawn_for(c, 200_000, low) > least
 
