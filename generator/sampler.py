@@ -276,7 +276,7 @@ def sample(
 
 
 def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
-    """Neutrino energies of a flux itself, without a cross section.
+    """Neutrino energies of a flux itself, without a cross section; one stream for all spectra.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from ..generator.stream import stream_number
 from .background import BackgroundShape
 from .detector import Geometry
 from .efficiency import EfficiencyTable, Logistic
-from .expectation import background_shape, mean_per_pulse, truth_threshold
+from .expectation import background_shape, mean_per_pulse
 from .experiment import Experiment
 from .quenching import Constant, NoQuenching
 from .resolution import NoResolution, Photoelectrons, Sqrt
@@ -133,9 +133,8 @@ def pulses_in(experiment: Experiment, years: float) -> int:
     return max(round(experiment.source.pulses_per_year * years), 1)
 
 
-def build_chain(experiment: Experiment, pulses: int) -> Chain:
-    """Arrays for a run of a number of pulses."""
-    low = truth_threshold(experiment)
+def build_chain(experiment: Experiment, pulses: int, low: float) -> Chain:
+    """Arrays for a run of a number of pulses, with true recoils above `low` (keV)."""
     mean = mean_per_pulse(experiment, low)
     n = len(experiment.channels)
     length = experiment.exposure.slice_pulses or slice_pulses(mean[:n].sum(), mean.sum())

@@ -115,9 +115,12 @@ def selected_signal(experiment: Experiment, low: float) -> dict[str, float]:
     return found
 
 
-def expectations(experiment: Experiment) -> list[Expectation]:
-    """Expected numbers of every component in a year of operation, in the order of their numbers."""
-    low = truth_threshold(experiment)
+def expectations(experiment: Experiment, low: float | None = None) -> list[Expectation]:
+    """Expected numbers of every component in a year of operation, in the order of their numbers.
+
+    `low` is the truth threshold in keV, if it is known already.
+    """
+    low = truth_threshold(experiment) if low is None else low
     live = 1 - experiment.detector.dead_time
     accepted = selected_signal(experiment, low)
     result = []

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .errors import ExperimentError, OutputError
-from .expectation import cross_sections, truth_threshold
+from .expectation import cross_sections
 from .run import BLOCK_EVENTS, Block, Run, select
 
 TREE = "events"
@@ -63,7 +63,7 @@ def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> 
             "on": run.pulses * windows.on_length * 1e-9,
             "off": run.pulses * windows.off_length * 1e-9,
         },
-        "truth_threshold_kev": truth_threshold(experiment),
+        "truth_threshold_kev": run.truth_threshold,
         "flux_averaged_cross_section_cm2": cross_sections(experiment),
         "components": {str(number): name for number, name in experiment.components.items()},
         "expected": [

@@ -22,7 +22,7 @@ from ..generator.stream import stream_number
 from .chain import Chain, build_chain, pulses_in
 from .errors import ExperimentError
 from .event import Columns, Place, fill, share_out, slice_totals
-from .expectation import Expectation, expectations
+from .expectation import Expectation, expectations, truth_threshold
 from .experiment import Experiment
 from .weight import other_interaction, weights
 
@@ -85,7 +85,12 @@ class Run:
     @cached_property
     def chain(self) -> Chain:
         """Arrays for the kernels."""
-        return build_chain(self.experiment, self.pulses)
+        return build_chain(self.experiment, self.pulses, self.truth_threshold)
+
+    @cached_property
+    def truth_threshold(self) -> float:
+        """Least true recoil energy that is made, keV."""
+        return truth_threshold(self.experiment)
 
     @property
     def slices(self) -> int:
@@ -128,7 +133,7 @@ class Run:
     @cached_property
     def expected(self) -> list[Expectation]:
         """Expected numbers of each component, a year of operation."""
-        return expectations(self.experiment)
+        return expectations(self.experiment, self.truth_threshold)
 
     @property
     def columns(self) -> dict[str, tuple[str, str, str]]:

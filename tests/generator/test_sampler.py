@@ -17,6 +17,7 @@ from generator_formulas import (
     channel,
     dsigma_dt,
     helm,
+    legendre,
 )
 from generator_goodness import (
     approx,
@@ -394,6 +395,39 @@ def test_number_of_candidates_follows_from_the_tables():
     # the last candidates of a batch are not needed: up to CANDIDATES of them
     sigma = np.sqrt(count * (1 - p)) / p
     assert -5 * sigma < drawn - count / p < 5 * sigma + CANDIDATES
+
+
+POWERS = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, -3.0, 4.0)]
+
+
+@pytest.mark.parametrize("powers", POWERS)
+def test_kernel_draws_each_power_of_the_inverse_energy(powers):
+    # 10⁷ events of one cell in E with φ = 1 + s − s² + s³ and constant P, alone and together, which
+    # in physics are small corrections: φ (P0 + P1/E + P2/E²) in E, uniform in T
+    energy = np.array([[2.0, 8.0, 1.0, 1.0, -1.0, 1.0]])
+    width = 5.0 / RECOIL_CELLS
+    recoil = np.zeros((RECOIL_CELLS, 14))
+    recoil[:, 0], recoil[:, 1] = 1.0 + width * np.arange(RECOIL_CELLS), width
+    for column, p in zip((2, 6, 10), powers, strict=True):  # the tables hold T P
+        recoil[:, column], recoil[:, column + 1] = p * recoil[:, 0], p * width
+    alias = np.zeros(RECOIL_CELLS, np.uint64)
+    sampler.build_alias(np.ones(RECOIL_CELLS), alias)
+    largest = max(sum(p / x**k for k, p in enumerate(powers)) for x in (2.0, 10.0))
+    bound = np.full(RECOIL_CELLS, 2.0 * largest)
+    count, u = 10_000_000, np.uint64
+    stream = u(POWERS.index(powers))
+    e, t = np.empty(count + CANDIDATES), np.empty(count + CANDIDATES)
+    words = np.empty((4, CANDIDATES), np.uint32)
+    sample_recoils(
+        u(1), u(0), CANDIDATE_DRAW, stream, count, alias, bound, energy, recoil, 0.0, words, e, t
+    )
+    edges = np.linspace(2.0, 10.0, 101)
+    nodes, weights = legendre(edges[:-1], edges[1:], 12)
+    s = (nodes - 2.0) / 8.0
+    factor = sum(p / nodes**k for k, p in enumerate(powers))
+    expected = ((1 + s - s**2 + s**3) * factor * weights).sum(axis=1)
+    check_counts(histogram(edges, e[:count]), expected, tests=2 * len(POWERS))
+    check_uniform((t[:count] - 1.0) / 5.0, tests=2 * len(POWERS))
 
 
 def test_alias_table_has_the_weights_it_was_made_from():
