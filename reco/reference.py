@@ -28,7 +28,7 @@ from .run import COLUMNS, Block
 Array = NDArray[Any]
 
 CHUNK_EVENTS = 131072
-STEPS, E_STEPS, E_ROWS = 16384, 1024, 32
+STEPS, E_STEPS, E_ROWS = 16384, 4096, 24
 """Steps of probability in quantiles, in those of the neutrino energy, and rows of these."""
 IN_WINDOWS, ANY_TIME, IN_PULSE = "in the recorded windows", "at any time", "with the protons"
 
@@ -262,7 +262,7 @@ def _channel(channel: Channel, low: float) -> tuple[Array, Array, list[float]]:
         recoils = quantiles(t, channel.rate(t))
     if least >= high or spectrum.is_line:
         return recoils, neutrinos, [mass, 0.0, high, 0.0, 0.0]  # E = E_high
-    inside = np.linspace(0, 1, 4 * E_STEPS + 1)
+    inside = np.linspace(0, 1, 2 * E_STEPS + 1)
     rows = np.linspace(least, high, E_ROWS + 1)
     rows[-1] -= 1e-3 * (rows[-1] - rows[-2])  # at the end point itself nothing is left to share
     for row, e_min in enumerate(rows):
