@@ -135,7 +135,7 @@ class VectorCoupling:
 
 def charge_radius_coupling(radius: float, sin2w: float) -> float:
     """Q = (2/3) m_W² sin²θ_W ⟨r²⟩ for a radius in 1e-32 cm²: 0.0264 a unit (4.13)."""
-    return 2 / 3 * W_MASS**2 * sin2w * radius * CHARGE_RADIUS_UNIT / CM2_MEV2
+    return 2 / 3 * (W_MASS**2 * CHARGE_RADIUS_UNIT / CM2_MEV2) * sin2w * radius
 
 
 def vector_couplings(interaction: Interaction, flavour: str) -> tuple[VectorCoupling, ...]:
@@ -164,3 +164,24 @@ def vector_couplings(interaction: Interaction, flavour: str) -> tuple[VectorCoup
         )
     )
     return (diagonal, *changing)
+
+
+def structure_couplings(interaction: Interaction, flavour: str) -> dict[str, float]:
+    """What multiplies each structure of `cross_section.structure_factors`.
+
+    With g_p and g_n the couplings of a transition: ``pp`` Σ g_p², ``pn`` 2 Σ g_p g_n, ``nn``
+    Σ g_n²; ``ap`` and ``an`` the diagonal g_p and g_n, ``aa`` 1; ``moment`` (μ/1e-10 μ_B)².
+    Sums, products and numbers only, so that a polynomial may stand in the place of a coupling.
+    """
+    diagonal, *changing = vector_couplings(interaction, flavour)
+    moment = interaction.moment.of(LEPTON[flavour])
+    pp, pn, nn = diagonal.proton**2, 2 * diagonal.proton * diagonal.neutron, diagonal.neutron**2
+    for g in changing:
+        pp += g.proton**2
+        pn += 2 * g.proton * g.neutron
+        nn += g.neutron**2
+    return {
+        "pp": pp, "pn": pn, "nn": nn,
+        "ap": diagonal.proton, "an": diagonal.neutron, "aa": 1.0,
+        "moment": moment**2,
+    }  # fmt: skip

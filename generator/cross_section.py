@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import form_factor
 from .constants import CM2_MEV2, ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, HBARC, KEV
-from .coupling import LEPTON, Interaction, vector_couplings
+from .coupling import Interaction, structure_couplings
 from .target import Nucleus
 
 Array = NDArray[np.float64]
@@ -46,22 +46,25 @@ def axial_charge(nucleus: Nucleus) -> float:
     return AXIAL_PROTON * unpaired_p + AXIAL_NEUTRON * unpaired_n
 
 
-def recoil_factors(
+def structure_factors(
     recoil: ArrayLike, nucleus: Nucleus, interaction: Interaction, flavour: str
-) -> Array:
-    """P0, P1, P2 with dσ/dT = P0 + P1/E + P2/E² below the kinematic limit.
+) -> dict[str, Array]:
+    """P0, P1, P2 of each coupling structure, which `coupling.structure_couplings` multiplies.
 
     Parameters
     ----------
     recoil
         Recoil energies T, keV, shape (n,).
+    interaction
+        Form factor and optional terms; its couplings are not used.
     flavour
         Key of `coupling.PDG`.
 
     Returns
     -------
-    array, shape (3, n)
-        In cm²/keV times MeV⁰, MeV¹ and MeV².
+    dict of arrays, shape (3, n)
+        In cm²/keV times MeV⁰, MeV¹ and MeV². ``pp``, ``pn`` and ``nn`` of the vector current;
+        with `interaction.axial` also ``ap``, ``an`` (interference) and ``aa``; ``moment``.
     """
     t = np.asarray(recoil, dtype=float) * KEV
     mass = nucleus.mass
@@ -70,35 +73,45 @@ def recoil_factors(
     f_n = shape(q, nucleus.a, interaction.neutron_radius)
     proton_radius = interaction.proton_radius or interaction.neutron_radius
     f_p = shape(q, nucleus.a, proton_radius) if interaction.proton_radius else f_n
+    protons, neutrons = nucleus.z * f_p, nucleus.n * f_n
 
-    charges = [
-        nucleus.z * g.proton * f_p + nucleus.n * g.neutron * f_n
-        for g in vector_couplings(interaction, flavour)
-    ]
-    vector = sum((c**2 for c in charges), np.zeros_like(t))
     scale = FERMI_CONSTANT**2 * mass / (2 * np.pi) * CM2_MEV2 * KEV
-    zero = np.zeros_like(t)
-    p0, p1, p2 = 2 * vector, zero, -mass * t * vector
+    zero, one = np.zeros_like(t), np.ones_like(t)
+    p0, p1, p2 = 2 * one, zero, -mass * t
     if interaction.kinematic_terms:
-        p1, p2 = p1 - 2 * t * vector, p2 + t**2 * vector
+        p1, p2 = p1 - 2 * t, p2 + t**2
+    vector = scale * np.stack([p0, p1, p2])
+    found = {
+        "pp": protons**2 * vector,
+        "pn": protons * neutrons * vector,
+        "nn": neutrons**2 * vector,
+    }
     if interaction.axial:
         g_a = axial_charge(nucleus) * f_n
         sign = -1 if flavour.endswith("bar") else 1
-        mixed = sign * 2 * charges[0] * g_a
-        p0 = p0 + 2 * g_a**2
-        p1 = p1 + 2 * t * (mixed - g_a**2)
-        p2 = p2 + (t**2 + mass * t) * g_a**2 - t**2 * mixed
-    result = scale * np.stack([p0, p1, p2])
+        mixed = sign * 2 * g_a * scale * np.stack([zero, 2 * t, -(t**2)])
+        found["ap"], found["an"] = protons * mixed, neutrons * mixed
+        found["aa"] = g_a**2 * scale * np.stack([2 * one, -2 * t, t**2 + mass * t])
+    f2 = f_p**2 if interaction.moment_form_factor else one
+    strength = np.pi * (FINE_STRUCTURE / ELECTRON_MASS * MOMENT_UNIT * nucleus.z) ** 2
+    safe = np.where(t > 0, t, np.inf)
+    found["moment"] = strength * CM2_MEV2 * KEV * f2 * np.stack([1 / safe, -one, t / 4])
+    return found
 
-    moment = interaction.moment.of(LEPTON[flavour]) * MOMENT_UNIT
-    if moment:
-        f2 = f_p**2 if interaction.moment_form_factor else np.ones_like(t)
-        strength = (
-            np.pi * (FINE_STRUCTURE / ELECTRON_MASS * moment * nucleus.z) ** 2 * CM2_MEV2 * KEV
-        )
-        safe = np.where(t > 0, t, np.inf)
-        result = result + strength * f2 * np.stack([1 / safe, -np.ones_like(t), t / 4])
-    return result
+
+def recoil_factors(
+    recoil: ArrayLike, nucleus: Nucleus, interaction: Interaction, flavour: str
+) -> Array:
+    """P0, P1, P2 with dσ/dT = P0 + P1/E + P2/E² below the kinematic limit.
+
+    Parameters and units as `structure_factors`; returns an array of shape (3, n).
+    """
+    couplings = structure_couplings(interaction, flavour)
+    factors = structure_factors(recoil, nucleus, interaction, flavour)
+    return sum(
+        (couplings[name] * factor for name, factor in factors.items() if couplings[name] != 0),
+        np.zeros((3, *np.shape(recoil))),
+    )
 
 
 def differential(

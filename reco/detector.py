@@ -6,7 +6,7 @@ and are what the chain is tested against.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,12 +99,18 @@ class Detector(Settings):
         t = np.linspace(0, np.sqrt(high), 65537) ** 2
         return np.interp(np.asarray(energy, float), self.electron_equivalent(t), t)
 
-    def acceptance(self, e_reco: ArrayLike, e_reco_nr: ArrayLike) -> Array:
-        """Probability that a signal event of these reconstructed energies is selected."""
+    def acceptance(
+        self, e_reco: ArrayLike, e_reco_nr: ArrayLike, threshold: float | None = None
+    ) -> Array:
+        """Probability that a signal event of these reconstructed energies is selected.
+
+        `threshold` in keV_nr is that of the step, by default the detector's.
+        """
         e = np.asarray(e_reco, float)
         value = self.efficiency.at(e)
         if isinstance(self.efficiency, Step):
-            value = np.where(np.asarray(e_reco_nr) >= self.threshold, value, 0.0)
+            least = self.threshold if threshold is None else threshold
+            value = np.where(np.asarray(e_reco_nr) >= least, value, 0.0)
         if self.region is not None:
             value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
         return value
@@ -137,46 +143,109 @@ class Detector(Settings):
             To about 1e-5: the smeared spectrum is integrated over fine bins whose edges lie on
             the threshold and on the limits of the region.
         """
+        return self.bin_probability(recoil, [-np.inf, np.inf], "keV_nr", high)[:, 0]
+
+    def bin_probability(
+        self,
+        recoil: ArrayLike,
+        edges: ArrayLike,
+        scale: Literal["keV_nr", "reco"],
+        high: float,
+        shift: Shift | None = None,
+    ) -> Array:
+        """Probability that a recoil is accepted and reconstructed in each bin.
+
+        Parameters
+        ----------
+        recoil
+            True recoil energies, keV_nr, shape (n,).
+        edges
+            Increasing edges, shape (bins + 1,), of ``e_reco_nr`` in keV_nr, or of ``e_reco`` in
+            its unit, as `scale` says. A bin holds its lower edge.
+        high
+            End point of the recoils, keV_nr.
+        shift
+            A response other than the nominal one; acceptance and bins stay where they are.
+
+        Returns
+        -------
+        array, shape (n, bins)
+        """
+        shift = shift or Shift()
         t = np.atleast_1d(np.asarray(recoil, float))
+        bins = _Bins(self, np.asarray(edges, float), scale, high, shift.threshold)
         e_ee = self.electron_equivalent(t)
         if isinstance(self.resolution, NoResolution):
-            return self.acceptance(e_ee * self.per_kev, t)
+            e_ee = self.electron_equivalent(shift.energy * t)
+            return bins.accepted(e_ee * self.per_kev, shift.energy * t)
         if isinstance(self.resolution, Photoelectrons):
-            return self._selected_photoelectrons(e_ee, high)
+            return self._binned_photoelectrons(shift.energy * e_ee, bins)
         if isinstance(self.resolution, Sqrt):
-            mean = t
-            sigma = self.resolution.relative * np.sqrt(t * self.threshold)
+            mean = shift.energy * t
+            sigma = self.resolution.relative * np.sqrt(mean * self.threshold)
         else:
-            mean, sigma = e_ee, self.resolution.sigma(e_ee)
-        return self._selected_gaussian(mean, sigma, high)
+            mean = shift.energy * e_ee
+            sigma = self.resolution.sigma(mean)
+        return self._binned_gaussian(mean, shift.width * sigma, bins)
 
-    def _selected_photoelectrons(self, e_ee: Array, high: float) -> Array:
+    def _binned_photoelectrons(self, e_ee: Array, bins: _Bins) -> Array:
         from scipy.stats import poisson
 
         mean = e_ee * self.per_kev
         most = int(mean.max() + 10 * np.sqrt(mean.max()) + 20)
         number = np.arange(most + 1)
-        accept = self.acceptance(
-            number, self.recoil_equivalent(number / self.per_kev, 2 * high + 1)
-        )
-        return poisson.pmf(number[:, None], mean).T @ accept
+        recoil = self.recoil_equivalent(number / self.per_kev, 2 * bins.high + 1)
+        return poisson.pmf(number[:, None], mean).T @ bins.accepted(number, recoil)
 
-    def _selected_gaussian(self, mean: Array, sigma: Array, high: float) -> Array:
+    def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
         from scipy.special import ndtr
 
         on_recoil = isinstance(self.resolution, Sqrt)
         top = float(np.max(mean + 9 * sigma))
-        marks = self.acceptance_edges(high)
+        marks = bins.marks
         if not on_recoil:
             marks = self.electron_equivalent(marks)
         x = np.unique(np.concatenate([np.linspace(0.0, np.sqrt(top), 2049) ** 2, marks]))
         x = x[(x >= 0) & (x <= top)]
         middle = np.concatenate([[0.0], (x[1:] + x[:-1]) / 2])  # energies are held at 0
         if on_recoil:
-            accept = self.acceptance(self.electron_equivalent(middle) * self.per_kev, middle)
+            accept = bins.accepted(self.electron_equivalent(middle) * self.per_kev, middle)
         else:
-            accept = self.acceptance(
-                middle * self.per_kev, self.recoil_equivalent(middle, 2 * high + 1)
-            )
+            recoil = self.recoil_equivalent(middle, 2 * bins.high + 1)
+            accept = bins.accepted(middle * self.per_kev, recoil)
         safe = np.maximum(sigma, 1e-12)[:, None]
         return np.diff(ndtr((x - mean[:, None]) / safe), axis=1, prepend=0.0) @ accept
+
+
+class Shift(NamedTuple):
+    """Factors on the nominal response: what a systematic uncertainty changes."""
+
+    energy: float = 1.0
+    """On the mean reconstructed energy: quenching."""
+    width: float = 1.0
+    """On the resolution σ."""
+    threshold: float = 1.0
+    """On the threshold of the acceptance."""
+
+
+class _Bins:
+    """Acceptance of each bin of reconstructed energy."""
+
+    def __init__(
+        self, detector: Detector, edges: Array, scale: str, high: float, threshold: float
+    ) -> None:
+        self.detector, self.edges, self.high = detector, edges, high
+        self.on_reco = scale == "reco"
+        self.threshold = threshold * detector.threshold
+        inside = edges[np.isfinite(edges)]
+        if self.on_reco and not isinstance(detector.quenching, NoQuenching):
+            inside = detector.recoil_equivalent(inside / detector.per_kev, 2 * high + 1)
+        self.marks = np.concatenate([detector.acceptance_edges(high), [self.threshold], inside])
+        """Recoil energies in keV_nr at which the acceptance or the bin may change."""
+
+    def accepted(self, e_reco: ArrayLike, e_reco_nr: ArrayLike) -> Array:
+        """Probability of selection in each bin at given energies, shape (n, bins)."""
+        value = self.detector.acceptance(e_reco, e_reco_nr, self.threshold)
+        energy = np.asarray(e_reco if self.on_reco else e_reco_nr, float)
+        number = np.searchsorted(self.edges, energy, side="right") - 1
+        return value[:, None] * (number[:, None] == np.arange(len(self.edges) - 1))

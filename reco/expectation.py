@@ -136,15 +136,9 @@ def expectations(experiment: Experiment, low: float | None = None) -> list[Expec
     for background in experiment.background:
         if background.enabled:
             total = background_per_year(experiment, background)
-            chance = _background_chance(experiment, background)
-            if background.timing == "steady" and experiment.windows.record == "windows":
-                w = experiment.beam_windows
-                on = w.on_length / (w.on_length + w.off_length)
-                shares = (0.0, on, 1 - on)
-            else:
-                lives = 2 if background.timing == "delayed" else 0
-                timing = background.timing if background.timing in {"steady", "table"} else None
-                shares = window_shares(experiment, timing, lives, background.delay, background)
+            everything = np.array([-np.inf, np.inf])
+            chance = float(background_in_bins(experiment, background, everything, "reco")[0])
+            shares = background_shares(experiment, background)
             number = experiment.component_of(background)
             result.append(
                 _expectation(number, background.name, total, total * chance * live, shares)
@@ -165,27 +159,68 @@ def _expectation(
     )
 
 
-def _background_chance(experiment: Experiment, background: Background) -> float:
-    """Part of a background that lies in the region, or passes response and acceptance."""
+def background_in_bins(
+    experiment: Experiment, background: Background, edges: Array, scale: str
+) -> Array:
+    """Part of a background that is selected in each bin of reconstructed energy.
+
+    Parameters
+    ----------
+    edges
+        Increasing, shape (bins + 1,); infinite ones are allowed.
+    scale
+        ``keV_nr`` for bins of e_reco_nr, ``reco`` for bins of e_reco.
+
+    Returns
+    -------
+    array, shape (bins,)
+        Windows and veto not included.
+    """
     spectrum = background_shape(experiment, background)
     detector, top = experiment.detector, experiment.energy_top
     if not background.measured:
         x = np.linspace(spectrum.edges[0], spectrum.edges[-1], 4001)
         middle = (x[1:] + x[:-1]) / 2
-        chance = np.concatenate(
-            [detector.selection_probability(part, top) for part in np.array_split(middle, 8)]
-        )
-        return float(np.diff(spectrum.cdf(x)) @ chance)
-    if detector.region is None:
-        return 1.0
-    limits = np.asarray(detector.region, float)
-    if detector.unit == "PE" and background.scale == "reco":
-        limits = np.array([np.ceil(limits[0]) - 0.5, np.floor(limits[1]) + 0.5])
-    if background.scale != "reco":
-        limits = limits / detector.per_kev if detector.unit != "keV_nr" else limits
-        if background.scale == "keV_nr" and detector.unit != "keV_nr":
-            limits = detector.recoil_equivalent(limits, top)
-    return float(np.diff(spectrum.cdf(limits))[0])
+        parts = [
+            detector.bin_probability(part, edges, "reco" if scale == "reco" else "keV_nr", top)
+            for part in np.array_split(middle, 8)
+        ]
+        return np.diff(spectrum.cdf(x)) @ np.concatenate(parts)
+    limits = np.asarray(edges, float)
+    if scale == "keV_nr":
+        limits = _reconstructed(experiment, limits)
+    low, high = detector.region or (-np.inf, np.inf)
+    if detector.unit == "PE" and background.scale == "reco":  # which are whole numbers
+        limits, low, high = np.ceil(limits) - 0.5, np.ceil(low) - 0.5, np.floor(high) + 0.5
+    limits = np.clip(limits, low, high)
+    if background.scale != "reco" and detector.unit != "keV_nr":
+        limits = limits / detector.per_kev
+        if background.scale == "keV_nr":
+            finite = np.isfinite(limits)
+            limits[finite] = detector.recoil_equivalent(limits[finite], top)
+    return np.diff(spectrum.cdf(limits))
+
+
+def _reconstructed(experiment: Experiment, recoil: Array) -> Array:
+    """Recoil energies in keV_nr in the unit of `e_reco`; infinite ones stay."""
+    detector = experiment.detector
+    if detector.unit == "keV_nr":
+        return recoil
+    result = recoil.copy()
+    finite = np.isfinite(recoil)
+    result[finite] = detector.electron_equivalent(recoil[finite]) * detector.per_kev
+    return result
+
+
+def background_shares(experiment: Experiment, background: Background) -> tuple[float, float, float]:
+    """Parts of what is recorded of a background in no window, beam-on and beam-off."""
+    if background.timing == "steady" and experiment.windows.record == "windows":
+        w = experiment.beam_windows
+        on = w.on_length / (w.on_length + w.off_length)
+        return 0.0, on, 1 - on
+    lives = 2 if background.timing == "delayed" else 0
+    timing = background.timing if background.timing in {"steady", "table"} else None
+    return window_shares(experiment, timing, lives, background.delay, background)
 
 
 def emission_times(lives: int, number: int = 2000) -> Array:

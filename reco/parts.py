@@ -25,7 +25,7 @@ def run_hash(run: Run, **options: Any) -> str:
     }
     content = {
         "tables": tables,
-        "experiment": run.experiment.model_dump(mode="json"),
+        "experiment": run.experiment.model_dump(mode="json", exclude={"analysis"}),
         "seed": run.seed,
         "pulses": run.pulses,
         "fixed_signal": run.fixed_signal,

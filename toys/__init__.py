@@ -1,0 +1,1 @@
+"""Statistics of counts: templates, likelihood, fits, Asimov regions, toys and coverage."""

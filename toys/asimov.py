@@ -1,0 +1,281 @@
+"""Scans of Δχ² and the regions below a threshold, by default on the Asimov data set.
+
+Δχ² is χ² at a point, minimised over the nuisance parameters and over the couplings that are
+profiled ("marginalised" in arXiv:1911.00762), less the global minimum. A region holds the points
+with Δχ² below the χ² quantile (Wilks): 2.71 for one parameter and 4.61 for two at 90 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..reco.errors import ExperimentError
+from .fit import CONVERGED, Search, search
+from .model import Data, Model
+
+Array = NDArray[np.float64]
+
+POINTS_1D, POINTS_2D = 401, 201
+MARGIN = 0.08
+"""Beyond the region on each side of a range that is chosen, relative."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A parameter to be scanned, over a range or one that is to be found."""
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    points: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scan1D:
+    """Δχ² along a parameter."""
+
+    model: Model
+    name: str
+    x: Array
+    delta_chi2: Array
+    threshold: float
+    cl: float
+    best: float
+    intervals: tuple[tuple[float, float], ...]
+    """Of the region, clipped to the range."""
+    failed: int
+    """Points whose fit did not converge."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan2D:
+    """Δχ² over a plane."""
+
+    model: Model
+    names: tuple[str, str]
+    x: Array
+    y: Array
+    delta_chi2: Array
+    """Shape (len(y), len(x))."""
+    threshold: float
+    cl: float
+    best: tuple[float, float]
+    failed: int
+
+    @cached_property
+    def contours(self) -> list[Array]:
+        """Closed boundaries of the region, each of shape (points, 2); holes are among them."""
+        return [line for outline in self._outlines for line in outline]
+
+    @cached_property
+    def area(self) -> float:
+        """Of the region, holes left out."""
+        return sum(
+            _area(outer) - sum(_area(hole) for hole in holes) for outer, *holes in self._outlines
+        )
+
+    @property
+    def clipped(self) -> bool:
+        """Whether the region reaches the limits of the plane."""
+        d = self.delta_chi2
+        edge = min(d[0].min(), d[-1].min(), d[:, 0].min(), d[:, -1].min())
+        return bool(edge < self.threshold)
+
+    @cached_property
+    def _outlines(self) -> list[list[Array]]:
+        return outlines(self.x, self.y, self.delta_chi2, self.threshold)
+
+
+def outlines(x: Array, y: Array, z: Array, level: float) -> list[list[Array]]:
+    """Pieces of the region z < level: for each its outer boundary, then its holes, all closed."""
+    from contourpy import FillType, contour_generator
+
+    high = np.pad(np.minimum(z, 1e6 * abs(level)), 1, constant_values=1e6 * abs(level))
+    wide, tall = np.pad(x, 1, mode="edge"), np.pad(y, 1, mode="edge")
+    generator = contour_generator(wide, tall, high, fill_type=FillType.OuterOffset)
+    points, offsets = generator.filled(-np.inf, level)
+    return [
+        [np.asarray(p[a:b]) for a, b in zip(o[:-1], o[1:], strict=True)]
+        for p, o in zip(points, offsets, strict=True)
+    ]
+
+
+def _area(line: Array) -> float:
+    x, y = line[:, 0], line[:, 1]
+    return abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))) / 2
+
+
+class Profile:
+    """Δχ² of one data set as a function of some parameters, the others fitted."""
+
+    def __init__(
+        self, model: Model, names: Sequence[str], data: Data | None = None, threads: int | None = None
+    ) -> None:
+        self.model, self.names = model, tuple(names)
+        self.data = model.asimov() if data is None else data
+        self.threads = threads
+        self.best = search(model).fit(self.data, threads=threads)
+        self.failed = int(self.best.status[0] != CONVERGED)
+        self._search: Search = search(model, self.names)
+
+    @property
+    def minimum(self) -> float:
+        """Least χ²."""
+        return float(self.best.chi2[0])
+
+    def best_of(self, name: str) -> float:
+        """Value of a variable at the minimum."""
+        return float(self.best.values[0, self.model.number(name)])
+
+    def __call__(self, *values: Array) -> Array:
+        """Δχ² at points: one array of shape (n,) for each name."""
+        start = np.repeat(self.best.values, np.size(values[0]), axis=0)
+        for name, value in zip(self.names, values, strict=True):
+            start[:, self.model.number(name)] = np.ravel(value)
+        fits = self._search.fit(self.data, start, self.threads)
+        self.failed += int(np.count_nonzero(fits.status != CONVERGED))
+        return fits.chi2 - self.minimum
+
+
+def threshold(cl: float, parameters: int) -> float:
+    """Δχ² of a confidence level by Wilks' theorem.
+
+    Raises
+    ------
+    ExperimentError
+        Unless 0 < cl < 1.
+    """
+    from scipy.stats import chi2
+
+    if not 0 < cl < 1:
+        raise ExperimentError(f"cl must be between 0 and 1, not {cl:g}")
+    return float(chi2.ppf(cl, parameters))
+
+
+def scan_1d(
+    model: Model,
+    axis: Axis,
+    cl: float = 0.9,
+    data: Data | None = None,
+    threads: int | None = None,
+) -> Scan1D:
+    """Scan one parameter; all other variables of the model are profiled.
+
+    Parameters
+    ----------
+    model
+        With the parameter, and those to be profiled, free.
+    data
+        One data set; by default the Asimov data.
+
+    Raises
+    ------
+    ExperimentError
+        If the range is empty, or the data do not limit the parameter.
+    """
+    level = threshold(cl, 1)
+    profile = Profile(model, [axis.name], data, threads)
+    low, high = _range(axis, profile, level)
+    x = np.linspace(low, high, axis.points or POINTS_1D)
+    delta = profile(x)
+    intervals = tuple(_intervals(lambda t: float(profile(np.array([t]))[0]), x, delta, level))
+    return Scan1D(
+        model, axis.name, x, delta, level, cl, profile.best_of(axis.name), intervals, profile.failed
+    )
+
+
+def scan_2d(
+    model: Model,
+    axes: tuple[Axis, Axis],
+    cl: float = 0.9,
+    data: Data | None = None,
+    threads: int | None = None,
+) -> Scan2D:
+    """Scan the plane of two parameters; all other variables of the model are profiled.
+
+    Parameters and errors as `scan_1d`.
+    """
+    level = threshold(cl, 2)
+    names = axes[0].name, axes[1].name
+    if names[0] == names[1]:
+        raise ExperimentError(f"parameter '{names[0]}' is scanned twice")
+    grids = []
+    for axis in axes:
+        limits = axis.low, axis.high
+        if axis.low is None or axis.high is None:
+            limits = _range(axis, Profile(model, [axis.name], data, threads), level)
+        else:
+            _check(axis, model)
+        grids.append(np.linspace(*limits, axis.points or POINTS_2D))
+    profile = Profile(model, names, data, threads)
+    x, y = grids
+    delta = profile(*np.meshgrid(x, y)).reshape(len(y), len(x))
+    best = profile.best_of(names[0]), profile.best_of(names[1])
+    return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed)
+
+
+def _check(axis: Axis, model: Model) -> None:
+    i = model.number(axis.name)
+    lower, upper = model.lower[i], model.upper[i]
+    assert axis.low is not None
+    assert axis.high is not None
+    if not axis.low < axis.high:
+        raise ExperimentError(
+            f"{axis.name} = {axis.low:g}:{axis.high:g}: the range is empty; give LOW:HIGH"
+        )
+    if axis.low < lower or axis.high > upper:
+        raise ExperimentError(
+            f"{axis.name} = {axis.low:g}:{axis.high:g}: must be from {lower:g} to {upper:g}"
+        )
+    if axis.points is not None and not 2 <= axis.points <= 100_000:
+        raise ExperimentError(f"{axis.name}: points must be from 2 to 100000, not {axis.points}")
+
+
+def _range(axis: Axis, profile: Profile, level: float) -> tuple[float, float]:
+    """The range given, or one that holds all points below the level, and a margin."""
+    if axis.low is not None and axis.high is not None:
+        _check(axis, profile.model)
+        return axis.low, axis.high
+    i = profile.model.number(axis.name)
+    lower, upper = profile.model.lower[i], profile.model.upper[i]
+    best = profile.best_of(axis.name)
+    distance = np.geomspace(1e-5, 1e5, 400)
+    ends = []
+    for sign, bound in ((-1, lower), (1, upper)):
+        x = np.clip(best + sign * distance, lower, upper)
+        inside = np.flatnonzero(profile(x) < 1.2 * level)
+        last = int(inside[-1]) if inside.size else 0
+        if last == len(x) - 1 and not np.isfinite(bound):
+            raise ExperimentError(
+                f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
+            )
+        ends.append(float(x[min(last + 1, len(x) - 1)]))
+    margin = MARGIN * (ends[1] - ends[0])
+    return max(ends[0] - margin, lower), min(ends[1] + margin, upper)
+
+
+def _intervals(
+    delta: Callable[[float], float], x: Array, y: Array, level: float
+) -> list[tuple[float, float]]:
+    """Intervals with Δχ² below the level; dips between points of the scan are looked for."""
+    from scipy.optimize import brentq, minimize_scalar
+
+    points = dict(zip(x.tolist(), y.tolist(), strict=True))
+    for i in range(1, len(x) - 1):
+        if y[i] >= level and y[i] <= y[i - 1] and y[i] <= y[i + 1] and y[i] < level + 10:
+            dip = minimize_scalar(delta, bounds=(x[i - 1], x[i + 1]), method="bounded")
+            points[float(dip.x)] = float(dip.fun)
+    order = sorted(points)
+    inside = [points[t] < level for t in order]
+    ends = [order[0]] if inside[0] else []
+    for a, b, was, now in zip(order[:-1], order[1:], inside[:-1], inside[1:], strict=True):
+        if was != now:
+            ends.append(float(brentq(lambda t: delta(t) - level, a, b, xtol=1e-10, rtol=1e-10)))
+    if inside[-1]:
+        ends.append(order[-1])
+    return list(zip(ends[::2], ends[1::2], strict=True))

@@ -1,0 +1,309 @@
+"""Fits of many data sets: from one start, or to the global minimum.
+
+Rates are squares of couplings, so χ² has several minima: a coupling and its mirror image beyond
+the point where its part of the rate is least. Where the rate is a sum of functions of one
+parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
+bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
+x = 0, where a flavour's rate vanishes. Every θ = v ± √x is then a start in θ. Other models start
+from the truth and from the minima that a lattice of starts finds on the Asimov data.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .minimise import CONVERGED, minimise
+from .model import Data, Model
+from .polynomial import Polynomial, Powers
+
+Array = NDArray[np.float64]
+
+SETS_A_TASK = 2048
+MOST_STARTS = 16
+LATTICE = 200
+"""Starts tried where χ² may have minima that are no mirror images."""
+STATUS = {
+    0: "converged",
+    1: "too many steps",
+    2: "no valid start",
+    3: "no step lowers chi2",
+}
+"""What `Fits.status` means."""
+
+
+class Fits(NamedTuple):
+    """Results of fits."""
+
+    values: Array
+    """Shape (sets, variables)."""
+    chi2: Array
+    """Shape (sets,)."""
+    status: NDArray[np.int64]
+    """0 where the fit converged, see `STATUS`, shape (sets,)."""
+    steps: NDArray[np.int64]
+    """Evaluations of χ², shape (sets,)."""
+
+    def better(self, other: Fits) -> Fits:
+        """The better of two fits of each data set; one that converged, if χ² is as good."""
+        margin = 1e-9 * ((other.status == CONVERGED) & (self.status != CONVERGED))
+        take = other.chi2 < self.chi2 + margin
+        return Fits(
+            np.where(take[:, None], other.values, self.values),
+            np.where(take, other.chi2, self.chi2),
+            np.where(take, other.status, self.status),
+            self.steps + other.steps,
+        )
+
+
+def local_fit(
+    model: Model,
+    data: Data,
+    start: Array,
+    held: Sequence[int] = (),
+    threads: int | None = None,
+) -> Fits:
+    """Minimum that is reached from one start.
+
+    Parameters
+    ----------
+    data
+        One set, or as many as there are starts.
+    start
+        Values of the variables, shape (1, variables) or (sets, variables).
+    held
+        Numbers of the variables that stay at their start.
+    threads
+        By default one a core. Results do not depend on it.
+    """
+    free = [i for i in range(model.variables) if i not in set(held)]
+    sets = max(len(data), len(start))
+    result = Fits(
+        np.empty((sets, model.variables)),
+        np.empty(sets),
+        np.empty(sets, np.int64),
+        np.empty(sets, np.int64),
+    )
+    terms = model.terms(free)
+    lower, upper = model.lower.copy(), model.upper.copy()
+    numbers = np.array(free, np.int64)
+
+    def run(low: int) -> None:
+        part = slice(low, min(low + SETS_A_TASK, sets))
+        arrays = (data.counts, data.off, data.centre, np.asarray(start, float))
+        mine = [np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in arrays]
+        minimise(
+            terms, model.tau, numbers, model.weight, lower, upper, *mine,
+            result.values[part], result.chi2[part], result.status[part], result.steps[part],
+        )  # fmt: skip
+
+    starts = range(0, sets, SETS_A_TASK)
+    threads = threads or os.cpu_count() or 1
+    if threads == 1 or len(starts) == 1:
+        for low in starts:
+            run(low)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(run, starts))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """How the global minimum of a model is found; made once, used for any data."""
+
+    model: Model
+    held: tuple[int, ...]
+    """Numbers of the variables that are not fitted."""
+    straight: Model | None
+    """The model in x = (θ − v)², if the rate is a sum of functions of one parameter each."""
+    vertices: Mapping[int, float]
+    """v by number of a parameter that enters with its square."""
+    exact: bool
+    """Whether nothing is lost by x: the fit in x is that in θ."""
+    starts: Array
+    """Other starts, shape (starts, variables)."""
+
+    def fit(self, data: Data, start: Array | None = None, threads: int | None = None) -> Fits:
+        """Global minimum of each data set.
+
+        Parameters
+        ----------
+        start
+            Values of the variables, shape (1, variables) or (sets, variables), with those of the
+            held ones; by default the truth. The fit is never worse than from there.
+        threads
+            By default one a core.
+        """
+        model = self.model
+        start = model.truth[None] if start is None else np.atleast_2d(np.asarray(start, float))
+        if self.straight is None:
+            best = local_fit(model, data, start, self.held, threads)
+            for other in self.starts:
+                there = start.copy()
+                fitted = [i for i in range(model.variables) if i not in self.held]
+                there[:, fitted] = other[fitted]
+                best = best.better(local_fit(model, data, there, self.held, threads))
+            return best
+        squared = start.copy()
+        for i, v in self.vertices.items():
+            squared[:, i] = (start[:, i] - v) ** 2
+        straight = local_fit(self.straight, data, squared, self.held, threads)
+        sides = [self._sides(i) for i in self.vertices]
+        found = [
+            self._there_and_back(straight, signs) for signs in itertools.product(*sides)
+        ]
+        if self.exact:
+            closest = found[0]
+            for values in found[1:]:  # all are as good: the one on the side of the start
+                for i in self.vertices:
+                    same = (values[:, i] >= self.vertices[i]) == (start[:, i] >= self.vertices[i])
+                    closest[:, i] = np.where(same, values[:, i], closest[:, i])
+            return Fits(closest, *straight[1:])
+        fits = [local_fit(model, data, values, self.held, threads) for values in found]
+        best = fits[0]
+        for other in fits[1:]:
+            best = best.better(other)
+        failed = np.flatnonzero(best.status != CONVERGED)
+        if failed.size:
+            best = self._again(best, data, start, failed, threads)
+        return best
+
+    def _sides(self, i: int) -> tuple[float, ...]:
+        """Signs of θ − v that the bounds allow."""
+        v, lower, upper = self.vertices[i], self.model.lower[i], self.model.upper[i]
+        return tuple(s for s, fine in ((1.0, upper > v), (-1.0, lower < v)) if fine)
+
+    def _there_and_back(self, straight: Fits, signs: Sequence[float]) -> Array:
+        values = straight.values.copy()
+        for (i, v), sign in zip(self.vertices.items(), signs, strict=True):
+            x = v + sign * np.sqrt(np.maximum(values[:, i], 0.0))
+            values[:, i] = np.clip(x, self.model.lower[i], self.model.upper[i])
+        return values
+
+    def _again(
+        self, best: Fits, data: Data, start: Array, failed: NDArray[np.int64], threads: int | None
+    ) -> Fits:
+        """Fit the data sets that failed once more, from their best point and from the start."""
+        some = take(data, failed)
+        for there in (best.values[failed], start[failed] if len(start) > 1 else start):
+            again = local_fit(self.model, some, there, self.held, threads)
+            part = Fits(*(a[failed] for a in best)).better(again)
+            for whole, new in zip(best, part, strict=True):
+                whole[failed] = new
+        return best
+
+
+def take(data: Data, sets: NDArray[np.int64]) -> Data:
+    """Some of the data sets."""
+    return Data(*(a[sets] if len(a) > 1 else a for a in (data.counts, data.off, data.centre)))
+
+
+def search(model: Model, held: Sequence[str] = ()) -> Search:
+    """Prepare to find global minima, with some parameters held at the start's values."""
+    numbers = tuple(model.number(name) for name in held)
+    parameters = [i for i in range(len(model.parameters)) if i not in numbers]
+    if not _apart(model, parameters):
+        return Search(model, numbers, None, {}, False, _lattice(model, numbers, parameters))
+    vertices, straight, exact = {}, model.expected, True
+    lower, upper = model.lower.copy(), model.upper.copy()
+    for i in parameters:
+        if max(powers[i] for powers in straight.terms) < 2:
+            continue
+        v = _vertex(model, i)
+        straight, lost = _squared(straight, i, v)
+        exact = exact and lost < 1e-12
+        vertices[i] = v
+        ends = sorted(((lower[i] - v) ** 2, (upper[i] - v) ** 2))
+        inside = lower[i] < v < upper[i]
+        lower[i], upper[i] = 0.0 if inside else ends[0], ends[1]
+    if not vertices:
+        return Search(model, numbers, model, {}, True, np.empty((0, model.variables)))
+    other = replace(model, expected=straight)
+    object.__setattr__(other, "lower", lower)  # cached properties of the new model
+    object.__setattr__(other, "upper", upper)
+    return Search(model, numbers, other, vertices, exact, np.empty((0, model.variables)))
+
+
+def _apart(model: Model, parameters: Sequence[int]) -> bool:
+    """Whether the rate is a sum of quadratic functions of one of the parameters each."""
+    others = range(len(model.parameters))
+    for powers in model.expected.terms:
+        for i in parameters:
+            if powers[i] > 2 or (powers[i] and any(powers[k] for k in others if k != i)):
+                return False
+    return True
+
+
+def _split(polynomial: Polynomial, i: int) -> list[dict[Powers, Array]]:
+    """Coefficients of 1, θ and θ², which are polynomials in the others."""
+    parts: list[dict[Powers, Array]] = [{}, {}, {}]
+    for powers, value in polynomial.terms.items():
+        parts[powers[i]][(*powers[:i], 0, *powers[i + 1 :])] = value
+    return parts
+
+
+def _vertex(model: Model, i: int) -> float:
+    """θ at which the sum of the rate over all bins is least."""
+    zero = (0,) * model.variables
+    _, linear, square = _split(model.expected, i)
+    return float(-np.sum(linear.get(zero, 0.0)) / (2 * np.sum(square[zero])))
+
+
+def _squared(polynomial: Polynomial, i: int, v: float) -> tuple[Polynomial, float]:
+    """The polynomial in x = (θ − v)², and what is lost: the term in θ − v, relative."""
+    zeroth, linear, square = (Polynomial(p or {}) if p else None for p in _split(polynomial, i))
+    assert square is not None
+    constant = square * v**2
+    slope = square * (2 * v)
+    if linear is not None:
+        constant, slope = constant + linear * v, slope + linear
+    if zeroth is not None:
+        constant = constant + zeroth
+    lost = max(float(np.max(np.abs(c))) for c in slope.terms.values())
+    scale = max(float(np.max(np.abs(c))) for c in square.terms.values()) * max(abs(v), 1e-3)
+    x = Polynomial.variable(i, polynomial.variables)
+    return constant + square * x, lost / scale
+
+
+def _lattice(model: Model, held: Sequence[int], parameters: Sequence[int]) -> Array:
+    """Starts from which the distinct minima of the Asimov data are reached."""
+    from scipy.stats import qmc
+
+    scale = np.array([_reach(model, i) for i in parameters])
+    points = qmc.Halton(len(parameters), scramble=False).random(LATTICE + 1)[1:]
+    starts = np.repeat(model.truth[None], LATTICE, axis=0)
+    for place, i in enumerate(parameters):
+        start = model.truth[i] + scale[place] * (8 * points[:, place] - 4)
+        starts[:, i] = np.clip(start, model.lower[i], model.upper[i])
+    fits = local_fit(model, model.asimov(), starts, held)
+    chosen: list[Array] = []
+    for k in np.argsort(fits.chi2):
+        if fits.chi2[k] > fits.chi2.min() + 50 or len(chosen) == MOST_STARTS:
+            break
+        new = fits.values[k]
+        apart = [np.abs((new - old)[list(parameters)] / scale).max() > 0.1 for old in chosen]
+        if all(apart):
+            chosen.append(new)
+    return np.array(chosen)
+
+
+def _reach(model: Model, i: int) -> float:
+    """Change of a parameter that moves the counts by half of what parameters decide at all."""
+    parameters = range(len(model.parameters))
+    counts = float(model.counts(model.truth).sum())
+    free = [q for q in model.expected.terms if any(q[k] for k in parameters)]
+    decided = sum(abs(np.sum(model.expected.terms[q])) for q in free if sum(q) == 1)
+    for scale in np.geomspace(1e-4, 1e5, 91):
+        moved = model.truth.copy()
+        moved[i] += scale
+        if abs(float(model.counts(moved).sum()) - counts) > 0.5 * max(float(decided), 1.0):
+            return float(scale)
+    return 1.0
