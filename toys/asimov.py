@@ -120,7 +120,9 @@ class Profile:
         self.data = model.asimov() if data is None else data
         self.threads = threads
         self.best = search(model).fit(self.data, threads=threads)
-        self.failed = int(self.best.status[0] != CONVERGED)
+        self._failed_best = int(self.best.status[0] != CONVERGED)
+        self.failed = self._failed_best
+        """Fits of the last call that did not converge, that of the minimum included."""
         self._search: Search = search(model, self.names)
 
     @property
@@ -138,7 +140,7 @@ class Profile:
         for name, value in zip(self.names, values, strict=True):
             start[:, self.model.number(name)] = np.ravel(value)
         fits = self._search.fit(self.data, start, self.threads)
-        self.failed += int(np.count_nonzero(fits.status != CONVERGED))
+        self.failed = int(np.count_nonzero(fits.status != CONVERGED)) + self._failed_best
         return fits.chi2 - self.minimum
 
 
@@ -183,10 +185,10 @@ def scan_1d(
     low, high = _range(axis, profile, level)
     x = np.linspace(low, high, axis.points or POINTS_1D)
     delta = profile(x)
+    failed = profile.failed
     intervals = tuple(_intervals(lambda t: float(profile(np.array([t]))[0]), x, delta, level))
-    return Scan1D(
-        model, axis.name, x, delta, level, cl, profile.best_of(axis.name), intervals, profile.failed
-    )
+    best = profile.best_of(axis.name)
+    return Scan1D(model, axis.name, x, delta, level, cl, best, intervals, failed)
 
 
 def scan_2d(

@@ -27,7 +27,7 @@ from ..generator.stream import neg_log
 LANES = 32
 MOST_STEPS = 200
 TOLERANCE = 1e-9
-"""Predicted fall of χ² at which a fit has converged; the step is still taken."""
+"""Predicted fall of χ² at which a fit has converged, and 1e-12 χ²; the step is still taken."""
 
 CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK = 0, 1, 2, 3
 
@@ -173,7 +173,7 @@ def minimise(  # type: ignore[no-untyped-def]
                     positive[lane] = _solve_lane(
                         lane, p, gradient, hessian, damping, held, factor, step, predicted
                     )
-            finishing[lane] = 1 if predicted[lane] < TOLERANCE else 0
+            finishing[lane] = 1 if predicted[lane] < TOLERANCE + 1e-12 * abs(best[lane]) else 0
             for k in range(variables):
                 trial[k, lane] = now[k, lane]
             for j in range(p):
