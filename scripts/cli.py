@@ -9,6 +9,7 @@ from importlib.metadata import version
 import click
 
 COMMANDS = {
+    "asimov": "Sensitivities and allowed regions from the expected counts.",
     "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
     "experiments": "List the experiments and sources that come with nuspill.",
     "generate": "Make the events of an experiment and write a ROOT ntuple.",

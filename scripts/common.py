@@ -138,3 +138,76 @@ def write_json(json_file: str | None, content: Any) -> None:
         Path(json_file).write_text(text + "\n", "utf-8")
     except OSError as error:
         raise OutputError(f"{json_file}: cannot be written: {error.strerror}") from error
+
+
+def statistic_options(function: F) -> F:
+    """Add ``--scan``, ``--profile``, ``--cl``, ``--years`` and ``--threads``."""
+    options = [
+        click.option("--threads", type=click.IntRange(1, 1024), help="Default: one a core."),
+        click.option(
+            "--years", type=float, metavar="Y", help="Years of operation of each experiment."
+        ),
+        click.option(
+            "--cl", type=float, default=0.9, show_default=True, callback=_level,
+            help="Confidence level.",
+        ),
+        click.option(
+            "--profile",
+            "profiled",
+            multiple=True,
+            metavar="PARAM",
+            help="Fit this parameter too at every point; may be repeated.",
+        ),
+        click.option(
+            "--scan",
+            "scans",
+            multiple=True,
+            required=True,
+            metavar="PARAM[=LO:HI:N]",
+            callback=_one_or_two,
+            help="Parameter to scan, e.g. nsi.u.ee=-1:1:201; give one or two.",
+        ),
+    ]  # fmt: skip
+    for option in options:
+        function = option(function)
+    return function
+
+
+def _level(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    value: float,
+) -> float:
+    if not 0 < value < 1:
+        raise click.BadParameter(f"{value:g} is not between 0 and 1")
+    return value
+
+
+def _one_or_two(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    values: tuple[str, ...],
+) -> tuple[str, ...]:
+    if len(values) > 2:
+        raise click.BadParameter(f"give one or two parameters to scan, not {len(values)}")
+    return values
+
+
+PLOT_FORMATS = ("pdf", "png", "svg")
+
+
+def plot_option(function: F) -> F:
+    """Add ``--plot``; a file that cannot be written is refused before the work begins."""
+    return click.option(
+        "--plot",
+        "plot_file",
+        metavar="FILE",
+        callback=_plottable,
+        help=f"Plot to FILE.{'|'.join(PLOT_FORMATS)}.",
+    )(function)
+
+
+def _plottable(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and Path(value).suffix.lstrip(".") not in PLOT_FORMATS:
+        raise click.BadParameter(f"'{value}' must end in one of .{', .'.join(PLOT_FORMATS)}")
+    return _writable(ctx, option, value)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
-from .fit import CONVERGED, Search, search
+from .fit import CONVERGED, Fits, Search, local_fit, search
 from .model import Data, Model
 
 Array = NDArray[np.float64]
@@ -100,8 +101,7 @@ def outlines(x: Array, y: Array, z: Array, level: float) -> list[list[Array]]:
     generator = contour_generator(wide, tall, high, fill_type=FillType.OuterOffset)
     points, offsets = generator.filled(-np.inf, level)
     return [
-        [np.asarray(p[a:b]) for a, b in zip(o[:-1], o[1:], strict=True)]
-        for p, o in zip(points, offsets, strict=True)
+        [np.asarray(p[a:b]) for a, b in pairwise(o)] for p, o in zip(points, offsets, strict=True)
     ]
 
 
@@ -114,7 +114,11 @@ class Profile:
     """Δχ² of one data set as a function of some parameters, the others fitted."""
 
     def __init__(
-        self, model: Model, names: Sequence[str], data: Data | None = None, threads: int | None = None
+        self,
+        model: Model,
+        names: Sequence[str],
+        data: Data | None = None,
+        threads: int | None = None,
     ) -> None:
         self.model, self.names = model, tuple(names)
         self.data = model.asimov() if data is None else data
@@ -124,6 +128,7 @@ class Profile:
         self.failed = self._failed_best
         """Fits of the last call that did not converge, that of the minimum included."""
         self._search: Search = search(model, self.names)
+        self._known = self.best.values
 
     @property
     def minimum(self) -> float:
@@ -140,8 +145,28 @@ class Profile:
         for name, value in zip(self.names, values, strict=True):
             start[:, self.model.number(name)] = np.ravel(value)
         fits = self._search.fit(self.data, start, self.threads)
+        if self._search.straight is None:
+            fits = self._continued(fits, start)
+            if len(start) > 1 or len(self._known) == 1:
+                self._known = fits.values
         self.failed = int(np.count_nonzero(fits.status != CONVERGED)) + self._failed_best
         return fits.chi2 - self.minimum
+
+    def _continued(self, fits: Fits, start: Array) -> Fits:
+        """Fit again from the minima of other points: along valleys, the starts are not enough."""
+        held = [self.model.number(name) for name in self.names]
+        apart = start[:, None, held] - self._known[None, :, held]
+        there = self._known[np.argmin(np.sum(apart**2, axis=2), axis=1)]
+        there[:, held] = start[:, held]
+        fits = fits.better(local_fit(self.model, self.data, there, held, self.threads))
+        distance = 1
+        while distance < len(start):
+            for shift in (distance, -distance):
+                there = np.roll(fits.values, shift, axis=0)
+                there[:, held] = start[:, held]
+                fits = fits.better(local_fit(self.model, self.data, there, held, self.threads))
+            distance *= 2
+        return fits
 
 
 def threshold(cl: float, parameters: int) -> float:

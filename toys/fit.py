@@ -151,15 +151,18 @@ class Search:
                 fitted = [i for i in range(model.variables) if i not in self.held]
                 there[:, fitted] = other[fitted]
                 best = best.better(local_fit(model, data, there, self.held, threads))
+            for i in self._fitted_parameters():
+                there = best.values.copy()
+                there[:, i] = 2 * self._vertices_at(i, there) - there[:, i]
+                there[:, i] = np.clip(there[:, i], model.lower[i], model.upper[i])
+                best = best.better(local_fit(model, data, there, self.held, threads))
             return best
         squared = start.copy()
         for i, v in self.vertices.items():
             squared[:, i] = (start[:, i] - v) ** 2
         straight = local_fit(self.straight, data, squared, self.held, threads)
         sides = [self._sides(i) for i in self.vertices]
-        found = [
-            self._there_and_back(straight, signs) for signs in itertools.product(*sides)
-        ]
+        found = [self._there_and_back(straight, signs) for signs in itertools.product(*sides)]
         if self.exact:
             closest = found[0]
             for values in found[1:]:  # all are as good: the one on the side of the start
@@ -175,6 +178,24 @@ class Search:
         if failed.size:
             best = self._again(best, data, start, failed, threads)
         return best
+
+    def _fitted_parameters(self) -> list[int]:
+        return [i for i in range(len(self.model.parameters)) if i not in self.held]
+
+    def _vertices_at(self, i: int, values: Array) -> Array:
+        """θ_i at which the sum of the rate is least, the others given, shape (sets,).
+
+        θ_i itself where the rate is not quadratic in it.
+        """
+        parts = [np.zeros(len(values)) for _ in range(3)]
+        for powers, counts in self.model.expected.terms.items():
+            if powers[i] > 2:
+                return values[:, i]
+            others = np.array([q if k != i else 0 for k, q in enumerate(powers)])
+            parts[powers[i]] += np.sum(counts) * np.prod(values**others, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = -parts[1] / (2 * parts[2])
+        return np.where(parts[2] > 0, found, values[:, i])
 
     def _sides(self, i: int) -> tuple[float, ...]:
         """Signs of θ − v that the bounds allow."""

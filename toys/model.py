@@ -190,9 +190,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
         for p in parameters
     ]
     truth = np.array(own + [0.0] * len(nuisances))
-    model = Model(
-        parameters, nuisances, expected, bins, truth, tau, background, sections, edges
-    )
+    model = Model(parameters, nuisances, expected, bins, truth, tau, background, sections, edges)
     _not_empty(model)
     return model
 
@@ -286,9 +284,7 @@ def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
     """The interaction with polynomials in the place of the free couplings."""
     for i, p in enumerate(space.parameters):
         if p.name != "strength":
-            interaction = _with(
-                interaction, p.name.split("."), Polynomial.variable(i, space.size)
-            )
+            interaction = _with(interaction, p.name.split("."), Polynomial.variable(i, space.size))
     return interaction
 
 
@@ -349,9 +345,7 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     for experiment in experiments:
         analysis = experiment.analysis
         if analysis.signal_uncertainty > 0:
-            add(
-                experiment, Nuisance(analysis.signal_pull, "signal", analysis.signal_uncertainty)
-            )
+            add(experiment, Nuisance(analysis.signal_pull, "signal", analysis.signal_uncertainty))
         for s in analysis.systematic:
             add(experiment, Nuisance(s.name, s.effect, s.uncertainty))
         name = _background_pull(experiment)

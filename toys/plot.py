@@ -1,0 +1,100 @@
+"""Plots of scans: Δχ² along a parameter, allowed regions in a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..reco.ntuple import replacing
+from ..reco.plot import STYLE
+from .asimov import Scan1D, Scan2D
+from .model import Model
+
+COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
+
+
+def label(model: Model, name: str) -> str:
+    """Label of an axis."""
+    return model.parameters[model.number(name)].label
+
+
+def plot_1d(scans: Sequence[tuple[str, Scan1D]], output: str | Path) -> None:
+    """Δχ² of scans of one parameter, with their titles, to a PDF, PNG or SVG file."""
+    with figure(output) as axes:
+        for (title, scan), colour in zip(scans, _colours(len(scans)), strict=True):
+            axes.plot(scan.x, scan.delta_chi2, color=colour, label=title)
+        first = scans[0][1]
+        axes.axhline(first.threshold, color="0.4", ls="--", lw=1)
+        axes.set_xlabel(label(first.model, first.name))
+        axes.set_ylabel(r"$\Delta\chi^2$")
+        axes.set_ylim(0, 4 * first.threshold)
+        axes.set_xlim(first.x[0], first.x[-1])
+        axes.legend(title=f"{100 * first.cl:g} % CL at {first.threshold:.2f}")
+
+
+def plot_2d(scans: Sequence[tuple[str, Scan2D]], output: str | Path) -> None:
+    """Allowed regions of scans of the same plane, with their titles, to a file as `plot_1d`."""
+    with figure(output) as axes:
+        draw_regions(axes, scans)
+
+
+def draw_regions(axes: Any, scans: Sequence[tuple[str, Scan2D]]) -> None:
+    """Draw allowed regions on axes of Matplotlib."""
+    from matplotlib.patches import Patch
+    from matplotlib.path import Path as Outline
+
+    handles = []
+    for (title, scan), colour in zip(scans, _colours(len(scans)), strict=True):
+        for line in scan.contours:
+            axes.add_patch(_outline(Outline(line), colour))
+        axes.contourf(
+            scan.x, scan.y, scan.delta_chi2, levels=[-1e9, scan.threshold], colors=[colour],
+            alpha=0.25,
+        )  # fmt: skip
+        handles.append(Patch(facecolor=colour, alpha=0.5, label=f"{title}, area {scan.area:.3g}"))
+        axes.plot(*scan.best, "+", color=colour, ms=8)
+    first = scans[0][1]
+    axes.set_xlim(min(s.x[0] for _, s in scans), max(s.x[-1] for _, s in scans))
+    axes.set_ylim(min(s.y[0] for _, s in scans), max(s.y[-1] for _, s in scans))
+    axes.set_xlabel(label(first.model, first.names[0]))
+    axes.set_ylabel(label(first.model, first.names[1]))
+    axes.legend(handles=handles, title=f"{100 * first.cl:g} % CL", loc="best")
+
+
+def _outline(line: Any, colour: str) -> Any:
+    from matplotlib.patches import PathPatch
+
+    return PathPatch(line, fill=False, edgecolor=colour, lw=1.2)
+
+
+def _colours(number: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(number)]
+
+
+class figure:
+    """Context of a figure with one pair of axes, written whole to a file at its end."""
+
+    def __init__(self, output: str | Path, overwrite: bool = True) -> None:
+        self.output, self.overwrite = Path(output), overwrite
+
+    def __enter__(self) -> Any:
+        """Make the axes."""
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+
+        self._style = mpl.rc_context(STYLE)
+        self._style.__enter__()
+        self._figure = Figure(figsize=(7, 6), layout="constrained")
+        return self._figure.subplots()
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        """Write the file, unless there was an error."""
+        try:
+            if kind is None:
+                form = self.output.suffix.lstrip(".")
+                no_date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form)
+                with replacing(self.output, self.overwrite) as temporary:
+                    self._figure.savefig(temporary, format=form, metadata=no_date)
+        finally:
+            self._style.__exit__(kind, *rest)
