@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
-from .fit import CONVERGED, Fits, Search, local_fit, search
+from .fit import Fits, Search, local_fit, search
+from .minimise import CONVERGED
 from .model import Data, Model
 
 Array = NDArray[np.float64]
@@ -99,7 +101,8 @@ def outlines(x: Array, y: Array, z: Array, level: float) -> list[list[Array]]:
     high = np.pad(np.minimum(z, 1e6 * abs(level)), 1, constant_values=1e6 * abs(level))
     wide, tall = np.pad(x, 1, mode="edge"), np.pad(y, 1, mode="edge")
     generator = contour_generator(wide, tall, high, fill_type=FillType.OuterOffset)
-    points, offsets = generator.filled(-np.inf, level)
+    filled: Any = generator.filled(-np.inf, level)
+    points, offsets = filled
     return [
         [np.asarray(p[a:b]) for a, b in pairwise(o)] for p, o in zip(points, offsets, strict=True)
     ]
@@ -233,12 +236,8 @@ def scan_2d(
         raise ExperimentError(f"parameter '{names[0]}' is scanned twice")
     grids = []
     for axis in axes:
-        limits = axis.low, axis.high
-        if axis.low is None or axis.high is None:
-            limits = _range(axis, Profile(model, [axis.name], data, threads), level)
-        else:
-            _check(axis, model)
-        grids.append(np.linspace(*limits, axis.points or POINTS_2D))
+        low, high = _range(axis, Profile(model, [axis.name], data, threads), level)
+        grids.append(np.linspace(low, high, axis.points or POINTS_2D))
     profile = Profile(model, names, data, threads)
     x, y = grids
     delta = profile(*np.meshgrid(x, y)).reshape(len(y), len(x))

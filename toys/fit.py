@@ -216,7 +216,10 @@ class Search:
         some = take(data, failed)
         for there in (best.values[failed], start[failed] if len(start) > 1 else start):
             again = local_fit(self.model, some, there, self.held, threads)
-            part = Fits(*(a[failed] for a in best)).better(again)
+            old = Fits(
+                best.values[failed], best.chi2[failed], best.status[failed], best.steps[failed]
+            )
+            part = old.better(again)
             for whole, new in zip(best, part, strict=True):
                 whole[failed] = new
         return best

@@ -297,7 +297,8 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
 
 
 def _value(interaction: Interaction, name: str) -> float:
-    return float(functools.reduce(getattr, name.split("."), interaction))
+    value: Any = functools.reduce(getattr, name.split("."), interaction)
+    return float(value)
 
 
 def _shifted(
@@ -439,7 +440,9 @@ def compile_terms(polynomial: Polynomial, bins: int, free: tuple[int, ...]) -> T
         i = next(i for i, power in enumerate(powers) if power)
         parent[t], variable[t] = place[_lowered(powers, i)], i
     filled = sorted(place[powers] for powers in cleaned)
-    first, second, curved = [], [], []
+    first: list[tuple[int, ...]] = []
+    second: list[tuple[int, ...]] = []
+    curved: list[int] = []
     for t in filled:
         powers = order[t]
         bent = False

@@ -83,7 +83,7 @@ class figure:
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
-        self._style = mpl.rc_context(STYLE)
+        self._style = mpl.rc_context({**STYLE})  # type: ignore[dict-item]
         self._style.__enter__()
         self._figure = Figure(figsize=(7, 6), layout="constrained")
         return self._figure.subplots()
