@@ -81,7 +81,7 @@ class Model:
     @cached_property
     def weight(self) -> Array:
         """1/σ² of the pull of each variable, shape (variables,)."""
-        return np.array([0.0] * len(self.parameters) + [n.weight for n in self.nuisances])
+        return np.array([p.weight for p in self.parameters] + [n.weight for n in self.nuisances])
 
     @cached_property
     def lower(self) -> Array:
