@@ -31,6 +31,8 @@ from .template import Templates, templates
 Array = NDArray[np.float64]
 T = TypeVar("T", bound=BaseModel)
 
+NORMALISATIONS = {"signal", "background", "background, measured in beam-off,", "flux"}
+LEAST_FACTOR = 0.01
 MOST_SIGNAL_IN_OFF = 0.01
 """Part of the signal that may fall in beam-off where the background is measured there."""
 
@@ -46,6 +48,12 @@ class Nuisance:
     """Relative, of one standard deviation."""
     weight: float = 1.0
     """1/σ² of its pull; 0 for none."""
+
+    @property
+    def lower(self) -> float:
+        """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
+        least = (LEAST_FACTOR - 1) / self.uncertainty
+        return least if self.effect in NORMALISATIONS else -np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +94,7 @@ class Model:
     @cached_property
     def lower(self) -> Array:
         """Lower bounds of the variables."""
-        return np.array([p.lower for p in self.parameters] + [-np.inf] * len(self.nuisances))
+        return np.array([p.lower for p in self.parameters] + [n.lower for n in self.nuisances])
 
     @cached_property
     def upper(self) -> Array:
