@@ -13,8 +13,10 @@ COMMANDS = {
     "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
     "experiments": "List the experiments and sources that come with nuspill.",
     "generate": "Make the events of an experiment and write a ROOT ntuple.",
+    "merge": "Join the toys of separate runs.",
     "plot": "Plot an ntuple: spectra, on minus off, time in the pulse.",
     "rates": "Expected events a year of operation, by quadrature.",
+    "toys": "Confidence regions by toys: Feldman-Cousins and others.",
     "show": "Print an experiment's TOML, and every key with unit and meaning.",
 }
 

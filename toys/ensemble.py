@@ -291,7 +291,7 @@ def _throw_each(  # type: ignore[no-untyped-def]
         draw = np.uint64(0)
         for k in range(len(weight)):
             if weight[k] > 0:
-                w0, w1, w2, w3 = philox(key, toy, point, draw, STREAM)
+                w0, w1, _, _ = philox(key, toy, point, draw, STREAM)
                 draw += np.uint64(1)
                 sigma = 1.0 / np.sqrt(weight[k])
                 if prior:
@@ -321,6 +321,18 @@ def _expect(terms, z, monomials, expected):  # type: ignore[no-untyped-def]
             expected[i] += monomials[t] * terms.coefficients[t, i]
 
 
+def warning(model: Model, truth: Truth, ensemble: Ensemble) -> str | None:
+    """What is wrong with an ensemble, if anything."""
+    part = expected_mean_q(model, truth, ensemble)
+    if part >= MEANINGLESS:
+        return None
+    return (
+        f"the truth of the nuisance parameters and the centres of their pulls are both fixed: toys "
+        f"have {part:.2g} of the q that the fit allows for, and the region is too small to mean "
+        "anything; let the centres fluctuate, or draw the truth from the prior"
+    )
+
+
 def expected_mean_q(model: Model, truth: Truth, ensemble: Ensemble) -> float:
     """Mean q of one parameter over the toys, by Fisher information; 1 for a sound ensemble.
 
@@ -335,10 +347,7 @@ def expected_mean_q(model: Model, truth: Truth, ensemble: Ensemble) -> float:
     bins = (model.bins,)
     expected = np.broadcast_to(model.expected.at(z), bins) + truth.background
     slopes = np.array(
-        [
-            np.broadcast_to(derivative(model.expected, k).at(z), bins)
-            for k in range(model.variables)
-        ]
+        [np.broadcast_to(derivative(model.expected, k).at(z), bins) for k in range(model.variables)]
     )
     statistical = (slopes / np.maximum(expected, 1e-300)) @ slopes.T
     full = statistical + np.diag(model.weight)

@@ -5,8 +5,8 @@ the point where its part of the rate is least. Where the rate is a sum of functi
 parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
 bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
 x = 0, where a flavour's rate vanishes. A normalisation that multiplies all of it goes into
-y = x (1 + σ η), in which the rate is linear. Every θ = v ± √x is then a start in θ. Other models start
-from the truth and from the minima that a lattice of starts finds on the Asimov data.
+y = x (1 + σ η), in which the rate is linear. Every θ = v ± √x is then a start in θ. Other models
+start from the truth and from the minima that a lattice of starts finds on the Asimov data.
 """
 
 from __future__ import annotations

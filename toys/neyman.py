@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
 from .ensemble import MOST_TOYS, Ensemble, Truth, throw, truth_at
-from .fit import Fits, local_fit, search
+from .fit import Fits, Search, local_fit, search, take
 from .minimise import CONVERGED
 from .model import Data, Model
 
@@ -77,24 +77,25 @@ class Construction:
         return tuple(len(x) for _, x in reversed(self.axes))
 
     @cached_property
-    def _held(self) -> list[int]:
+    def held(self) -> list[int]:
+        """Numbers of the scanned parameters."""
         return [self.model.number(name) for name in self.names]
 
     @cached_property
     def best(self) -> Fits:
         """Global minimum of the data."""
-        return search(self.model).fit(self.data)
+        return self.search_free.fit(self.data)
 
     @cached_property
     def profiled(self) -> Fits:
         """Fits to the data at every point, the scanned parameters held."""
         start = np.repeat(self.best.values, len(self.points), axis=0)
-        start[:, self._held] = self.points
-        return search(self.model, self.names).fit(self.data, start)
+        start[:, self.held] = self.points
+        return self.search_held.fit(self.data, start)
 
     @cached_property
     def delta_chi2(self) -> Array:
-        """q of the data at every point, shape (points,)."""
+        """Q of the data at every point, shape (points,)."""
         return self.profiled.chi2 - self.best.chi2[0]
 
     @cached_property
@@ -105,6 +106,11 @@ class Construction:
     def truth(self, point: int) -> Truth:
         """Truth of the toys of a point."""
         return truth_at(self.model, self.ensemble, self.profiled.values[point], self.data)
+
+    @property
+    def nearest(self) -> int:
+        """Grid point that fits the data best."""
+        return int(np.argmin(self.delta_chi2))
 
     def toys(self, point: int, start: int, stop: int) -> Statistic:
         """Toys number `start` to `stop` − 1 of a point: the same whichever process makes them."""
@@ -119,47 +125,51 @@ class Construction:
         return Statistic(np.concatenate([p.value for p in parts]), sum(p.failed for p in parts))
 
     def _toys(self, point: int, start: int, stop: int) -> Statistic:
-        truth = self.truth(point)
-        data = throw(self.model, self.ensemble, truth, self.seed, point, start, stop)
-        at, free = self.fit_toys(data, truth.values[None])
+        at, free = self.fits(point, start, stop)
         bad = (at.status != CONVERGED) | (free.status != CONVERGED)
         q = at.chi2 - free.chi2
         value = self._signed(q, free.values, self.points[point][None])
         return Statistic(value, int(np.count_nonzero(bad)))
+
+    def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
+        """Fits of toys of a point, with the scanned parameters held there and free."""
+        truth = self.truth(point)
+        data = throw(self.model, self.ensemble, truth, self.seed, point, start, stop)
+        return self.fit_toys(data, truth.values[None])
 
     def fit_toys(self, data: Data, values: Array) -> tuple[Fits, Fits]:
         """Fits of data sets with the scanned parameters held at `values`, and free.
 
         The free fit is global, and never above the other.
         """
-        at = self._search_held.fit(data, values, threads=1)
-        free = self._search_free.fit(data, at.values, threads=1)
+        at = self.search_held.fit(data, values, threads=1)
+        free = self.search_free.fit(data, at.values, threads=1)
         above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
         if above.size:
-            from .fit import take
-
             again = local_fit(self.model, take(data, above), at.values[above], threads=1)
-            old = Fits(*(a[above] for a in free))  # type: ignore[arg-type]
+            old = Fits(free.values[above], free.chi2[above], free.status[above], free.steps[above])
             for whole, new in zip(free, old.better(again), strict=True):
                 whole[above] = new
         return at, free
 
     @cached_property
-    def _search_held(self):  # type: ignore[no-untyped-def]
+    def search_held(self) -> Search:
+        """Fits with the scanned parameters held."""
         return search(self.model, self.names)
 
     @cached_property
-    def _search_free(self):  # type: ignore[no-untyped-def]
+    def search_free(self) -> Search:
+        """Fits of all variables."""
         return search(self.model)
 
     def _signed(self, q: Array, fitted: Array, at: Array) -> Array:
         if len(self.axes) > 1:
             return q
-        return np.where(fitted[:, self._held[0]] < at[:, 0], -1.0, 1.0) * np.sqrt(np.maximum(q, 0))
+        return np.where(fitted[:, self.held[0]] < at[:, 0], -1.0, 1.0) * np.sqrt(np.maximum(q, 0))
 
     def warm(self) -> None:
         """Compute what all toys share, before threads ask for it."""
-        _ = self.observed, self._search_held, self._search_free
+        _ = self.observed, self.search_held, self.search_free
 
 
 class Belt(NamedTuple):

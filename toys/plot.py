@@ -10,6 +10,7 @@ from ..reco.ntuple import replacing
 from ..reco.plot import STYLE
 from .asimov import Scan1D, Scan2D
 from .model import Model
+from .region import Region
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
 
@@ -60,6 +61,42 @@ def draw_regions(axes: Any, scans: Sequence[tuple[str, Scan2D]]) -> None:
     axes.set_xlabel(label(first.model, first.names[0]))
     axes.set_ylabel(label(first.model, first.names[1]))
     axes.legend(handles=handles, title=f"{100 * first.cl:g} % CL", loc="best")
+
+
+def plot_region(region: Region, output: str | Path) -> None:
+    """A region by toys beside that of Wilks, and the critical values, to a file as `plot_1d`."""
+    construction = region.construction
+    level = f"{100 * region.cl:g} % CL"
+    with figure(output) as axes:
+        name = construction.names[0]
+        axes.set_xlabel(label(construction.model, name))
+        x = construction.axes[0][1]
+        if len(construction.axes) == 1:
+            observed = construction.observed
+            square = region.ordering == "likelihood-ratio"
+            axes.plot(x, observed**2 if square else observed, color=COLOURS[0], label="data")
+            for limit in (region.belt.low, region.belt.high):
+                axes.plot(x, limit, color=COLOURS[1], drawstyle="steps-mid")
+            axes.plot([], [], color=COLOURS[1], label=f"critical value, {level}")
+            if square:
+                axes.set_ylim(0, 4 * float(region.belt.high.max()))
+            axes.set_ylabel(r"$q$" if square else r"$r$")
+            axes.legend()
+            return
+        y = construction.axes[1][1]
+        critical = region.critical.reshape(construction.shape)
+        mesh = axes.pcolormesh(x, y, critical, cmap="viridis", shading="nearest")
+        axes.figure.colorbar(mesh, ax=axes, label=f"critical value, {level}")
+        for outside, style, title in (
+            (region.margin, "-", "by toys"),
+            (region.wilks, "--", "Wilks"),
+        ):
+            lines, area = region.contours(outside)
+            for line in lines:
+                axes.plot(line[:, 0], line[:, 1], "w" + style)
+            axes.plot([], [], "k" + style, label=f"{title}, area {area:.3g}")
+        axes.set_ylabel(label(construction.model, construction.names[1]))
+        axes.legend()
 
 
 def _outline(line: Any, colour: str) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .model import Model, Nuisance
 from .parameter import Parameter
@@ -12,8 +11,8 @@ from .polynomial import Polynomial
 
 
 def counting(
-    signal: Sequence[float],
-    background: Sequence[float],
+    signal: ArrayLike,
+    background: ArrayLike,
     signal_uncertainty: float = 0.0,
     background_uncertainty: float = 0.0,
     lower: float = 0.0,
