@@ -11,6 +11,7 @@ import click
 COMMANDS = {
     "asimov": "Sensitivities and allowed regions from the expected counts.",
     "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
+    "coverage": "How often confidence regions hold the truth.",
     "experiments": "List the experiments and sources that come with nuspill.",
     "generate": "Make the events of an experiment and write a ROOT ntuple.",
     "merge": "Join the toys of separate runs.",

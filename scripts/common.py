@@ -73,7 +73,7 @@ def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], q
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
@@ -81,6 +81,7 @@ def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], q
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
+    console.print(Text(title, style="italic"))
     console.print(table)
 
 

@@ -89,9 +89,7 @@ class Construction:
     @cached_property
     def profiled(self) -> Fits:
         """Fits to the data at every point, the scanned parameters held."""
-        start = np.repeat(self.best.values, len(self.points), axis=0)
-        start[:, self.held] = self.points
-        return self.search_held.fit(self.data, start)
+        return self._fits_at(self.points)
 
     @cached_property
     def delta_chi2(self) -> Array:
@@ -102,6 +100,16 @@ class Construction:
     def observed(self) -> Array:
         """The statistic of the data at every point, as `Statistic.value`."""
         return self._signed(self.delta_chi2, self.best.values, self.points)
+
+    def observed_at(self, points: Array) -> tuple[Array, Array]:
+        """Q and statistic of the data at other points, of shape (n, scanned parameters)."""
+        q = self._fits_at(points).chi2 - self.best.chi2[0]
+        return q, self._signed(q, self.best.values, points)
+
+    def _fits_at(self, points: Array) -> Fits:
+        start = np.repeat(self.best.values, len(points), axis=0)
+        start[:, self.held] = points
+        return self.search_held.fit(self.data, start)
 
     def truth(self, point: int) -> Truth:
         """Truth of the toys of a point."""

@@ -9,8 +9,9 @@ from typing import Any
 from ..reco.ntuple import replacing
 from ..reco.plot import STYLE
 from .asimov import Scan1D, Scan2D
+from .coverage import REGIONS, Coverage
 from .model import Model
-from .region import Region
+from .region import Region, contours
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
 
@@ -87,11 +88,9 @@ def plot_region(region: Region, output: str | Path) -> None:
         critical = region.critical.reshape(construction.shape)
         mesh = axes.pcolormesh(x, y, critical, cmap="viridis", shading="nearest")
         axes.figure.colorbar(mesh, ax=axes, label=f"critical value, {level}")
-        for outside, style, title in (
-            (region.margin, "-", "by toys"),
-            (region.wilks, "--", "Wilks"),
-        ):
-            lines, area = region.contours(outside)
+        fine = region.fine
+        for outside, style, title in ((fine.by_toys, "-", "by toys"), (fine.wilks, "--", "Wilks")):
+            lines, area = contours(fine.axes, outside)
             for line in lines:
                 axes.plot(line[:, 0], line[:, 1], "w" + style)
             axes.plot([], [], "k" + style, label=f"{title}, area {area:.3g}")
@@ -135,3 +134,49 @@ class figure:
                     self._figure.savefig(temporary, format=form, metadata=no_date)
         finally:
             self._style.__exit__(kind, *rest)
+
+
+def plot_coverage(
+    found: Sequence[Coverage], model: Model, names: Sequence[str], output: str | Path
+) -> None:
+    """Coverage against the point: along a parameter, or as a map at the highest level below 1.
+
+    Parameters
+    ----------
+    found
+        From `coverage.coverage`.
+    names
+        One or two parameters.
+    """
+    with figure(output) as axes:
+        axes.set_xlabel(label(model, names[0]))
+        level = found[0].cl
+        if len(names) == 2:
+            mine = [c for c in found if c.cl == level and c.region == REGIONS[0]]
+            marks = axes.scatter(
+                [c.point[0] for c in mine],
+                [c.point[1] for c in mine],
+                c=[c.coverage for c in mine],
+                cmap="viridis",
+                s=120,
+            )
+            for c in mine:
+                axes.annotate(f" {100 * c.coverage:.1f}", c.point)
+            axes.figure.colorbar(marks, ax=axes, label=f"coverage of Wilks' {100 * level:g} %")
+            axes.set_ylabel(label(model, names[1]))
+            return
+        for region, colour in zip(REGIONS, COLOURS, strict=False):
+            mine = sorted(
+                (c for c in found if c.cl == level and c.region == region), key=lambda c: c.point
+            )
+            axes.errorbar(
+                [c.point[0] for c in mine],
+                [c.coverage for c in mine],
+                yerr=[[c.coverage - c.low for c in mine], [c.high - c.coverage for c in mine]],
+                fmt="o-",
+                color=colour,
+                label=region.replace("_", "-"),
+            )
+        axes.axhline(level, color="0.4", ls="--", lw=1)
+        axes.set_ylabel("coverage")
+        axes.legend()

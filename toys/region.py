@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from .asimov import outlines, threshold, total_area
 from .neyman import Belt, Construction, Ordering, Statistic, belt, margin, p_values
 
 Array = NDArray[np.float64]
+
+FINE = {1: 2001, 2: 201}
+"""Least points of an axis in drawing a region, in one and two parameters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,38 +47,25 @@ class Region:
         c = self.construction
         return margin(c.observed, self.belt, self.ordering, len(c.axes))
 
-    @property
-    def wilks(self) -> Array:
-        """Δχ² less its threshold by Wilks' theorem, in place of `margin`."""
-        c = self.construction
-        return c.delta_chi2 - threshold(self.cl, len(c.axes))
+    @cached_property
+    def fine(self) -> Fine:
+        """The region on a grid that is fine enough to draw: the belt is interpolated linearly."""
+        from scipy.interpolate import RegularGridInterpolator
 
-    def intervals(self, outside: Array) -> list[tuple[float, float]]:
-        """Intervals of one parameter where `outside` ≤ 0, linear between points."""
-        (_, x), *_ = self.construction.axes
-        inside = outside <= 0
-        found: list[tuple[float, float]] = []
-        begin = float(x[0]) if inside[0] else 0.0
-        for i in range(1, len(x)):
-            if inside[i] == inside[i - 1]:
-                continue
-            a, b = outside[i - 1], outside[i]
-            step = a / (a - b) if np.isfinite(a) and np.isfinite(b) else 0.5
-            edge = float(x[i - 1] + step * (x[i] - x[i - 1]))
-            if inside[i]:
-                begin = edge
-            else:
-                found.append((begin, edge))
-        if inside[-1]:
-            found.append((begin, float(x[-1])))
-        return found
-
-    def contours(self, outside: Array) -> tuple[list[Array], float]:
-        """Closed boundaries in a plane of where `outside` ≤ 0, and the area."""
         c = self.construction
-        (_, x), (_, y) = c.axes
-        pieces = outlines(x, y, outside.reshape(c.shape), 0.0)
-        return [line for piece in pieces for line in piece], total_area(pieces)
+        axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
+        points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+        low, high = (
+            RegularGridInterpolator(
+                tuple(x for _, x in c.axes), np.nan_to_num(v, nan=-np.inf).reshape(c.shape).T
+            )(points)
+            if np.all(np.isfinite(v))
+            else np.full(len(points), v[0])
+            for v in (self.belt.low, self.belt.high)
+        )
+        q, statistic = c.observed_at(points)
+        outside = margin(statistic, Belt(low, high, low), self.ordering, len(axes))
+        return Fine(axes, outside, q - threshold(self.cl, len(axes)))
 
     def describe(self) -> dict[str, Any]:
         """Content for JSON."""
@@ -110,16 +100,58 @@ class Region:
             content[name] = grid[name]
         if len(c.axes) == 1:
             content |= {"parameter": c.names[0], "best": content["best"][0]}
-            content["intervals"] = [list(pair) for pair in self.intervals(self.margin)]
-            content["wilks"] = {"intervals": [list(p) for p in self.intervals(self.wilks)]}
+            content["intervals"] = intervals(self.fine.axes[0], self.fine.by_toys)
+            content["wilks"] = {"intervals": intervals(self.fine.axes[0], self.fine.wilks)}
         else:
-            lines, area = self.contours(self.margin)
-            wilks, wilks_area = self.contours(self.wilks)
-            content |= {"parameters": list(c.names), "area": area}
-            content["contours"] = [line.tolist() for line in lines]
-            content["wilks"] = {"contours": [w.tolist() for w in wilks], "area": wilks_area}
+            content["parameters"] = list(c.names)
+            for place, outside in ((content, self.fine.by_toys), ("wilks", self.fine.wilks)):
+                lines, area = contours(self.fine.axes, outside)
+                found = {"contours": [line.tolist() for line in lines], "area": area}
+                content |= found if place is content else {"wilks": found}
         content["grid"] = grid
         return content
+
+
+class Fine(NamedTuple):
+    """How far the data are outside of a region on a fine grid; inside where ≤ 0."""
+
+    axes: tuple[Array, ...]
+    by_toys: Array
+    """Shape (points,), the first axis running fastest."""
+    wilks: Array
+
+
+def _finer(x: Array, least: int) -> Array:
+    """The grid with enough points between its own."""
+    parts = max(1, -(-(least - 1) // (len(x) - 1)))
+    return np.interp(np.arange(parts * (len(x) - 1) + 1) / parts, np.arange(len(x)), x)
+
+
+def intervals(x: Array, outside: Array) -> list[list[float]]:
+    """Intervals where `outside` ≤ 0, linear between points."""
+    inside = outside <= 0
+    found: list[list[float]] = []
+    begin = float(x[0])
+    for i in range(1, len(x)):
+        if inside[i] == inside[i - 1]:
+            continue
+        a, b = outside[i - 1], outside[i]
+        step = a / (a - b) if np.isfinite(a) and np.isfinite(b) else 0.5
+        edge = float(x[i - 1] + step * (x[i] - x[i - 1]))
+        if inside[i]:
+            begin = edge
+        else:
+            found.append([begin, edge])
+    if inside[-1]:
+        found.append([begin, float(x[-1])])
+    return found
+
+
+def contours(axes: Sequence[Array], outside: Array) -> tuple[list[Array], float]:
+    """Closed boundaries in a plane of where `outside` ≤ 0, and the area."""
+    x, y = axes
+    pieces = outlines(x, y, outside.reshape(len(y), len(x)), 0.0)
+    return [line for piece in pieces for line in piece], total_area(pieces)
 
 
 def _finite(values: NDArray[Any]) -> Any:
