@@ -111,7 +111,8 @@ def command(
     planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
     ensemble = Ensemble(truth, centres, nuisances)
     construction = Construction(model, planned, ensemble, seed, data)
-    wrong = warning(model, construction.truth(construction.nearest), ensemble)
+    some = range(0, len(construction.points), 1 + len(construction.points) // 20)
+    wrong = warning(model, (construction.truth(point) for point in some), ensemble)
     if wrong is not None:
         click.echo(f"nuspill: warning: {wrong}", err=True)
     if ordering != "likelihood-ratio" and len(axes) > 1:

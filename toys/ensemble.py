@@ -14,7 +14,7 @@ Toy number t of grid point k under a seed is the same whichever process makes it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -321,9 +321,9 @@ def _expect(terms, z, monomials, expected):  # type: ignore[no-untyped-def]
             expected[i] += monomials[t] * terms.coefficients[t, i]
 
 
-def warning(model: Model, truth: Truth, ensemble: Ensemble) -> str | None:
-    """What is wrong with an ensemble, if anything."""
-    part = expected_mean_q(model, truth, ensemble)
+def warning(model: Model, truths: Iterable[Truth], ensemble: Ensemble) -> str | None:
+    """What is wrong with the toys of an ensemble at some truths, if anything."""
+    part = min(expected_mean_q(model, truth, ensemble) for truth in truths)
     if part >= MEANINGLESS:
         return None
     return (
@@ -355,5 +355,6 @@ def expected_mean_q(model: Model, truth: Truth, ensemble: Ensemble) -> float:
     covariance = np.linalg.pinv(full / np.outer(scale, scale)) / np.outer(scale, scale)
     spread = covariance @ statistical @ covariance
     number = len(model.parameters)
-    ratios = [spread[k, k] / covariance[k, k] for k in range(number) if covariance[k, k] > 0]
+    sensitive = [k for k in range(number) if statistical[k, k] > 0 and covariance[k, k] > 0]
+    ratios = [spread[k, k] / covariance[k, k] for k in sensitive]
     return float(min(ratios, default=1.0))

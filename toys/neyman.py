@@ -115,11 +115,6 @@ class Construction:
         """Truth of the toys of a point."""
         return truth_at(self.model, self.ensemble, self.profiled.values[point], self.data)
 
-    @property
-    def nearest(self) -> int:
-        """Grid point that fits the data best."""
-        return int(np.argmin(self.delta_chi2))
-
     def toys(self, point: int, start: int, stop: int) -> Statistic:
         """Toys number `start` to `stop` − 1 of a point: the same whichever process makes them."""
         if not 0 <= start <= stop <= MOST_TOYS:
