@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, overload
@@ -91,6 +91,12 @@ class Run:
     def truth_threshold(self) -> float:
         """Least true recoil energy that is made, keV."""
         return truth_threshold(self.experiment)
+
+    def with_seed(self, seed: int) -> Run:
+        """The same run under another seed; tables are shared."""
+        other = replace(self, seed=seed)
+        other.__dict__.update(chain=self.chain, truth_threshold=self.truth_threshold)
+        return other
 
     @property
     def slices(self) -> int:

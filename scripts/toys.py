@@ -57,6 +57,7 @@ POINTS = {1: 101, 2: 51}
     "the critical value.",
 )
 @click.option("--importance", is_flag=True, help="Use every toy at every point, with its weight.")
+@click.option("--events", is_flag=True, help="Toys of events through the whole chain; slow.")
 @click.option("--resume", is_flag=True, help="Go on with the toys that the folder holds.")
 @click.option("--ntuple", is_flag=True, help="Also write the toys as a ROOT ntuple.")
 @statistic_options
@@ -75,6 +76,7 @@ def command(
     data_files: tuple[str, ...],
     adaptive: float | None,
     importance: bool,
+    events: bool,
     resume: bool,
     ntuple: bool,
     scans: tuple[str, ...],
@@ -109,8 +111,10 @@ def command(
     data = observed(model, experiments, data_files) if data_files else model.asimov()
     level = threshold(cl, len(axes))
     planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
-    ensemble = Ensemble(truth, centres, nuisances)
-    construction = Construction(model, planned, ensemble, seed, data)
+    ensemble = Ensemble(truth, centres, nuisances, "events" if events else "bins")
+    if events and importance:
+        raise click.BadParameter("toys of events have no density to weigh", param_hint="--events")
+    construction = Construction(model, planned, ensemble, seed, data, tuple(experiments))
     some = range(0, len(construction.points), 1 + len(construction.points) // 20)
     wrong = warning(model, (construction.truth(point) for point in some), ensemble)
     if wrong is not None:

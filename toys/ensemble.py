@@ -2,7 +2,7 @@
 
 The convention decides the answer, so it is explicit and recorded:
 
-- counts, and beam-off counts, are Poisson;
+- counts, and beam-off counts, are Poisson, or those of *events* that go through the whole chain;
 - the truth of the nuisance parameters is *profiled* (fitted to the observed data, or to the Asimov
   data where there are none, with the parameters held at the point), *fixed* at given values, or
   drawn for each toy from its *prior* (Highland and Cousins);
@@ -53,11 +53,13 @@ class Ensemble:
     centres: Literal["fluctuated", "fixed"] = "fluctuated"
     nuisances: Mapping[str, float] = field(default_factory=dict)
     """True values with ``truth = "fixed"``, in standard deviations; 0 where not given."""
+    level: Literal["bins", "events"] = "bins"
+    """Whether counts are thrown, or events that are counted."""
 
     def describe(self) -> dict[str, object]:
         """For files."""
         return {
-            "counts": "poisson",
+            "counts": "poisson" if self.level == "bins" else "events",
             "nuisance_truth": self.truth,
             "nuisance_values": dict(self.nuisances),
             "pull_centres": self.centres,

@@ -247,7 +247,7 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
         background = nominal.steady + nominal.beam
         total = total + background
         if analysis.background_uncertainty > 0:
-            eta = space.nuisance(_background_pull(experiment))
+            eta = space.nuisance(experiment.background_pull)
             total = total + eta * (nominal.steady * analysis.background_uncertainty)
         return _Piece(total, size, zeros, zeros, nominal.edges)
     _only_background_off(experiment)
@@ -255,7 +255,7 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
         return _Piece(
             total + nominal.beam, size, zeros + nominal.tau, nominal.steady, nominal.edges
         )
-    scale = space.nuisance(_background_pull(experiment)) * SCALE + 1.0
+    scale = space.nuisance(experiment.background_pull) * SCALE + 1.0
     total = total + nominal.beam + scale * nominal.steady
     beside = scale * (nominal.tau * nominal.steady.sum())
     joined = {p: np.append(np.broadcast_to(c, (size,)), 0.0) for p, c in total.terms.items()}
@@ -326,11 +326,6 @@ def _shifted(
     return _signal(templates(experiment, shifts[systematic.effect](factor)), space)
 
 
-def _background_pull(experiment: Experiment) -> str:
-    name = experiment.analysis.background_pull or experiment.name.split("#")[0]
-    return f"background.{name}"
-
-
 def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     """Nuisance parameters of all experiments; the same name is the same parameter.
 
@@ -357,7 +352,7 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
             add(experiment, Nuisance(analysis.signal_pull, "signal", analysis.signal_uncertainty))
         for s in analysis.systematic:
             add(experiment, Nuisance(s.name, s.effect, s.uncertainty))
-        name = _background_pull(experiment)
+        name = experiment.background_pull
         if analysis.statistic == "pulls" and analysis.background_uncertainty > 0:
             add(experiment, Nuisance(name, "background", analysis.background_uncertainty))
         elif analysis.statistic == "on-off-scaled":

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
+from ..reco.experiment import Experiment
 from .ensemble import MOST_TOYS, Ensemble, Truth, throw, truth_at
+from .event_toys import runs_at, throw_events
 from .fit import Fits, Search, local_fit, search, take
 from .minimise import CONVERGED
 from .model import Data, Model
@@ -54,6 +56,8 @@ class Construction:
     seed: int
     data: Data
     """The observed data set, or the Asimov data: what the region is for."""
+    experiments: tuple[Experiment, ...] = ()
+    """Needed where the toys are of events."""
 
     def __post_init__(self) -> None:
         """Check what no array would."""
@@ -138,6 +142,10 @@ class Construction:
         """Fits of toys of a point, with the scanned parameters held there and free."""
         truth = self.truth(point)
         data = throw(self.model, self.ensemble, truth, self.seed, point, start, stop)
+        if self.ensemble.level == "events":
+            runs = runs_at(self.model, self.experiments, truth)
+            counts, off = throw_events(self.model, runs, self.seed, point, start, stop)
+            data = Data(counts, off, data.centre)
         return self.fit_toys(data, truth.values[None])
 
     def fit_toys(self, data: Data, values: Array) -> tuple[Fits, Fits]:

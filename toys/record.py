@@ -251,11 +251,17 @@ def restore(record: Record) -> Construction:
     experiments = [validate(dict(e), origin) for e in config["experiments"]]
     model = build(experiments, config["parameters"])
     told = config["ensemble"]
-    ensemble = Ensemble(told["nuisance_truth"], told["pull_centres"], told["nuisance_values"])
+    ensemble = Ensemble(
+        told["nuisance_truth"],
+        told["pull_centres"],
+        told["nuisance_values"],
+        "events" if told["counts"] == "events" else "bins",
+    )
     counts, off = (np.array(config["data"][name])[None] for name in ("counts", "off"))
     axes = tuple((name, np.array(x)) for name, x in config["axes"].items())
     centre = np.zeros((1, model.variables))
-    return Construction(model, axes, ensemble, config["seed"], Data(counts, off, centre))
+    data = Data(counts, off, centre)
+    return Construction(model, axes, ensemble, config["seed"], data, tuple(experiments))
 
 
 def write_ntuple(construction: Construction, record: Record, path: Path) -> None:
