@@ -52,7 +52,8 @@ PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {
 }
 """The same of the columns on request."""
 
-SLICES_A_TASK = 16
+TASK_EVENTS = 100_000
+"""Events that a thread makes in one go, about."""
 BLOCK_EVENTS = 1_000_000
 """Events a block of `Run.blocks`."""
 MOST_EVENTS = 1e12
@@ -182,7 +183,8 @@ class Run:
         offsets = self.offsets
         first = int(np.searchsorted(offsets, start, side="right")) - 1
         last = int(np.searchsorted(offsets, stop, side="left"))
-        edges = [*range(first, last, SLICES_A_TASK), last]
+        slices = max(1, round(TASK_EVENTS * (last - first) / max(n, 1)))
+        edges = [*range(first, last, slices), last]
         threads = threads or os.cpu_count() or 1
         tasks = list(pairwise(edges))
         if threads == 1 or len(tasks) == 1:

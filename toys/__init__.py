@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .asimov import Axis, scan_1d, scan_2d
-    from .coverage import coverage
     from .ensemble import Ensemble
     from .fit import search
     from .likelihood import Chi2
     from .model import Data, Model, build
     from .neyman import Construction
-    from .region import region
     from .template import templates
 
 _HOME = {
@@ -28,8 +26,6 @@ _HOME = {
     "Ensemble": "ensemble",
     "Model": "model",
     "build": "model",
-    "coverage": "coverage",
-    "region": "region",
     "scan_1d": "asimov",
     "scan_2d": "asimov",
     "search": "fit",
@@ -43,8 +39,6 @@ __all__ = [
     "Ensemble",
     "Model",
     "build",
-    "coverage",
-    "region",
     "scan_1d",
     "scan_2d",
     "search",
