@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from nuspill.generator.rate import integral
 from nuspill.reco import ExperimentError, generate, iterate, load, plan
-from nuspill.reco.run import COLUMNS, SLICES_A_TASK
+from nuspill.reco.run import COLUMNS, TASK_EVENTS
 from scipy.stats import chi2, kstest
 
 ESS, SNS = "ess-csi", "sns-csi-2017"
@@ -52,7 +52,7 @@ def run():
 def whole(run):
     """All its events, made by one thread."""
     assert run.events > 200_000
-    assert run.slices > 5 * SLICES_A_TASK
+    assert run.events > 2 * TASK_EVENTS
     return run.make(0, run.events, threads=1)
 
 
