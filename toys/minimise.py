@@ -8,9 +8,11 @@ LANES data sets are fitted side by side, an innermost loop over them doing the s
 which the compiler vectorises; when one has converged, the next takes its lane. The arithmetic of a
 data set does not depend on its lane or its neighbours: results do not depend on blocks or threads.
 
-A step solves (H + λ diag H) p = −g for the variables that are not held at a bound by their
-gradient (Bertsekas' projected Newton), and is clipped to the bounds. λ is 0 until a step fails,
-so that a smooth problem converges quadratically; where χ² is not convex, λ grows until it falls.
+A step solves (H + λ D) p = −g for the variables that are not held at a bound by their gradient
+(Bertsekas' projected Newton), and is clipped to the bounds. D is diag H, but at least what counts
+of N + 1 would give: H vanishes with the counts. λ is 0 until a step fails, so that a smooth problem
+converges quadratically; where χ² is not convex, λ grows until it falls. A step shortened by λ says
+nothing of convergence: the fall it promises is taken times 1 + λ.
 """
 
 from __future__ import annotations
@@ -89,8 +91,10 @@ def minimise(  # type: ignore[no-untyped-def]
     finishing = np.zeros(LANES, np.int64)
     gradient = np.zeros((p, LANES))
     hessian = np.zeros((p * (p + 1) // 2, LANES))
+    scale = np.zeros((p, LANES))
     new_gradient = np.zeros_like(gradient)
     new_hessian = np.zeros_like(hessian)
+    new_scale = np.zeros_like(scale)
     factor = np.zeros((p * (p + 1) // 2, LANES))
     step = np.zeros((p, LANES))
     held = np.zeros((p, LANES))
@@ -118,7 +122,7 @@ def minimise(  # type: ignore[no-untyped-def]
     while active > 0:
         _evaluate(
             coefficients, parent, variable, first, second, curved, filled, tau, free, weight,
-            trial, n, m_off, c, work, f, new_gradient, new_hessian,
+            trial, n, m_off, c, work, f, new_gradient, new_hessian, new_scale,
         )  # fmt: skip
         for lane in range(LANES):
             if owner[lane] < 0:
@@ -132,6 +136,7 @@ def minimise(  # type: ignore[no-untyped-def]
                     now[k, lane] = trial[k, lane]
                 for j in range(p):
                     gradient[j, lane] = new_gradient[j, lane]
+                    scale[j, lane] = new_scale[j, lane]
                 for k in range(p * (p + 1) // 2):
                     hessian[k, lane] = new_hessian[k, lane]
                 damping[lane] = damping[lane] / 10 if damping[lane] > 1e-6 else 0.0
@@ -140,7 +145,7 @@ def minimise(  # type: ignore[no-untyped-def]
             result = -1
             if best[lane] == np.inf:
                 result = NO_START
-            elif finishing[lane] == 1 and (good or predicted[lane] < 1e-3 * TOLERANCE):
+            elif finishing[lane] == 1 and (good or damping[lane] > 1.0):
                 result = CONVERGED
             elif damping[lane] > 1e12:
                 result = STUCK
@@ -161,8 +166,8 @@ def minimise(  # type: ignore[no-untyped-def]
                 else:
                     active -= 1
         _solve(
-            free, lower, upper, now, gradient, hessian, damping, held, factor, step, predicted,
-            positive,
+            free, lower, upper, now, gradient, hessian, scale, damping, held, factor, step,
+            predicted, positive,
         )  # fmt: skip
         for lane in range(LANES):
             if owner[lane] < 0 or best[lane] == np.inf:
@@ -171,9 +176,10 @@ def minimise(  # type: ignore[no-untyped-def]
                 while positive[lane] == 0.0 and damping[lane] <= 1e12:
                     damping[lane] = max(10 * damping[lane], 1e-4)
                     positive[lane] = _solve_lane(
-                        lane, p, gradient, hessian, damping, held, factor, step, predicted
+                        lane, p, gradient, hessian, scale, damping, held, factor, step, predicted
                     )
-            finishing[lane] = 1 if predicted[lane] < TOLERANCE + 1e-12 * abs(best[lane]) else 0
+            fall = predicted[lane] * (1.0 + damping[lane])
+            finishing[lane] = 1 if fall < TOLERANCE + 1e-12 * abs(best[lane]) else 0
             for k in range(variables):
                 trial[k, lane] = now[k, lane]
             for j in range(p):
@@ -214,9 +220,9 @@ def _load(lane, d, counts, off, centre, start, n, m_off, c, trial):  # type: ign
 @kernel
 def _evaluate(  # type: ignore[no-untyped-def]
     coefficients, parent, variable, first, second, curved, filled, tau, free, weight, z, n, m_off,
-    c, work, f, gradient, hessian,
+    c, work, f, gradient, hessian, scale,
 ):  # fmt: skip
-    """χ², gradient and Hessian (lower triangle by rows) of every lane at z."""
+    """χ², gradient, Hessian (lower triangle by rows) and least D of every lane at z."""
     monomials, derived, slopes, pulls, expected, g, h, bad = work
     p = len(free)
     bins = coefficients.shape[1]
@@ -234,6 +240,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
             derived[r, lane] = e * monomials[a, lane]
     gradient[:] = 0.0
     hessian[:] = 0.0
+    scale[:] = 0.0
     pulls[:] = 0.0
     for i in range(bins):
         expected[:] = 0.0
@@ -254,6 +261,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
         for j in range(p):
             for lane in range(LANES):
                 gradient[j, lane] += slopes[j, lane] * g[lane]
+                scale[j, lane] += slopes[j, lane] * slopes[j, lane] / (abs(expected[lane]) + 1.0)
             row = j * (j + 1) // 2
             for k in range(j + 1):
                 for lane in range(LANES):
@@ -274,6 +282,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
         for lane in range(LANES):
             gradient[j, lane] = 2.0 * (gradient[j, lane] + w * (z[k, lane] - c[k, lane]))
             hessian[row, lane] += w
+            scale[j, lane] = 2.0 * (scale[j, lane] + w)
     for r in range(p * (p + 1) // 2):
         for lane in range(LANES):
             hessian[r, lane] *= 2.0
@@ -296,7 +305,7 @@ def _poisson(n, expected, f, g, h, bad):  # type: ignore[no-untyped-def]
         safe = count if count > 0.0 else 1.0
         f[lane] += x - count + count * neg_log(x / safe)
         g[lane] = 1.0 - count / x
-        h[lane] = count / (x * x)
+        h[lane] = count / x / x  # x² may be 0
 
 
 @kernel
@@ -319,8 +328,8 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
         safe_off = beside if beside > 0.0 else 1.0
         f[lane] += x - count + count * neg_log(x / safe)
         f[lane] += tau * background - beside + beside * neg_log(tau * held / safe_off)
-        u = count / (x * x)
-        v = beside / (held * held)
+        u = count / x / x
+        v = beside / held / held
         inside = background > 0.0
         g[lane] = 1.0 - count / x
         total = u + v
@@ -329,9 +338,10 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
 
 @kernel
 def _solve(  # type: ignore[no-untyped-def]
-    free, lower, upper, now, gradient, hessian, damping, held, factor, step, predicted, positive
-):
-    """Newton step of every lane, the fall of χ² it promises, and whether H + λ diag H > 0."""
+    free, lower, upper, now, gradient, hessian, scale, damping, held, factor, step, predicted,
+    positive,
+):  # fmt: skip
+    """Newton step of every lane, the fall of χ² it promises, and whether H + λ D > 0."""
     p = len(free)
     for j in range(p):
         k = free[j]
@@ -349,7 +359,9 @@ def _solve(  # type: ignore[no-untyped-def]
             for lane in range(LANES):
                 factor[row + k, lane] = hessian[row + k, lane]
                 if j == k:
-                    factor[row + k, lane] += damping[lane] * abs(hessian[row + k, lane])
+                    factor[row + k, lane] += damping[lane] * max(
+                        abs(hessian[row + k, lane]), scale[j, lane]
+                    )
                 if held[j, lane] + held[k, lane] > 0.0:
                     factor[row + k, lane] = 1.0 if j == k else 0.0
             for i in range(k):
@@ -387,7 +399,7 @@ def _solve(  # type: ignore[no-untyped-def]
 
 @kernel
 def _solve_lane(  # type: ignore[no-untyped-def]
-    lane, p, gradient, hessian, damping, held, factor, step, predicted
+    lane, p, gradient, hessian, scale, damping, held, factor, step, predicted
 ):
     """`_solve` of one lane, which needs more damping."""
     for j in range(p):
@@ -396,7 +408,7 @@ def _solve_lane(  # type: ignore[no-untyped-def]
             other = k * (k + 1) // 2
             x = hessian[row + k, lane]
             if j == k:
-                x += damping[lane] * max(abs(x), 1e-300)
+                x += damping[lane] * max(abs(x), scale[j, lane], 1e-300)
             if held[j, lane] + held[k, lane] > 0.0:
                 x = 1.0 if j == k else 0.0
             for i in range(k):
