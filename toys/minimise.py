@@ -31,6 +31,9 @@ MOST_STEPS = 200
 TOLERANCE = 1e-9
 """Predicted fall of χ² at which a fit has converged, and 1e-12 χ²; the step is still taken."""
 
+ROUNDING = 1e-12
+"""Below nought by this part of the counts, a signal that vanishes is nought."""
+
 CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK = 0, 1, 2, 3
 
 
@@ -314,7 +317,8 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
     a = 1.0 + tau
     for lane in range(LANES):
         s, count, beside = expected[lane], n[lane], m_off[lane]
-        bad[lane] += 1.0 if s < 0.0 else 0.0
+        bad[lane] += 1.0 if s < -ROUNDING * (1.0 + count + beside) else 0.0
+        s = s if s > 0.0 else 0.0
         b = count + beside - a * s
         root = math.sqrt(b * b + 4.0 * a * beside * s)
         other = root - b

@@ -118,6 +118,7 @@ def test_derivatives(kind, seed):
     terms = model.terms(free)
     p = len(free)
     f, g, h = np.zeros(LANES), np.zeros((p, LANES)), np.zeros((p * (p + 1) // 2, LANES))
+    scale = np.zeros((p, LANES))
     point = model.truth + np.where(model.weight > 0, 0.3, 0.05)
 
     def evaluate(z):
@@ -132,7 +133,7 @@ def test_derivatives(kind, seed):
 
         compiled._evaluate.py_func(
             *terms, model.tau, np.array(free), model.weight, lanes(z), lanes(data.counts[0]),
-            lanes(data.off[0]), lanes(data.centre[0]), work, f, g, h,
+            lanes(data.off[0]), lanes(data.centre[0]), work, f, g, h, scale,
         )  # fmt: skip
         lower = np.zeros((p, p))
         lower[np.tril_indices(p)] = h[:, 5]
