@@ -4,14 +4,11 @@ The problems are random small models, made without an experiment: counts down to
 and one, strengths that can hardly be told apart, beam-off counts, bounds, couplings squared.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from iminuit import Minuit
 from nuspill.toys import minimise as compiled
-from nuspill.toys.fit import CONVERGED, local_fit, search, take
+from nuspill.toys.fit import search, take
 from nuspill.toys.likelihood import Chi2
 from nuspill.toys.minimise import LANES
 from nuspill.toys.model import Data, Model, Nuisance
@@ -51,10 +48,8 @@ def random_model(rng, kind):
     nuisances = []
     for k in range(pulls):
         eta = Polynomial.variable(couplings + k, size)
-        if k == 0:
-            expected = expected + signal * (eta * 0.1)
-        else:
-            expected = expected + eta * (beside * 0.02)
+        effect = signal * (eta * 0.1) if k == 0 else eta * (beside * 0.02)
+        expected = expected + effect
         nuisances.append(Nuisance(f"pull{k}", "test", 0.1))
     tau = np.zeros(bins)
     if on_off:
@@ -82,7 +77,7 @@ def random_data(rng, model, sets):
     mean = model.counts(model.truth)
     counts = rng.poisson(mean, (sets, model.bins)).astype(float)
     off = rng.poisson(model.tau * model.background, (sets, model.bins)).astype(float)
-    if rng.random() < 0.2:
+    if rng.random() < 0.5 and mean.sum() < 30:  # with more, pulls of −10 σ make signal negative
         counts[0] = 0
     if rng.random() < 0.2:
         off[0] = 0
@@ -168,8 +163,8 @@ def compare(kind, models, sets, seed):
                 starts += [model.truth * s + rng.normal(size=model.variables) for s in (-1, 1)]
             theirs = min(by_minuit(model, data, i, start)[0] for start in starts)
             cost = Chi2(model, data, i)
-            again = cost(ours.values[i])  # infinite where N, nought, is rounded to less
-            assert again == np.inf or ours.chi2[i] == pytest.approx(again, rel=1e-9, abs=1e-8)
+            again = cost(ours.values[i])
+            assert ours.chi2[i] == pytest.approx(again, rel=1e-9, abs=1e-8)
             assert np.all(ours.values[i] >= model.lower)
             assert np.all(ours.values[i] <= model.upper)
             worse.append(ours.chi2[i] - theirs)
@@ -185,6 +180,35 @@ def compare(kind, models, sets, seed):
 def test_against_iminuit(kind, models):
     """Fails if, in 1000 problems, a minimum is 1e-6 above MIGRAD's and converged, or one fails."""
     worse, status = compare(kind, models, 4, seed=1)
-    bad = np.flatnonzero((worse > 1e-6) & (status == CONVERGED))
-    assert bad.size == 0, f"problems {bad}: worse by {worse[bad]}"
+    bad = np.flatnonzero(worse > 1e-6)
+    assert bad.size == 0, f"problems {bad}: worse by {worse[bad]}, status {status[bad]}"
     assert np.count_nonzero(status) == 0, f"status {status[status != 0]}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_order_and_blocks(kind, monkeypatch):
+    """Fails if a result changes, by a bit, with threads, neighbours, lanes or the size of tasks."""
+    rng = np.random.default_rng(KINDS.index(kind))
+    model = random_model(rng, kind)
+    data = random_data(rng, model, 300)
+    found = search(model)
+    once = found.fit(data, threads=1)
+    monkeypatch.setattr("nuspill.toys.fit.SETS_A_TASK", 37)
+    some = np.sort(rng.choice(300, 41, replace=False))
+    mixed = rng.permutation(300)
+    for order, threads in ((np.arange(300), 3), (np.arange(300), 2), (mixed, 2), (some, 1)):
+        again = found.fit(take(data, order), threads=threads)
+        for a, b in zip(once, again, strict=True):
+            np.testing.assert_array_equal(a[order], b)
+    alone = [found.fit(take(data, np.array([i])), threads=1) for i in range(5)]
+    np.testing.assert_array_equal([fit.chi2[0] for fit in alone], once.chi2[:5])
+
+
+def test_failure_is_reported():
+    """Fails if a fit that cannot start, or that counts no number, comes back as converged."""
+    model = random_model(np.random.default_rng(1), "linear")
+    data = model.asimov()
+    bad = Data(np.full_like(data.counts, np.nan), data.off, data.centre)
+    fits = search(model).fit(bad, threads=1)
+    assert fits.status[0] != 0
+    assert not np.isfinite(fits.chi2[0])
