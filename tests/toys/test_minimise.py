@@ -90,8 +90,8 @@ def by_minuit(model, data, number, start):
     cost = Chi2(model, data, number)
     minuit = Minuit(cost, start, grad=cost.gradient, name=model.names)
     minuit.limits = list(zip(model.lower, model.upper, strict=True))
-    minuit.strategy = 1
-    minuit.tol = 1e-4
+    minuit.strategy = 0
+    minuit.tol = 1e-3
     minuit.migrad()
     return cost(np.clip(minuit.values, model.lower, model.upper)), np.array(minuit.values)
 
