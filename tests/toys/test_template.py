@@ -208,10 +208,11 @@ def test_events_follow_the_templates(name, model):
     structures = {key[2] for key in counts}
     for structure in structures:
         keys = [key for key in counts if key[2] == structure]
-        p, bins = agree(
-            [counts[k] for k in keys], [found.signal[k] for k in keys],
-            [variances[k] for k in keys], 100.0,
-        )  # fmt: skip
+        # weights to a moment grow without limit at a flavour's end point, where dσ/dT of the
+        # sample vanishes: their variance is infinite, and where few events are it is not known
+        floor = 1000.0 if structure == "moment" else 100.0
+        arrays = ([table[k] for k in keys] for table in (counts, found.signal, variances))
+        p, bins = agree(*arrays, floor)
         assert p > LEAST / 10, f"{structure}: p = {p:.2g} in {bins} bins"
 
 
