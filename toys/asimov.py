@@ -219,6 +219,12 @@ def scan_1d(
     delta = profile(x)
     failed = profile.failed
     intervals = tuple(_intervals(lambda t: float(profile(np.array([t]))[0]), x, delta, level))
+    i = model.number(axis.name)
+    endless = (low > model.lower[i] and intervals and intervals[0][0] == low) or (
+        high < model.upper[i] and intervals and intervals[-1][1] == high
+    )
+    if endless and (axis.low is None or axis.high is None):  # beyond, fits fail
+        raise ExperimentError(_unlimited(axis))
     best = profile.best_of(axis.name)
     return Scan1D(model, axis.name, x, delta, level, cl, best, intervals, failed)
 
@@ -296,12 +302,14 @@ def _range(axis: Axis, profile: Profile, level: float) -> tuple[float, float]:
         inside = np.flatnonzero(profile(x) < 1.2 * level)
         last = int(inside[-1]) if inside.size else 0
         if last == len(x) - 1 and not np.isfinite(bound):
-            raise ExperimentError(
-                f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
-            )
+            raise ExperimentError(_unlimited(axis))
         ends.append(float(x[min(last + 1, len(x) - 1)]))
     margin = MARGIN * (ends[1] - ends[0])
     return max(ends[0] - margin, lower), min(ends[1] + margin, upper)
+
+
+def _unlimited(axis: Axis) -> str:
+    return f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
 
 
 def _intervals(
@@ -312,7 +320,7 @@ def _intervals(
 
     points = dict(zip(x.tolist(), y.tolist(), strict=True))
     for i in range(1, len(x) - 1):
-        if y[i] >= level and y[i] <= y[i - 1] and y[i] <= y[i + 1] and y[i] < level + 10:
+        if y[i] >= level and y[i] <= y[i - 1] and y[i] <= y[i + 1]:
             dip = minimize_scalar(delta, bounds=(x[i - 1], x[i + 1]), method="bounded")
             points[float(dip.x)] = float(dip.fun)
     order = sorted(points)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .minimise import ROUNDING
 from .model import Data, Model
 from .polynomial import Polynomial
 
@@ -80,7 +81,9 @@ def bin_chi2(signal: Array, tau: Array, counts: Array, off: Array) -> Array:
     """Contribution of each bin, where τ = 0 with the whole expectation as `signal`."""
     from scipy.special import kl_div
 
+    impossible = signal < np.where(tau > 0, -ROUNDING * (1 + counts + off), 0.0)
+    signal = np.where(tau > 0, np.maximum(signal, 0.0), signal)
     beside = background(signal, tau, counts, off)
     total = signal + beside
     value = 2 * kl_div(counts, total) + 2 * np.where(tau > 0, kl_div(off, tau * beside), 0.0)
-    return np.where(signal < 0, np.inf, value)
+    return np.where(impossible, np.inf, value)

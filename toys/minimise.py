@@ -8,9 +8,11 @@ LANES data sets are fitted side by side, an innermost loop over them doing the s
 which the compiler vectorises; when one has converged, the next takes its lane. The arithmetic of a
 data set does not depend on its lane or its neighbours: results do not depend on blocks or threads.
 
-A step solves (H + λ diag H) p = −g for the variables that are not held at a bound by their
-gradient (Bertsekas' projected Newton), and is clipped to the bounds. λ is 0 until a step fails,
-so that a smooth problem converges quadratically; where χ² is not convex, λ grows until it falls.
+A step solves (H + λ D) p = −g for the variables that are not held at a bound by their gradient
+(Bertsekas' projected Newton), and is clipped to the bounds. D is diag H, but at least what counts
+of N + 1 would give: H vanishes with the counts. λ is 0 until a step fails, so that a smooth problem
+converges quadratically; where χ² is not convex, λ grows until it falls. A step shortened by λ says
+nothing of convergence: the fall it promises is taken times 1 + λ.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ MOST_STEPS = 200
 TOLERANCE = 1e-9
 """Predicted fall of χ² at which a fit has converged, and 1e-12 χ²; the step is still taken."""
 QUADRATIC = 1e-6
-"""The same for an undamped step, after which hardly its square is left."""
+"""The same where Newton's method converges quadratically: hardly its square is left."""
+
+ROUNDING = 1e-12
+"""Below nought by this part of the counts, a signal that vanishes is nought."""
 
 CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK = 0, 1, 2, 3
 
@@ -86,13 +91,16 @@ def minimise(  # type: ignore[no-untyped-def]
     best = np.zeros(LANES)
     f = np.zeros(LANES)
     damping = np.zeros(LANES)
+    before = np.zeros(LANES)
     owner = np.full(LANES, -1)
     taken = np.zeros(LANES, np.int64)
     finishing = np.zeros(LANES, np.int64)
     gradient = np.zeros((p, LANES))
     hessian = np.zeros((p * (p + 1) // 2, LANES))
+    scale = np.zeros((p, LANES))
     new_gradient = np.zeros_like(gradient)
     new_hessian = np.zeros_like(hessian)
+    new_scale = np.zeros_like(scale)
     factor = np.zeros((p * (p + 1) // 2, LANES))
     step = np.zeros((p, LANES))
     held = np.zeros((p, LANES))
@@ -101,6 +109,7 @@ def minimise(  # type: ignore[no-untyped-def]
         np.zeros((len(first), LANES)),
         np.zeros((p, LANES)),
         np.zeros((len(curved), LANES)),
+        np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES),
@@ -120,7 +129,7 @@ def minimise(  # type: ignore[no-untyped-def]
     while active > 0:
         _evaluate(
             coefficients, parent, variable, first, second, curved, filled, tau, free, weight,
-            trial, n, m_off, c, work, f, new_gradient, new_hessian,
+            trial, n, m_off, c, work, f, new_gradient, new_hessian, new_scale,
         )  # fmt: skip
         for lane in range(LANES):
             if owner[lane] < 0:
@@ -134,6 +143,7 @@ def minimise(  # type: ignore[no-untyped-def]
                     now[k, lane] = trial[k, lane]
                 for j in range(p):
                     gradient[j, lane] = new_gradient[j, lane]
+                    scale[j, lane] = new_scale[j, lane]
                 for k in range(p * (p + 1) // 2):
                     hessian[k, lane] = new_hessian[k, lane]
                 damping[lane] = damping[lane] / 10 if damping[lane] > 1e-6 else 0.0
@@ -142,7 +152,7 @@ def minimise(  # type: ignore[no-untyped-def]
             result = -1
             if best[lane] == np.inf:
                 result = NO_START
-            elif finishing[lane] == 1 and (good or predicted[lane] < 1e-3 * TOLERANCE):
+            elif finishing[lane] == 1 and (good or damping[lane] > 1.0):
                 result = CONVERGED
             elif damping[lane] > 1e12:
                 result = STUCK
@@ -153,7 +163,7 @@ def minimise(  # type: ignore[no-untyped-def]
                 chi2[d], status[d], steps[d] = best[lane], result, taken[lane]
                 for k in range(variables):
                     z[d, k] = now[k, lane]
-                taken[lane], damping[lane], finishing[lane] = 0, 0.0, 0
+                taken[lane], damping[lane], finishing[lane], before[lane] = 0, 0.0, 0, 0.0
                 best[lane] = np.inf
                 owner[lane] = -1
                 if following < sets:
@@ -163,8 +173,8 @@ def minimise(  # type: ignore[no-untyped-def]
                 else:
                     active -= 1
         _solve(
-            free, lower, upper, now, gradient, hessian, damping, held, factor, step, predicted,
-            positive,
+            free, lower, upper, now, gradient, hessian, scale, damping, held, factor, step,
+            predicted, positive,
         )  # fmt: skip
         for lane in range(LANES):
             if owner[lane] < 0 or best[lane] == np.inf:
@@ -173,10 +183,13 @@ def minimise(  # type: ignore[no-untyped-def]
                 while positive[lane] == 0.0 and damping[lane] <= 1e12:
                     damping[lane] = max(10 * damping[lane], 1e-4)
                     positive[lane] = _solve_lane(
-                        lane, p, gradient, hessian, damping, held, factor, step, predicted
+                        lane, p, gradient, hessian, scale, damping, held, factor, step, predicted
                     )
-            enough = QUADRATIC if damping[lane] == 0.0 else TOLERANCE
-            finishing[lane] = 1 if predicted[lane] < enough + 1e-12 * abs(best[lane]) else 0
+            fall = predicted[lane] * (1.0 + damping[lane])
+            quick = damping[lane] == 0.0 and fall < 0.01 * before[lane]
+            enough = QUADRATIC if quick else TOLERANCE
+            finishing[lane] = 1 if fall < enough + 1e-12 * abs(best[lane]) else 0
+            before[lane] = fall
             for k in range(variables):
                 trial[k, lane] = now[k, lane]
             for j in range(p):
@@ -194,6 +207,7 @@ class _Work(NamedTuple):
     expected: NDArray[np.float64]
     g: NDArray[np.float64]
     h: NDArray[np.float64]
+    least: NDArray[np.float64]
     bad: NDArray[np.float64]
 
 
@@ -217,10 +231,10 @@ def _load(lane, d, counts, off, centre, start, n, m_off, c, trial):  # type: ign
 @kernel
 def _evaluate(  # type: ignore[no-untyped-def]
     coefficients, parent, variable, first, second, curved, filled, tau, free, weight, z, n, m_off,
-    c, work, f, gradient, hessian,
+    c, work, f, gradient, hessian, scale,
 ):  # fmt: skip
-    """χ², gradient and Hessian (lower triangle by rows) of every lane at z."""
-    monomials, derived, slopes, pulls, expected, g, h, bad = work
+    """χ², gradient, Hessian (lower triangle by rows) and least D of every lane at z."""
+    monomials, derived, slopes, pulls, expected, g, h, least, bad = work
     p = len(free)
     bins = coefficients.shape[1]
     for lane in range(LANES):
@@ -237,6 +251,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
             derived[r, lane] = e * monomials[a, lane]
     gradient[:] = 0.0
     hessian[:] = 0.0
+    scale[:] = 0.0
     pulls[:] = 0.0
     for i in range(bins):
         t = filled[0]
@@ -253,6 +268,8 @@ def _evaluate(  # type: ignore[no-untyped-def]
             j, x = first[r, 0], coefficients[first[r, 1], i]
             for lane in range(LANES):
                 slopes[j, lane] += derived[r, lane] * x
+        for lane in range(LANES):
+            least[lane] = 1.0 / (abs(expected[lane]) + 1.0)
         if tau[i] > 0:
             _on_off(n[i], m_off[i], tau[i], expected, f, g, h, bad)
         else:
@@ -260,6 +277,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
         for j in range(p):
             for lane in range(LANES):
                 gradient[j, lane] += slopes[j, lane] * g[lane]
+                scale[j, lane] += slopes[j, lane] * slopes[j, lane] * least[lane]
             row = j * (j + 1) // 2
             for k in range(j + 1):
                 for lane in range(LANES):
@@ -280,6 +298,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
         for lane in range(LANES):
             gradient[j, lane] = 2.0 * (gradient[j, lane] + w * (z[k, lane] - c[k, lane]))
             hessian[row, lane] += w
+            scale[j, lane] = 2.0 * (scale[j, lane] + w)
     for r in range(p * (p + 1) // 2):
         for lane in range(LANES):
             hessian[r, lane] *= 2.0
@@ -302,7 +321,7 @@ def _poisson(n, expected, f, g, h, bad):  # type: ignore[no-untyped-def]
         safe = count if count > 0.0 else 1.0
         f[lane] += x - count + count * neg_log(x / safe)
         g[lane] = 1.0 - count / x
-        h[lane] = count / (x * x)
+        h[lane] = count / x / x  # x² may be 0
 
 
 @kernel
@@ -311,7 +330,8 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
     a = 1.0 + tau
     for lane in range(LANES):
         s, count, beside = expected[lane], n[lane], m_off[lane]
-        bad[lane] += 1.0 if s < 0.0 else 0.0
+        bad[lane] += 1.0 if s < -ROUNDING * (1.0 + count + beside) else 0.0
+        s = s if s > 0.0 else 0.0
         b = count + beside - a * s
         root = math.sqrt(b * b + 4.0 * a * beside * s)
         other = root - b
@@ -325,8 +345,8 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
         safe_off = beside if beside > 0.0 else 1.0
         f[lane] += x - count + count * neg_log(x / safe)
         f[lane] += tau * background - beside + beside * neg_log(tau * held / safe_off)
-        u = count / (x * x)
-        v = beside / (held * held)
+        u = count / x / x
+        v = beside / held / held
         inside = background > 0.0
         g[lane] = 1.0 - count / x
         total = u + v
@@ -335,9 +355,10 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
 
 @kernel
 def _solve(  # type: ignore[no-untyped-def]
-    free, lower, upper, now, gradient, hessian, damping, held, factor, step, predicted, positive
-):
-    """Newton step of every lane, the fall of χ² it promises, and whether H + λ diag H > 0."""
+    free, lower, upper, now, gradient, hessian, scale, damping, held, factor, step, predicted,
+    positive,
+):  # fmt: skip
+    """Newton step of every lane, the fall of χ² it promises, and whether H + λ D > 0."""
     p = len(free)
     for j in range(p):
         k = free[j]
@@ -355,7 +376,9 @@ def _solve(  # type: ignore[no-untyped-def]
             for lane in range(LANES):
                 factor[row + k, lane] = hessian[row + k, lane]
                 if j == k:
-                    factor[row + k, lane] += damping[lane] * abs(hessian[row + k, lane])
+                    factor[row + k, lane] += damping[lane] * max(
+                        abs(hessian[row + k, lane]), scale[j, lane]
+                    )
                 if held[j, lane] + held[k, lane] > 0.0:
                     factor[row + k, lane] = 1.0 if j == k else 0.0
             for i in range(k):
@@ -393,7 +416,7 @@ def _solve(  # type: ignore[no-untyped-def]
 
 @kernel
 def _solve_lane(  # type: ignore[no-untyped-def]
-    lane, p, gradient, hessian, damping, held, factor, step, predicted
+    lane, p, gradient, hessian, scale, damping, held, factor, step, predicted
 ):
     """`_solve` of one lane, which needs more damping."""
     for j in range(p):
@@ -402,7 +425,7 @@ def _solve_lane(  # type: ignore[no-untyped-def]
             other = k * (k + 1) // 2
             x = hessian[row + k, lane]
             if j == k:
-                x += damping[lane] * max(abs(x), 1e-300)
+                x += damping[lane] * max(abs(x), scale[j, lane], 1e-300)
             if held[j, lane] + held[k, lane] > 0.0:
                 x = 1.0 if j == k else 0.0
             for i in range(k):

@@ -227,6 +227,7 @@ def event_templates(
         Arrays of shape (bins,) by (flavour, nucleus, structure).
     """
     edges = bin_edges(experiment)
+    edges[-1] = np.nextafter(edges[-1], -np.inf)  # np.histogram's last bin holds its upper edge
     column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
     scale = experiment.exposure.years / years
     counts, variances = {}, {}
