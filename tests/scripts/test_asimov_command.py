@@ -146,7 +146,10 @@ def test_threads(nuspill):
         ([FAST, "--scan", "sin2w", "--preset", "papr"], ["papr"]),
         (["ess-cis", "--scan", "sin2w"], ["ess-cis", "did you mean"]),
         (["--scan", "sin2w"], ["NAME"]),
-        ([FAST, "--scan", "sin2w", "--set", "interaction.couplings=radiative"], ["changes nothing"]),
+        (
+            [FAST, "--scan", "sin2w", "--set", "interaction.couplings=radiative"],
+            ["changes nothing"],
+        ),
         ([FAST, "--scan", "sin2w", "--set", "analysis.statistic=poisson"], ["analysis.statistic"]),
         ([FAST, "--scan", "sin2w", "--set", "analysis.edges=[1, 1]"], ["edges must increase"]),
         ([FAST, "--scan", "sin2w", "--set", "analysis.edges=[5]"], ["analysis.edges"]),

@@ -120,7 +120,7 @@ def test_derivatives(kind, seed):
         work = compiled._Work(
             np.zeros((len(terms.coefficients), LANES)), np.zeros((len(terms.first), LANES)),
             np.zeros((p, LANES)), np.zeros((len(terms.curved), LANES)),
-            *(np.zeros(LANES) for _ in range(4)),
+            *(np.zeros(LANES) for _ in range(5)),
         )  # fmt: skip
 
         def lanes(x):
