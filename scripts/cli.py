@@ -11,10 +11,12 @@ import click
 COMMANDS = {
     "asimov": "Sensitivities and allowed regions from the expected counts.",
     "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
+    "export-workspace": "The signal strength of experiments as a HistFactory workspace (pyhf).",
     "experiments": "List the experiments and sources that come with nuspill.",
     "generate": "Make the events of an experiment and write a ROOT ntuple.",
     "plot": "Plot an ntuple: spectra, on minus off, time in the pulse.",
     "rates": "Expected events a year of operation, by quadrature.",
+    "reproduce": "The results of arXiv:1911.00762 beside its printed numbers.",
     "show": "Print an experiment's TOML, and every key with unit and meaning.",
 }
 
@@ -30,7 +32,7 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name}", __package__)
+        module = importlib.import_module(f".{cmd_name.replace('-', '_')}", __package__)
         command: click.Command = module.command
         return command
 
