@@ -20,7 +20,7 @@ CASES = {
     "pulls": [("ess-csi", {})],
     "one bin": [("ess-ar", {})],
     "no pulls": [
-        ("ess-ge", {"analysis.signal_uncertainty": 0.0, "analysis.background_uncertainty": 0.0})
+        ("ess-xe", {"analysis.signal_uncertainty": 0.0, "analysis.background_uncertainty": 0.0})
     ],
     "flux": [("ess-si", {"analysis.systematic": [FLUX]})],
     "scaled": [("ess-csi", {"analysis.statistic": "on-off-scaled"})],
@@ -35,10 +35,10 @@ CASES = {
         )
     ],
     "on-off": [("ess-csi", {"analysis.statistic": "on-off"})],
-    "two, the signal in common": [("ess-csi", {}), ("ess-ge", {"exposure.years": 1.0})],
+    "two, the signal in common": [("ess-csi", {}), ("ess-si", {"exposure.years": 1.0})],
     "three statistics": [
         ("ess-csi", {"analysis.statistic": "on-off"}),
-        ("ess-ge", {"analysis.statistic": "on-off-scaled"}),
+        ("ess-si", {"analysis.statistic": "on-off-scaled"}),
         ("ess-xe", {"analysis.signal_pull": "own"}),
     ],
     "one twice": [("ess-ar", {}), ("ess-ar", {"detector.threshold": 1.0})],
@@ -113,9 +113,9 @@ def test_what_is_quadratic_is_refused(effect):
 def test_names_of_channels_and_what_is_common():
     written = workspace(made("three statistics"))
     names = [channel["name"] for channel in written["channels"]]
-    assert sorted(names) == ["ess-csi", "ess-csi_off", "ess-ge", "ess-ge_off", "ess-xe"]
+    assert sorted(names) == ["ess-csi", "ess-csi_off", "ess-si", "ess-si_off", "ess-xe"]
     likelihood = pyhf.Workspace(written).model()
     assert set(likelihood.config.par_order) == {
-        "strength", "signal", "own", "ess-csi.background", "background.ess-ge",
+        "strength", "signal", "own", "ess-csi.background", "background.ess-si",
         "background.ess-xe",
     }  # fmt: skip

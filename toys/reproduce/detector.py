@@ -68,7 +68,7 @@ def _csi_gain(text: dict[str, float]) -> Table:
 
 def _draw_7(chosen: dict[str, Experiment]) -> Any:
     def draw(axes: Any) -> None:
-        threshold = np.geomspace(0.05, 100, 120)
+        threshold = np.geomspace(0.05, 100, 60)
         for name, label in DETECTORS.items():
             curve = _above(chosen[name], threshold)
             axes.loglog(threshold[curve > 0], curve[curve > 0], color=COLOURS[name], label=label)
