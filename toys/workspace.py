@@ -85,7 +85,7 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
         channels.append({"name": channel, "samples": samples})
         observations.append({"name": channel, "data": data.counts[0, part].tolist()})
     bins = {c["name"]: len(c["samples"][0]["data"]) for c in channels}
-    # pyhf's own bounds are 0 to 10
+    # without bounds here, pyhf has 0 to 10
     parameters: list[Json] = [{"name": STRENGTH, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
     parameters += [
         {"name": name, "bounds": [[0.0, MOST_BACKGROUND]] * bins[name.removesuffix(".background")]}

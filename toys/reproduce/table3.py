@@ -148,7 +148,7 @@ def _matrix(found: list[Entry], mark: Any) -> Table:
         tuple(rows),
         f"No mark: within {100 * AGREE:.0f} % of the printed value. *: of the value computed apart "
         "from nuspill. °: of a value that rounds to the printed one. Letters: the calculations. "
-        " Radii in 1e-32 cm² with the other two profiled, moment in 1e-10 μ_B.",
+        "Radii in 1e-32 cm² with the other two profiled, moment in 1e-10 μ_B.",
     )
 
 
