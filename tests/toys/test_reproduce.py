@@ -6,8 +6,8 @@ from nuspill.reco.experiment import load
 from nuspill.toys.plot import figure
 from nuspill.toys.reproduce import RESULTS
 from nuspill.toys.reproduce.explain import SILICON, full_cancellation, letter
+from nuspill.toys.reproduce.limits import Entry, entries, limits
 from nuspill.toys.reproduce.paper import BOTH, DETECTORS, experiment, periods, printed
-from nuspill.toys.reproduce.table3 import Entry, entries, limits
 
 AGREE = 0.08
 LEVEL_1, LEVEL_2 = 2.7055, 4.6052  # chi2 at 90 %, one and two parameters

@@ -14,9 +14,9 @@ from typing import Any
 
 from ...generator.coupling import charge_radius_coupling, vector_couplings
 from ...reco.experiment import Experiment
+from .limits import LABELS, Entry, limits, strength_excess
 from .paper import BOTH, YEARS, experiment, periods
 from .result import Table
-from .table3 import LABELS, Entry, limits, strength_excess
 
 HALF = {"exposure.years": YEARS / 2}
 SILICON: dict[str, dict[str, Any]] = {
@@ -46,44 +46,49 @@ def full_cancellation(chosen: Experiment, excess: float) -> float:
     return float(((1 + excess) * weak / electric) ** 0.5 / unit)
 
 
-def explanations(found: list[Entry]) -> Table:
-    """The calculations for all entries that differ from the printed ones."""
+def explanations(found: list[Entry]) -> tuple[Table, int]:
+    """The calculations for all entries that differ, and the number of fits that failed."""
     rows: list[tuple[str, str, str, str, float, float, float, float]] = []
+    failures: list[int] = []
 
     def add(entry: Entry, what: str, value: float) -> None:
         key, column = letter(entry), LABELS[entry.column]
         rows.append((key, column, entry.name, what, value, value / entry.ours, entry.paper,
                      value / entry.paper))  # fmt: skip
 
-    for e in found:
-        if e.verdict == "paper" and e.column != BOTH:
-            continue
+    def limit(entry: Entry, what: str, experiments: list[Experiment]) -> None:
+        values, failed = limits(experiments, entry.quantity)
+        failures.append(failed)
+        add(entry, what, values[entry.side])
+
+    def cancellation(entry: Entry, where: str, experiments: list[Experiment]) -> None:
+        excess, failed = strength_excess(experiments)
+        failures.append(failed)
+        what = f"full cancellation{where}, δ = {excess:.3f}"
+        add(entry, what, full_cancellation(experiments[0], excess))
+
+    for e in (e for e in found if e.verdict != "paper" or e.column == BOTH):
         if letter(e) == "a":
-            excess = strength_excess(periods(e.column))
-            value = full_cancellation(experiment(e.column), excess)
-            add(e, f"full cancellation, δ = {excess:.3f}", value)
+            cancellation(e, "", periods(e.column))
         elif letter(e) == "b":
             for what, settings in SILICON.items():
-                chosen = experiment("ess-si", settings)
-                add(e, what, limits([chosen], e.quantity)[0][e.side])
+                limit(e, what, [experiment("ess-si", settings)])
         elif letter(e) == "c":
-            add(e, "common signal pull", limits(common_pull(), e.quantity)[0][e.side])
-    for e in (e for e in found if e.column == BOTH and e.quantity in {"moment.numu", "radius.emu"}):
-        for name, gas in (("ess-xe", "Xe"), ("ess-xe-ar", "Ar")):
-            alone = experiment(name, HALF)
-            if e.quantity == "radius.emu":
-                value = full_cancellation(alone, strength_excess([alone]))
-                add(e, f"full cancellation in the 1.5 years of {gas}", value)
-            else:
-                value = limits([alone], e.quantity)[0][0]
-                add(e, f"the 1.5 years of {gas} alone", value)
-    return Table(
+            limit(e, "common signal pull", common_pull())
+            for name, gas in (("ess-xe", "Xe"), ("ess-xe-ar", "Ar")):
+                alone = [experiment(name, HALF)]
+                if e.quantity == "radius.emu":
+                    cancellation(e, f" in the 1.5 years of {gas}", alone)
+                elif e.quantity == "moment.numu":
+                    limit(e, f"the 1.5 years of {gas} alone", alone)
+    rows.sort(key=lambda row: row[0])
+    table = Table(
         "Table 3: calculations for the entries with a letter",
         (
             "", "detector", "quantity", "calculation", "value", "over nuspill", "paper",
             "over paper",
         ),
-        tuple(sorted(rows, key=lambda row: row[0])),
+        tuple(rows),
         "a: what (4.12) allows where both diagonal couplings vanish. It is what nuspill finds; the "
         "printed limits are lower for every detector. b: the quenching of silicon turns its "
         "background into keV_nr; with another reading the printed limits follow. c: the paper does "
@@ -93,6 +98,7 @@ def explanations(found: list[Entry]) -> Table:
         f"width is {_width(found)}. Its moment is that of one half of the run alone, and together "
         "they cannot be worse.",
     )  # fmt: skip
+    return table, sum(failures)
 
 
 def common_pull() -> list[Experiment]:

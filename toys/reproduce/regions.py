@@ -30,14 +30,16 @@ PANELS = ("Ar", "C3F8", "Si"), ("Xe", "CsI", "Ge")
 
 def figure_12() -> Result:
     """Regions of the six detectors over three years."""
-    rows, scans = [], []
+    rows, scans, failures = [], [], []
     for name, label in DETECTORS.items():
         chosen = experiment(name)
         model = build([chosen], PLANE)
         scan = _scan(model)
-        along = _along_ellipse(chosen, model)
-        counts_only = len(scan.model.edges[name]) == 2
-        between = _area_of_strength(chosen) if counts_only else None
+        profile = Profile(model, PLANE)
+        along = profile(*_ellipse(chosen))
+        counts_only = len(model.edges[name]) == 2
+        between, failed = _area_of_strength(chosen) if counts_only else (None, 0)
+        failures.append(scan.failed + profile.failed + failed)
         rows.append(
             (label, ellipse_radius(chosen), scan.area, between,
              None if between is None else scan.area / between,
@@ -64,8 +66,9 @@ def figure_12() -> Result:
             panel.set_xlim(-0.3, 0.7)
             panel.set_ylim(-0.15, 0.55)
 
-    failed = _failed(scans)
-    return Result("fig12", "Regions of six detectors", (table,), draw, panels=2, failed=failed)
+    return Result(
+        "fig12", "Regions of six detectors", (table,), draw, panels=2, failed=sum(failures)
+    )
 
 
 def figure_14() -> Result:
@@ -98,15 +101,12 @@ def figure_14() -> Result:
     def draw(axes: Any) -> None:
         draw_regions(axes, scans[:3])
 
-    return Result("fig14", "Regions of the gas chamber", (table,), draw, failed=_failed(scans))
+    failed = sum(scan.failed for _, scan in scans)
+    return Result("fig14", "Regions of the gas chamber", (table,), draw, failed=failed)
 
 
 def _scan(model: Model) -> Scan2D:
     return scan_2d(model, (Axis(PLANE[0]), Axis(PLANE[1])), CL)
-
-
-def _failed(scans: list[tuple[str, Scan2D]]) -> int:
-    return sum(scan.failed for _, scan in scans)
 
 
 def ellipse_radius(chosen: Experiment) -> float:
@@ -125,16 +125,12 @@ def _ellipse(chosen: Experiment, points: int = 361) -> tuple[Array, Array]:
     return -r + np.sqrt(3) * r * np.cos(angle), -r + np.sqrt(1.5) * r * np.sin(angle)
 
 
-def _along_ellipse(chosen: Experiment, model: Model) -> Array:
-    """Δχ² at points of (4.8)."""
-    return Profile(model, PLANE)(*_ellipse(chosen))
-
-
-def _area_of_strength(chosen: Experiment) -> float:
-    """Area between the ellipses of (4.8) at the limits of the signal strength."""
+def _area_of_strength(chosen: Experiment) -> tuple[float, int]:
+    """Area between the ellipses of (4.8) at the limits of the strength, and failed fits."""
     from scipy.stats import chi2
 
     cl = float(chi2.cdf(threshold(CL, 2), 1))
     scan = scan_1d(build([chosen], ["strength"]), Axis("strength"), cl)
     low, high = scan.intervals[0][0], scan.intervals[-1][1]
-    return float(np.pi * 3 / np.sqrt(2) * ellipse_radius(chosen) ** 2 * (high - low))
+    area = np.pi * 3 / np.sqrt(2) * ellipse_radius(chosen) ** 2 * (high - low)
+    return float(area), scan.failed
