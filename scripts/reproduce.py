@@ -49,16 +49,16 @@ def command(
     for name in chosen:
         result = RESULTS[name]()
         content[name] = result.content()
+        if output is not None:
+            with figure(output / f"{name}.{form}", overwrite, result.panels) as axes:
+                result.draw(axes)
+            _write(output / f"{name}.md", "\n".join(map(markdown, result.tables)), overwrite)
         for table in result.tables:
             print_table(table.title, list(table.columns), table.rows, json_file == "-")
             if json_file != "-":
                 click.echo(f"{table.note}\n" if table.note else "")
         if result.failed:
             click.echo(f"warning: {name}: {result.failed} fits did not converge", err=True)
-        if output is not None:
-            with figure(output / f"{name}.{form}", overwrite, result.panels) as axes:
-                result.draw(axes)
-            _write(output / f"{name}.md", "\n".join(map(markdown, result.tables)), overwrite)
     write_json(json_file, content)
 
 
