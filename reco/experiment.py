@@ -140,6 +140,11 @@ class Experiment(Settings):
         return windows(self.windows, self.source)
 
     @property
+    def background_pull(self) -> str:
+        """Name of the nuisance parameter of the steady-state background."""
+        return f"background.{self.analysis.background_pull or self.name.partition('#')[0]}"
+
+    @property
     def components(self) -> dict[int, str]:
         """Names by number, as in the column `component`; backgrounds from 10, in file order."""
         found = {flavour.component: flavour.name for flavour in self.source.flavours}

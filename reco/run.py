@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, overload
@@ -52,7 +52,8 @@ PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {
 }
 """The same of the columns on request."""
 
-SLICES_A_TASK = 16
+TASK_EVENTS = 100_000
+"""Events that a thread makes in one go, about."""
 BLOCK_EVENTS = 1_000_000
 """Events a block of `Run.blocks`."""
 MOST_EVENTS = 1e12
@@ -91,6 +92,12 @@ class Run:
     def truth_threshold(self) -> float:
         """Least true recoil energy that is made, keV."""
         return truth_threshold(self.experiment)
+
+    def with_seed(self, seed: int) -> Run:
+        """The same run under another seed; tables are shared."""
+        other = replace(self, seed=seed)
+        other.__dict__.update(chain=self.chain, truth_threshold=self.truth_threshold)
+        return other
 
     @property
     def slices(self) -> int:
@@ -176,7 +183,8 @@ class Run:
         offsets = self.offsets
         first = int(np.searchsorted(offsets, start, side="right")) - 1
         last = int(np.searchsorted(offsets, stop, side="left"))
-        edges = [*range(first, last, SLICES_A_TASK), last]
+        slices = max(1, round(TASK_EVENTS * (last - first) / max(n, 1)))
+        edges = [*range(first, last, slices), last]
         threads = threads or os.cpu_count() or 1
         tasks = list(pairwise(edges))
         if threads == 1 or len(tasks) == 1:

@@ -47,7 +47,9 @@ def command(
     title = " + ".join(e.name for e in experiments)
     if len(axes) == 1:
         one = scan_1d(model, axes[0], cl, threads=threads)
-        rows = [(f"[{low:.6g}, {high:.6g}]", high - low) for low, high in one.intervals]
+        rows: list[tuple[Any, ...]] = [
+            (f"[{low:.6g}, {high:.6g}]", high - low) for low, high in one.intervals
+        ]
         columns = [f"{one.name} at {100 * cl:g} % CL", "width"]
         print_table(f"{title}: best fit {round(one.best, 9):.4g}", columns, rows, json_file == "-")
         content = result_1d(one)

@@ -2,50 +2,39 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from importlib.metadata import version
 
 import click
 
+from .lazy import LazyGroup
+
 COMMANDS = {
-    "asimov": "Sensitivities and allowed regions from the expected counts.",
-    "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
-    "export-workspace": "The signal strength of experiments as a HistFactory workspace (pyhf).",
-    "experiments": "List the experiments and sources that come with nuspill.",
-    "generate": "Make the events of an experiment and write a ROOT ntuple.",
-    "plot": "Plot an ntuple: spectra, on minus off, time in the pulse.",
-    "rates": "Expected events a year of operation, by quadrature.",
-    "reproduce": "The results of arXiv:1911.00762 beside its printed numbers.",
-    "show": "Print an experiment's TOML, and every key with unit and meaning.",
+    "asimov": ("asimov", "Sensitivities and allowed regions from the expected counts."),
+    "benchmark": ("benchmark", "Speed beside peers and beside the hardware's limit."),
+    "coverage": ("coverage", "How often confidence regions hold the truth."),
+    "experiments": ("experiments", "List the experiments and sources that come with nuspill."),
+    "export-workspace": (
+        "export_workspace",
+        "The signal strength of experiments as a HistFactory workspace (pyhf).",
+    ),
+    "generate": ("generate", "Make the events of an experiment and write a ROOT ntuple."),
+    "merge": ("merge", "Join the toys of separate runs."),
+    "plot": ("plot", "Plot an ntuple: spectra, on minus off, time in the pulse."),
+    "rates": ("rates", "Expected events a year of operation, by quadrature."),
+    "reproduce": ("reproduce", "The results of arXiv:1911.00762 beside its printed numbers."),
+    "show": ("show", "Print an experiment's TOML, and every key with unit and meaning."),
+    "toys": ("toys", "Confidence regions by toys: Feldman-Cousins and others."),
 }
+"""Module and one line of help of each command."""
 
 
-class Commands(click.Group):
-    """Commands by name, each in the module of its name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Names of the commands."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f".{cmd_name.replace('-', '_')}", __package__)
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(version("nuspill"), prog_name="nuspill")
 def nuspill() -> None:
-    """Coherent elastic neutrino-nucleus scattering at pulsed sources: events for your detector."""
+    """Coherent elastic neutrino-nucleus scattering at pulsed sources, from events to regions."""
 
 
 def main() -> None:

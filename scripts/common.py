@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,7 +77,7 @@ def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], q
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
@@ -83,6 +85,7 @@ def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], q
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
+    console.print(Text(title, style="italic"))
     console.print(table)
 
 
@@ -215,3 +218,102 @@ def _plottable(ctx: click.Context, option: click.Parameter, value: str | None) -
     if value is not None and Path(value).suffix.lstrip(".") not in PLOT_FORMATS:
         raise click.BadParameter(f"'{value}' must end in one of .{', .'.join(PLOT_FORMATS)}")
     return _writable(ctx, option, value)
+
+
+class progress_bar:
+    """A progress bar with rate and time left on standard error; nothing where it is no terminal."""
+
+    def __init__(self, total: int, what: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self.what = what
+        self.task = self.bar.add_task(what, total=total, rate="")
+
+    def __enter__(self) -> Callable[[int], None]:
+        """Show the bar; gives the function to call with what was done."""
+        self.bar.start()
+        return self._advance
+
+    def _advance(self, number: int) -> None:
+        speed = self.bar.tasks[0].speed
+        rate = f"{speed:.3g} {self.what}/s" if speed else ""
+        self.bar.update(self.task, advance=number, rate=rate)
+
+    def __exit__(self, *error: object) -> None:
+        """Remove it."""
+        self.bar.stop()
+
+
+def ensemble_options(function: F) -> F:
+    """Add ``--seed``, ``--ensemble``, ``--centres`` and ``--nuisance``."""
+    options = [
+        click.option("--seed", type=int, default=1, show_default=True, help="Of the toys."),
+        click.option(
+            "--ensemble",
+            "truth",
+            type=click.Choice(["profiled", "fixed", "prior"]),
+            default="profiled",
+            show_default=True,
+            help="True nuisance parameters: profiled on the data, fixed, or drawn for each toy.",
+        ),
+        click.option(
+            "--centres",
+            type=click.Choice(["fluctuated", "fixed"]),
+            default="fluctuated",
+            show_default=True,
+            help="Centres of the pulls.",
+        ),
+        click.option(
+            "--nuisance",
+            "nuisances",
+            multiple=True,
+            metavar="NAME=SIGMAS",
+            callback=_numbers,
+            help="True value with --ensemble fixed; may be repeated.",
+        ),
+    ]
+    for option in options:
+        function = option(function)
+    return function
+
+
+def _numbers(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    values: tuple[str, ...],
+) -> dict[str, float]:
+    found = {}
+    for text in values:
+        name, _, value = text.rpartition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            name = ""
+        if not name.strip() or not abs(found[name.strip()]) < float("inf"):
+            raise click.BadParameter(f"'{text}' is not NAME=NUMBER")
+    return found
+
+
+@contextmanager
+def interrupted_keeps(folder: Path) -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, and say that what is done is kept."""
+    from ..reco.ntuple import interruptible
+
+    try:
+        with interruptible():
+            yield
+    except OutputError as error:
+        if str(error).startswith("interrupted"):
+            raise OutputError(f"interrupted; {folder} keeps what is done: --resume") from None
+        raise

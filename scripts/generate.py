@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from ..reco.experiment import load
-from .common import experiment_options, parse_settings, print_table, write_json
+from .common import experiment_options, parse_settings, print_table, progress_bar, write_json
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
@@ -118,7 +117,7 @@ def command(
         "overwrite": overwrite,
         "threads": threads,
     }
-    with interruptible(), _progress(run.events) as advance:
+    with interruptible(), progress_bar(run.events, "events") as advance:
         if parts is None:
             counts = write(run, output, progress=advance, **options)
         else:
@@ -168,22 +167,3 @@ def _summary(run: Any, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if row["expected"] > 1e-6 or row["generated"] > 0:
                 rows.append(row)
     return rows
-
-
-class _progress:
-    """A progress bar on standard error; nothing where that is no terminal."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self.console = Console(stderr=True)
-        self.bar = Progress(console=self.console, transient=True, disable=not sys.stderr.isatty())
-        self.task = self.bar.add_task("events", total=total)
-
-    def __enter__(self) -> Any:
-        self.bar.start()
-        return lambda n: self.bar.advance(self.task, n)
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()

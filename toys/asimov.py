@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
-from .fit import CONVERGED, Fits, Search, local_fit, search
+from .fit import Fits, Search, local_fit, search
+from .minimise import CONVERGED
 from .model import Data, Model
 
 Array = NDArray[np.float64]
@@ -76,9 +78,7 @@ class Scan2D:
     @cached_property
     def area(self) -> float:
         """Of the region, holes left out."""
-        return sum(
-            _area(outer) - sum(_area(hole) for hole in holes) for outer, *holes in self._outlines
-        )
+        return total_area(self._outlines)
 
     @property
     def clipped(self) -> bool:
@@ -96,18 +96,25 @@ def outlines(x: Array, y: Array, z: Array, level: float) -> list[list[Array]]:
     """Pieces of the region z < level: for each its outer boundary, then its holes, all closed."""
     from contourpy import FillType, contour_generator
 
-    high = np.pad(np.minimum(z, 1e6 * abs(level)), 1, constant_values=1e6 * abs(level))
+    top = 1e6 * max(abs(level), 1.0)
+    high = np.pad(np.minimum(z, top), 1, constant_values=top)
     wide, tall = np.pad(x, 1, mode="edge"), np.pad(y, 1, mode="edge")
     generator = contour_generator(wide, tall, high, fill_type=FillType.OuterOffset)
-    points, offsets = generator.filled(-np.inf, level)
+    filled: Any = generator.filled(-np.inf, level)
+    points, offsets = filled
     return [
         [np.asarray(p[a:b]) for a, b in pairwise(o)] for p, o in zip(points, offsets, strict=True)
     ]
 
 
-def _area(line: Array) -> float:
-    x, y = line[:, 0], line[:, 1]
-    return abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))) / 2
+def total_area(pieces: Sequence[Sequence[Array]]) -> float:
+    """Area of the pieces that `outlines` gives, holes left out."""
+
+    def area(line: Array) -> float:
+        x, y = line[:, 0], line[:, 1]
+        return abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))) / 2
+
+    return sum(area(outer) - sum(area(hole) for hole in holes) for outer, *holes in pieces)
 
 
 class Profile:
@@ -231,19 +238,30 @@ def scan_2d(
     names = axes[0].name, axes[1].name
     if names[0] == names[1]:
         raise ExperimentError(f"parameter '{names[0]}' is scanned twice")
-    grids = []
-    for axis in axes:
-        limits = axis.low, axis.high
-        if axis.low is None or axis.high is None:
-            limits = _range(axis, Profile(model, [axis.name], data, threads), level)
-        else:
-            _check(axis, model)
-        grids.append(np.linspace(*limits, axis.points or POINTS_2D))
+    x, y = (grid(model, axis, level, POINTS_2D, data, threads) for axis in axes)
     profile = Profile(model, names, data, threads)
-    x, y = grids
     delta = profile(*np.meshgrid(x, y)).reshape(len(y), len(x))
     best = profile.best_of(names[0]), profile.best_of(names[1])
     return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed)
+
+
+def grid(
+    model: Model,
+    axis: Axis,
+    level: float,
+    points: int,
+    data: Data | None = None,
+    threads: int | None = None,
+) -> Array:
+    """Values of a parameter: as given, or over what holds Δχ² below the level.
+
+    Raises
+    ------
+    ExperimentError
+        If the range is empty, or the data do not limit the parameter.
+    """
+    low, high = _range(axis, Profile(model, [axis.name], data, threads), level)
+    return np.linspace(low, high, axis.points or points)
 
 
 def _check(axis: Axis, model: Model) -> None:

@@ -4,8 +4,9 @@ Rates are squares of couplings, so χ² has several minima: a coupling and its m
 the point where its part of the rate is least. Where the rate is a sum of functions of one
 parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
 bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
-x = 0, where a flavour's rate vanishes. Every θ = v ± √x is then a start in θ. Other models start
-from the truth and from the minima that a lattice of starts finds on the Asimov data.
+x = 0, where a flavour's rate vanishes. A normalisation that multiplies all of it goes into
+y = x (1 + σ η), in which the rate is linear. Every θ = v ± √x is then a start in θ. Other models
+start from the truth and from the minima that a lattice of starts finds on the Asimov data.
 """
 
 from __future__ import annotations
@@ -126,6 +127,8 @@ class Search:
     """The model in x = (θ − v)², if the rate is a sum of functions of one parameter each."""
     vertices: Mapping[int, float]
     """v by number of a parameter that enters with its square."""
+    factors: Mapping[int, tuple[int, float]]
+    """Nuisance parameter k and σ by number of a parameter that enters only as y = x (1 + σ η_k)."""
     exact: bool
     """Whether nothing is lost by x: the fit in x is that in θ."""
     starts: Array
@@ -160,6 +163,8 @@ class Search:
         squared = start.copy()
         for i, v in self.vertices.items():
             squared[:, i] = (start[:, i] - v) ** 2
+        for i, (k, sigma) in self.factors.items():
+            squared[:, i] *= 1 + sigma * start[:, k]
         straight = local_fit(self.straight, data, squared, self.held, threads)
         sides = [self._sides(i) for i in self.vertices]
         found = [self._there_and_back(straight, signs) for signs in itertools.product(*sides)]
@@ -204,6 +209,8 @@ class Search:
 
     def _there_and_back(self, straight: Fits, signs: Sequence[float]) -> Array:
         values = straight.values.copy()
+        for i, (k, sigma) in self.factors.items():
+            values[:, i] /= 1 + sigma * values[:, k]
         for (i, v), sign in zip(self.vertices.items(), signs, strict=True):
             x = v + sign * np.sqrt(np.maximum(values[:, i], 0.0))
             values[:, i] = np.clip(x, self.model.lower[i], self.model.upper[i])
@@ -216,7 +223,10 @@ class Search:
         some = take(data, failed)
         for there in (best.values[failed], start[failed] if len(start) > 1 else start):
             again = local_fit(self.model, some, there, self.held, threads)
-            part = Fits(*(a[failed] for a in best)).better(again)
+            old = Fits(
+                best.values[failed], best.chi2[failed], best.status[failed], best.steps[failed]
+            )
+            part = old.better(again)
             for whole, new in zip(best, part, strict=True):
                 whole[failed] = new
         return best
@@ -232,7 +242,8 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     numbers = tuple(model.number(name) for name in held)
     parameters = [i for i in range(len(model.parameters)) if i not in numbers]
     if not _apart(model, parameters):
-        return Search(model, numbers, None, {}, False, _lattice(model, numbers, parameters))
+        starts = _lattice(model, numbers, parameters)
+        return Search(model, numbers, None, {}, {}, False, starts)
     vertices, straight, exact = {}, model.expected, True
     lower, upper = model.lower.copy(), model.upper.copy()
     for i in parameters:
@@ -245,12 +256,20 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
         ends = sorted(((lower[i] - v) ** 2, (upper[i] - v) ** 2))
         inside = lower[i] < v < upper[i]
         lower[i], upper[i] = 0.0 if inside else ends[0], ends[1]
-    if not vertices:
-        return Search(model, numbers, model, {}, True, np.empty((0, model.variables)))
+    factors = {}
+    for i in parameters:
+        unbounded = lower[i] in {0.0, -np.inf} and upper[i] == np.inf
+        found = _factor(model, straight, i) if unbounded else None
+        if found is not None:
+            factors[i] = found
+            straight = Polynomial(
+                {q: c for q, c in straight.terms.items() if not (q[i] and q[found[0]])}
+            )
     other = replace(model, expected=straight)
     object.__setattr__(other, "lower", lower)  # cached properties of the new model
     object.__setattr__(other, "upper", upper)
-    return Search(model, numbers, other, vertices, exact, np.empty((0, model.variables)))
+    none = np.empty((0, model.variables))
+    return Search(model, numbers, other, vertices, factors, exact, none)
 
 
 def _apart(model: Model, parameters: Sequence[int]) -> bool:
@@ -292,6 +311,22 @@ def _squared(polynomial: Polynomial, i: int, v: float) -> tuple[Polynomial, floa
     scale = max(float(np.max(np.abs(c))) for c in square.terms.values()) * max(abs(v), 1e-3)
     x = Polynomial.variable(i, polynomial.variables)
     return constant + square * x, lost / scale
+
+
+def _factor(model: Model, polynomial: Polynomial, i: int) -> tuple[int, float] | None:
+    """Nuisance parameter k and σ, if the variable i enters only as x (1 + σ η_k)."""
+    terms = {q: c for q, c in polynomial.terms.items() if q[i]}
+    alone = tuple(int(k == i) for k in range(model.variables))
+    others = [q for q in terms if q != alone]
+    if alone not in terms or len(others) != 1 or sum(others[0]) != 2:
+        return None
+    k = next((k for k, power in enumerate(others[0]) if power and k != i), None)
+    if k is None or k < len(model.parameters):
+        return None
+    sigma = model.nuisances[k - len(model.parameters)].uncertainty
+    a, b = np.broadcast_arrays(terms[alone] * sigma, terms[others[0]])
+    same = np.allclose(a, b, rtol=1e-12, atol=1e-12 * float(np.max(np.abs(a))))
+    return (k, sigma) if same else None
 
 
 def _lattice(model: Model, held: Sequence[int], parameters: Sequence[int]) -> Array:

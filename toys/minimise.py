@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from ..generator.kernel import kernel
 from ..generator.stream import neg_log
 
-LANES = 32
+LANES = 64
 MOST_STEPS = 200
 TOLERANCE = 1e-9
 """Predicted fall of χ² at which a fit has converged, and 1e-12 χ²; the step is still taken."""
+QUADRATIC = 1e-6
+"""The same for an undamped step, after which hardly its square is left."""
 
 CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK = 0, 1, 2, 3
 
@@ -173,7 +175,8 @@ def minimise(  # type: ignore[no-untyped-def]
                     positive[lane] = _solve_lane(
                         lane, p, gradient, hessian, damping, held, factor, step, predicted
                     )
-            finishing[lane] = 1 if predicted[lane] < TOLERANCE + 1e-12 * abs(best[lane]) else 0
+            enough = QUADRATIC if damping[lane] == 0.0 else TOLERANCE
+            finishing[lane] = 1 if predicted[lane] < enough + 1e-12 * abs(best[lane]) else 0
             for k in range(variables):
                 trial[k, lane] = now[k, lane]
             for j in range(p):
@@ -236,8 +239,11 @@ def _evaluate(  # type: ignore[no-untyped-def]
     hessian[:] = 0.0
     pulls[:] = 0.0
     for i in range(bins):
-        expected[:] = 0.0
-        for r in range(len(filled)):
+        t = filled[0]
+        x = coefficients[t, i]
+        for lane in range(LANES):
+            expected[lane] = monomials[t, lane] * x
+        for r in range(1, len(filled)):
             t = filled[r]
             x = coefficients[t, i]
             for lane in range(LANES):

@@ -31,6 +31,8 @@ from .template import Templates, templates
 Array = NDArray[np.float64]
 T = TypeVar("T", bound=BaseModel)
 
+NORMALISATIONS = {"signal", "background", "background, measured in beam-off,", "flux"}
+LEAST_FACTOR = 0.01
 MOST_SIGNAL_IN_OFF = 0.01
 """Part of the signal that may fall in beam-off where the background is measured there."""
 
@@ -46,6 +48,12 @@ class Nuisance:
     """Relative, of one standard deviation."""
     weight: float = 1.0
     """1/σ² of its pull; 0 for none."""
+
+    @property
+    def lower(self) -> float:
+        """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
+        least = (LEAST_FACTOR - 1) / self.uncertainty
+        return least if self.effect in NORMALISATIONS else -np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +89,12 @@ class Model:
     @cached_property
     def weight(self) -> Array:
         """1/σ² of the pull of each variable, shape (variables,)."""
-        return np.array([0.0] * len(self.parameters) + [n.weight for n in self.nuisances])
+        return np.array([p.weight for p in self.parameters] + [n.weight for n in self.nuisances])
 
     @cached_property
     def lower(self) -> Array:
         """Lower bounds of the variables."""
-        return np.array([p.lower for p in self.parameters] + [-np.inf] * len(self.nuisances))
+        return np.array([p.lower for p in self.parameters] + [n.lower for n in self.nuisances])
 
     @cached_property
     def upper(self) -> Array:
@@ -239,7 +247,7 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
         background = nominal.steady + nominal.beam
         total = total + background
         if analysis.background_uncertainty > 0:
-            eta = space.nuisance(_background_pull(experiment))
+            eta = space.nuisance(experiment.background_pull)
             total = total + eta * (nominal.steady * analysis.background_uncertainty)
         return _Piece(total, size, zeros, zeros, nominal.edges)
     _only_background_off(experiment)
@@ -247,7 +255,7 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
         return _Piece(
             total + nominal.beam, size, zeros + nominal.tau, nominal.steady, nominal.edges
         )
-    scale = space.nuisance(_background_pull(experiment)) * SCALE + 1.0
+    scale = space.nuisance(experiment.background_pull) * SCALE + 1.0
     total = total + nominal.beam + scale * nominal.steady
     beside = scale * (nominal.tau * nominal.steady.sum())
     joined = {p: np.append(np.broadcast_to(c, (size,)), 0.0) for p, c in total.terms.items()}
@@ -297,7 +305,8 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
 
 
 def _value(interaction: Interaction, name: str) -> float:
-    return float(functools.reduce(getattr, name.split("."), interaction))
+    value: Any = functools.reduce(getattr, name.split("."), interaction)
+    return float(value)
 
 
 def _shifted(
@@ -315,11 +324,6 @@ def _shifted(
         "threshold": lambda x: Shift(threshold=x),
     }
     return _signal(templates(experiment, shifts[systematic.effect](factor)), space)
-
-
-def _background_pull(experiment: Experiment) -> str:
-    name = experiment.analysis.background_pull or experiment.name.split("#")[0]
-    return f"background.{name}"
 
 
 def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
@@ -348,7 +352,7 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
             add(experiment, Nuisance(analysis.signal_pull, "signal", analysis.signal_uncertainty))
         for s in analysis.systematic:
             add(experiment, Nuisance(s.name, s.effect, s.uncertainty))
-        name = _background_pull(experiment)
+        name = experiment.background_pull
         if analysis.statistic == "pulls" and analysis.background_uncertainty > 0:
             add(experiment, Nuisance(name, "background", analysis.background_uncertainty))
         elif analysis.statistic == "on-off-scaled":
@@ -439,7 +443,9 @@ def compile_terms(polynomial: Polynomial, bins: int, free: tuple[int, ...]) -> T
         i = next(i for i, power in enumerate(powers) if power)
         parent[t], variable[t] = place[_lowered(powers, i)], i
     filled = sorted(place[powers] for powers in cleaned)
-    first, second, curved = [], [], []
+    first: list[tuple[int, ...]] = []
+    second: list[tuple[int, ...]] = []
+    curved: list[int] = []
     for t in filled:
         powers = order[t]
         bent = False

@@ -22,6 +22,8 @@ class Parameter:
     upper: float = math.inf
     default: float = 0.0
     """Of `strength`; the couplings' are the experiment's own."""
+    weight: float = 0.0
+    """1/σ² of a direct measurement, whose result is the centre of the data."""
 
 
 _LABELS = {

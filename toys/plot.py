@@ -9,7 +9,9 @@ from typing import Any
 from ..reco.ntuple import replacing
 from ..reco.plot import STYLE
 from .asimov import Scan1D, Scan2D
+from .coverage import REGIONS, Coverage
 from .model import Model
+from .region import Region, contours
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
 
@@ -62,6 +64,40 @@ def draw_regions(axes: Any, scans: Sequence[tuple[str, Scan2D]]) -> None:
     axes.legend(handles=handles, title=f"{100 * first.cl:g} % CL", loc="best")
 
 
+def plot_region(region: Region, output: str | Path) -> None:
+    """A region by toys beside that of Wilks, and the critical values, to a file as `plot_1d`."""
+    construction = region.construction
+    level = f"{100 * region.cl:g} % CL"
+    with figure(output) as axes:
+        name = construction.names[0]
+        axes.set_xlabel(label(construction.model, name))
+        x = construction.axes[0][1]
+        if len(construction.axes) == 1:
+            observed = construction.observed
+            square = region.ordering == "likelihood-ratio"
+            axes.plot(x, observed**2 if square else observed, color=COLOURS[0], label="data")
+            for limit in (region.belt.low, region.belt.high):
+                axes.plot(x, limit, color=COLOURS[1], drawstyle="steps-mid")
+            axes.plot([], [], color=COLOURS[1], label=f"critical value, {level}")
+            if square:
+                axes.set_ylim(0, 4 * float(region.belt.high.max()))
+            axes.set_ylabel(r"$q$" if square else r"$r$")
+            axes.legend()
+            return
+        y = construction.axes[1][1]
+        critical = region.critical.reshape(construction.shape)
+        mesh = axes.pcolormesh(x, y, critical, cmap="viridis", shading="nearest")
+        axes.figure.colorbar(mesh, ax=axes, label=f"critical value, {level}")
+        fine = region.fine
+        for outside, style, title in ((fine.by_toys, "-", "by toys"), (fine.wilks, "--", "Wilks")):
+            lines, area = contours(fine.axes, outside)
+            for line in lines:
+                axes.plot(line[:, 0], line[:, 1], "w" + style)
+            axes.plot([], [], "k" + style, label=f"{title}, area {area:.3g}")
+        axes.set_ylabel(label(construction.model, construction.names[1]))
+        axes.legend()
+
+
 def _outline(line: Any, colour: str) -> Any:
     from matplotlib.patches import PathPatch
 
@@ -86,7 +122,7 @@ class figure:
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
-        self._style = mpl.rc_context(STYLE)
+        self._style = mpl.rc_context({**STYLE})  # type: ignore[dict-item]
         self._style.__enter__()
         self._figure = Figure(figsize=(7 * self.panels, 6), layout="constrained")
         return self._figure.subplots(1, self.panels)
@@ -101,3 +137,49 @@ class figure:
                     self._figure.savefig(temporary, format=form, metadata=no_date)
         finally:
             self._style.__exit__(kind, *rest)
+
+
+def plot_coverage(
+    found: Sequence[Coverage], model: Model, names: Sequence[str], output: str | Path
+) -> None:
+    """Coverage against the point: along a parameter, or as a map at the highest level below 1.
+
+    Parameters
+    ----------
+    found
+        From `coverage.coverage`.
+    names
+        One or two parameters.
+    """
+    with figure(output) as axes:
+        axes.set_xlabel(label(model, names[0]))
+        level = found[0].cl
+        if len(names) == 2:
+            mine = [c for c in found if c.cl == level and c.region == REGIONS[0]]
+            marks = axes.scatter(
+                [c.point[0] for c in mine],
+                [c.point[1] for c in mine],
+                c=[c.coverage for c in mine],
+                cmap="viridis",
+                s=120,
+            )
+            for c in mine:
+                axes.annotate(f" {100 * c.coverage:.1f}", c.point)
+            axes.figure.colorbar(marks, ax=axes, label=f"coverage of Wilks' {100 * level:g} %")
+            axes.set_ylabel(label(model, names[1]))
+            return
+        for region, colour in zip(REGIONS, COLOURS, strict=False):
+            mine = sorted(
+                (c for c in found if c.cl == level and c.region == region), key=lambda c: c.point
+            )
+            axes.errorbar(
+                [c.point[0] for c in mine],
+                [c.coverage for c in mine],
+                yerr=[[c.coverage - c.low for c in mine], [c.high - c.coverage for c in mine]],
+                fmt="o-",
+                color=colour,
+                label=region.replace("_", "-"),
+            )
+        axes.axhline(level, color="0.4", ls="--", lw=1)
+        axes.set_ylabel("coverage")
+        axes.legend()

@@ -1,0 +1,176 @@
+"""`nuspill toys`: confidence regions by toys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .asimov import load_all, parse_axis
+from .common import (
+    ensemble_options,
+    experiment_options,
+    interrupted_keeps,
+    plot_option,
+    print_table,
+    progress_bar,
+    statistic_options,
+    write_json,
+)
+
+POINTS = {1: 101, 2: 51}
+"""Grid points of an axis whose number is not given, in one and two parameters."""
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE.toml...")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
+@click.option(
+    "--toys", type=click.IntRange(1, 2**31), default=1000, show_default=True,
+    help="Toys of each grid point.",
+)  # fmt: skip
+@click.option(
+    "--first-toy", type=click.IntRange(0, 2**31), default=0, show_default=True,
+    help="Number of the first, so that separate jobs make different toys.",
+)  # fmt: skip
+@click.option(
+    "--ordering",
+    type=click.Choice(["likelihood-ratio", "central", "upper"]),
+    default="likelihood-ratio",
+    show_default=True,
+    help="Feldman-Cousins; central intervals and upper limits are for one parameter.",
+)
+@ensemble_options
+@click.option(
+    "--data",
+    "data_files",
+    multiple=True,
+    metavar="FILE",
+    help="Observed counts of each NAME: an ntuple, FILE.root:HISTOGRAM, or text; else Asimov.",
+)
+@click.option(
+    "--adaptive",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="ERROR",
+    help="Throw up to --toys only where the region's edge needs them, to this error of "
+    "the critical value.",
+)
+@click.option("--importance", is_flag=True, help="Use every toy at every point, with its weight.")
+@click.option("--events", is_flag=True, help="Toys of events through the whole chain; slow.")
+@click.option("--resume", is_flag=True, help="Go on with the toys that the folder holds.")
+@click.option("--ntuple", is_flag=True, help="Also write the toys as a ROOT ntuple.")
+@statistic_options
+@experiment_options
+@plot_option
+def command(
+    names: tuple[str, ...],
+    output: Path,
+    toys: int,
+    first_toy: int,
+    ordering: Any,
+    seed: int,
+    truth: Any,
+    centres: Any,
+    nuisances: dict[str, float],
+    data_files: tuple[str, ...],
+    adaptive: float | None,
+    importance: bool,
+    events: bool,
+    resume: bool,
+    ntuple: bool,
+    scans: tuple[str, ...],
+    profiled: tuple[str, ...],
+    cl: float,
+    years: float | None,
+    threads: int | None,
+    settings: dict[str, Any],
+    preset: str | None,
+    source: str | None,
+    json_file: str | None,
+    plot_file: str | None,
+) -> None:
+    """Neyman confidence regions: the critical value at every grid point, from toys thrown there.
+
+    Toys are numbered: an interrupted run goes on with --resume, and runs with other --first-toy
+    are joined by `nuspill merge`.
+    """
+    from ..toys.adaptive import throw_adaptively
+    from ..toys.asimov import grid, threshold
+    from ..toys.ensemble import Ensemble, warning
+    from ..toys.importance import importance_region
+    from ..toys.model import build
+    from ..toys.neyman import Construction, run
+    from ..toys.observed import observed
+    from ..toys.record import configuration, open_record, tasks_of
+    from ..toys.region import region
+
+    axes = [parse_axis(text) for text in scans]
+    experiments = load_all(names, settings, preset, source, years)
+    model = build(experiments, [*(axis.name for axis in axes), *profiled])
+    data = observed(model, experiments, data_files) if data_files else model.asimov()
+    level = threshold(cl, len(axes))
+    planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
+    ensemble = Ensemble(truth, centres, nuisances, "events" if events else "bins")
+    if events and importance:
+        raise click.BadParameter("toys of events have no density to weigh", param_hint="--events")
+    construction = Construction(model, planned, ensemble, seed, data, tuple(experiments))
+    some = range(0, len(construction.points), 1 + len(construction.points) // 20)
+    wrong = warning(model, (construction.truth(point) for point in some), ensemble)
+    if wrong is not None:
+        click.echo(f"nuspill: warning: {wrong}", err=True)
+    if ordering != "likelihood-ratio" and len(axes) > 1:
+        raise click.BadParameter(f"'{ordering}' is for one parameter", param_hint="--ordering")
+    points = range(len(construction.points))
+    record = open_record(output, configuration(construction, experiments), resume)
+    with interrupted_keeps(output), progress_bar(len(points) * toys, "toys") as advance:
+        if importance:
+            found = importance_region(construction, cl, toys, first_toy, threads, advance)
+        else:
+            if adaptive is None:
+                done = record.done()
+                wanted = tasks_of(points, first_toy, first_toy + toys)
+                todo = [task for task in wanted if task not in done]
+                advance(sum(stop - start for _, start, stop in set(wanted) & done))
+                for number in record.write(run(construction, todo, threads)):
+                    advance(number)
+            else:
+                throw_adaptively(
+                    construction, record, cl, ordering, adaptive, first_toy, toys, threads, advance
+                )
+            found = region(construction, record.by_point(len(points)), cl, ordering)
+    content = found.describe() | {
+        "experiments": [e.name for e in experiments],
+        "profiled": list(profiled),
+    }
+    report(found, content, " + ".join(e.name for e in experiments), json_file)
+    write_json(str(output / "region.json"), content)
+    if ntuple:
+        from ..toys.record import write_ntuple
+
+        write_ntuple(construction, record, output / "toys.root")
+    if plot_file is not None:
+        from ..toys.plot import plot_region
+
+        plot_region(found, plot_file)
+
+
+def report(found: Any, content: dict[str, Any], title: str, json_file: str | None) -> None:
+    """Print a region beside that of Wilks, and write its JSON."""
+    error = found.belt.error[abs(found.belt.error) < float("inf")]
+    head = (
+        f"{title}: {100 * found.cl:g} % CL, {content['toys']} toys at {len(found.toys)} points, "
+        f"{content['failed']} failed; "
+        f"error of the critical values up to {max(error, default=float('nan')):.3g}"
+    )
+    rows: list[tuple[Any, ...]]
+    if "intervals" in content:
+        columns = [content["parameter"], "by toys", "Wilks"]
+        pairs = [content["intervals"], content["wilks"]["intervals"]]
+        shown = [" ".join(f"[{a:.5g}, {b:.5g}]" for a, b in part) or "none" for part in pairs]
+        rows = [("region", *shown)]
+    else:
+        columns = ["plane", "by toys", "Wilks"]
+        rows = [("area", content["area"], content["wilks"]["area"])]
+    print_table(head, columns, rows, json_file == "-")
+    write_json(json_file, content)

@@ -1,0 +1,58 @@
+"""More toys where the region's edge is uncertain, none where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .neyman import Construction, Ordering, run
+from .record import Record, tasks_of
+from .region import region
+
+FIRST_TOYS = 500
+"""Thrown at every point."""
+NEAR = 4.0
+"""A point is uncertain if the data are within as many errors of the critical value."""
+
+
+def throw_adaptively(
+    construction: Construction,
+    record: Record,
+    cl: float,
+    ordering: Ordering,
+    error: float,
+    start: int,
+    most: int,
+    threads: int | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> None:
+    """Throw toys in rounds of doubled numbers, into a record.
+
+    Parameters
+    ----------
+    error
+        Of the critical value; a point is done when it is reached, or when the data are more than
+        NEAR errors away from the critical value.
+    start, most
+        Number of the first toy, and the most toys of a point.
+    progress
+        Called with the number of toys made, or not needed.
+    """
+    size = len(construction.points)
+    points = np.arange(size)
+    low, high = 0, min(FIRST_TOYS, most)
+    while points.size:
+        done = record.done()
+        wanted = tasks_of((int(p) for p in points), start + low, start + high)
+        todo = [task for task in wanted if task not in done]
+        progress(sum(b - a for _, a, b in set(wanted) & done))
+        for number in record.write(run(construction, todo, threads)):
+            progress(number)
+        found = region(construction, record.by_point(size), cl, ordering)
+        reached = found.belt.error <= error
+        far = np.abs(found.margin) > NEAR * found.belt.error
+        left = points[~(reached | far)[points]] if high < most else points[:0]
+        progress((points.size - left.size) * (most - high))
+        points = left
+        low, high = high, min(2 * high, most)

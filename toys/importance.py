@@ -1,0 +1,219 @@
+"""Mixture importance sampling: every toy is used at every grid point, with its weight.
+
+L. Berns, arXiv:2303.11290. Toys thrown at all points of the grid are one sample of the mixture of
+their densities. At a point g a toy x counts with w_g(x) = p_g(x) / Σ_s (N_s/N) p_s(x), N_s of the N
+toys being from point s, so that neighbours, and points that predict nearly the same, share theirs.
+Only the fit at g is made again for each toy, where w is not negligible.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..generator.kernel import kernel
+from ..reco.errors import ExperimentError
+from .ensemble import throw
+from .fit import take
+from .minimise import CONVERGED
+from .model import Data
+from .neyman import Belt, Construction, Ordering
+from .region import Region
+
+Array = NDArray[np.float64]
+
+LEAST_WEIGHT = 1e-4
+"""Toys of less weight are left out: at most this part of the probability, since w averages to 1."""
+MOST_TOYS = 5_000_000
+"""In all; they are held in memory."""
+
+
+class Mixture(NamedTuple):
+    """Toys of all grid points, and what their weights need."""
+
+    data: Data
+    free: Array
+    """χ² at the global minimum of each toy, shape (toys,)."""
+    fitted: Array
+    """First parameter there, shape (toys,)."""
+    failed: NDArray[np.bool_]
+    features: Array
+    """What log p is linear in, shape (toys, features)."""
+    slopes: Array
+    """log p_g = features · slopes[g] + offsets[g], but for what all points have in common."""
+    offsets: Array
+    log_mixture: Array
+    """log of the mixture's density, likewise, shape (toys,)."""
+
+
+def importance_region(
+    construction: Construction,
+    cl: float,
+    toys: int,
+    first_toy: int = 0,
+    threads: int | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+    ordering: Ordering = "likelihood-ratio",
+) -> Region:
+    """Region by importance sampling.
+
+    Parameters
+    ----------
+    toys, first_toy
+        Thrown at each grid point, and number of the first.
+    progress
+        Called with numbers of toys.
+
+    Returns
+    -------
+    Region
+        With `effective`, the effective number of toys (Σw)²/Σw² at each point.
+
+    Raises
+    ------
+    ExperimentError
+        If the ensemble has no density to weigh with, or the toys do not fit into memory.
+    """
+    if construction.ensemble.truth == "prior":
+        raise ExperimentError(
+            "importance sampling needs the toys' density, which --ensemble prior has not in closed "
+            "form; use profiled or fixed"
+        )
+    if ordering != "likelihood-ratio":
+        raise ExperimentError(f"importance sampling is for the likelihood ratio, not '{ordering}'")
+    size = len(construction.points)
+    if toys * size > MOST_TOYS:
+        raise ExperimentError(
+            f"importance sampling holds its toys in memory: at most {MOST_TOYS // size} at each "
+            f"of {size} points, not {toys}"
+        )
+    construction.warm()
+    threads = threads or os.cpu_count() or 1
+    mixture = throw_mixture(construction, toys, first_toy, threads, progress)
+    with ThreadPoolExecutor(threads) as pool:
+        rows = list(pool.map(lambda g: _at_point(construction, mixture, g, cl), range(size)))
+    critical, error, effective, p_value, failed = (np.array(column) for column in zip(*rows))  # noqa: B905
+    number = np.full(size, toys, np.int64)
+    limits = Belt(np.full(size, -np.inf), critical, error)
+    return Region(
+        construction, cl, "likelihood-ratio", limits, p_value, number,
+        failed.astype(np.int64), effective,
+    )  # fmt: skip
+
+
+def throw_mixture(
+    construction: Construction,
+    toys: int,
+    first_toy: int,
+    threads: int,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Mixture:
+    """Toys of every grid point with their global minima and the density of the mixture."""
+    c, model = construction, construction.model
+    size = len(c.points)
+    truths = [c.truth(g) for g in range(size)]
+
+    def make(g: int) -> tuple[Data, Array, Array, NDArray[np.bool_]]:
+        data = throw(model, c.ensemble, truths[g], c.seed, g, first_toy, first_toy + toys)
+        fits = c.search_free.fit(data, truths[g].values[None], threads=1)
+        progress(toys)
+        return data, fits.chi2, fits.values[:, c.held[0]], fits.status != CONVERGED
+
+    with ThreadPoolExecutor(threads) as pool:
+        made = list(pool.map(make, range(size)))
+    on_off = bool(model.tau.any())
+    data = Data(
+        np.concatenate([d.counts for d, *_ in made]),
+        np.concatenate([d.off for d, *_ in made]) if on_off else made[0][0].off,
+        np.concatenate([d.centre for d, *_ in made]),
+    )
+    fluctuated = c.ensemble.centres == "fluctuated"
+    pulled = np.flatnonzero(model.weight * fluctuated)
+    measured = np.flatnonzero(model.tau)
+    features = [data.counts, data.centre[:, pulled]]
+    slopes = np.empty((size, model.bins + len(pulled) + len(measured)))
+    offsets = np.empty(size)
+    for g, truth in enumerate(truths):
+        mean = np.broadcast_to(model.expected.at(truth.values), (model.bins,)) + truth.background
+        off = (model.tau * truth.background)[measured]
+        pull, weight = truth.values[pulled], model.weight[pulled]
+        slopes[g] = np.concatenate([np.log(mean), weight * pull, np.log(np.maximum(off, 1e-300))])
+        offsets[g] = -mean.sum() - off.sum() - np.sum(weight * pull**2) / 2
+    if on_off:
+        features.append(data.off[:, measured])
+    table = np.ascontiguousarray(np.concatenate(features, axis=1))
+    log_mixture = np.empty(len(table))
+    edges = range(0, len(table), 1024)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [(table[a : a + 1024], log_mixture[a : a + 1024]) for a in edges]
+        list(pool.map(lambda p: _log_mixture(p[0], slopes.T.copy(), offsets, p[1]), parts))
+    free, fitted, bad = (np.concatenate([m[k] for m in made]) for k in (1, 2, 3))
+    return Mixture(data, free, fitted, bad, table, slopes, offsets, log_mixture)
+
+
+@kernel
+def _log_mixture(features, slopes, offsets, result):  # type: ignore[no-untyped-def]
+    """Log Σ_s p_s/S of toys, shape (toys,); slopes of shape (features, points)."""
+    points = len(offsets)
+    value = np.empty(points)
+    for t in range(len(features)):
+        for s in range(points):
+            value[s] = offsets[s]
+        for f in range(features.shape[1]):
+            x = features[t, f]
+            for s in range(points):
+                value[s] += x * slopes[f, s]
+        top = value.max()
+        total = 0.0
+        for s in range(points):
+            total += np.exp(value[s] - top)
+        result[t] = top + np.log(total / points)
+
+
+@kernel
+def _log_density(features, slope, offset, result):  # type: ignore[no-untyped-def]
+    """Log p of toys at one point."""
+    for t in range(len(features)):
+        value = offset
+        for f in range(len(slope)):
+            value += features[t, f] * slope[f]
+        result[t] = value
+
+
+def _at_point(
+    construction: Construction, mixture: Mixture, g: int, cl: float
+) -> tuple[float, float, float, float, int]:
+    """Critical value of q at a point, its error, effective toys, p-value, failed fits."""
+    c = construction
+    log_p = np.empty(len(mixture.free))
+    _log_density(mixture.features, mixture.slopes[g], mixture.offsets[g], log_p)
+    weight = np.exp(log_p - mixture.log_mixture)
+    used = np.flatnonzero(weight > LEAST_WEIGHT)
+    weight = weight[used]
+    some = take(mixture.data, used)
+    at = c.search_held.fit(some, c.truth(g).values[None], threads=1)
+    q = np.maximum(at.chi2 - mixture.free[used], 0.0)
+    critical, error = weighted_quantile(q, weight, cl)
+    effective = float(weight.sum() ** 2 / np.sum(weight**2))
+    p_value = float(weight[q >= c.delta_chi2[g] - 1e-9].sum() / weight.sum())
+    failed = np.count_nonzero((at.status != CONVERGED) | mixture.failed[used])
+    return critical, error, effective, p_value, int(failed)
+
+
+def weighted_quantile(values: Array, weights: Array, level: float) -> tuple[float, float]:
+    """Quantile of weighted toys and its standard error, from that of the part below it."""
+    order = np.argsort(values, kind="stable")
+    v, w = values[order], weights[order]
+    below = np.cumsum(w) / w.sum()
+    k = min(int(np.searchsorted(below, level - 1e-12)), len(v) - 1)
+    inside = np.arange(len(v)) <= k
+    spread = float(np.sqrt(np.sum((w * (inside - level)) ** 2)) / w.sum())
+    if level + spread >= below[-2] or level - spread <= below[0]:
+        return float(v[k]), float("inf")
+    low, high = np.searchsorted(below, [level - spread, level + spread])
+    return float(v[k]), float(v[high] - v[low]) / 2

@@ -1,0 +1,306 @@
+"""Neyman constructions: at every point of a grid, which data are ordinary there.
+
+At a point θ the statistic is q = χ²(θ, nuisance parameters fitted) − the global minimum of χ², the
+likelihood-ratio ordering of Feldman and Cousins. A point belongs to the region if q of the data is
+not above the critical value, the quantile of q of toys thrown at that point. In one parameter the
+signed root r = sign(θ̂ − θ) √q also gives central intervals and upper limits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..reco.errors import ExperimentError
+from ..reco.experiment import Experiment
+from .ensemble import MOST_TOYS, Ensemble, Truth, throw, truth_at
+from .event_toys import runs_at, throw_events
+from .fit import Fits, Search, local_fit, search, take
+from .minimise import CONVERGED
+from .model import Data, Model
+
+Array = NDArray[np.float64]
+Ordering = Literal["likelihood-ratio", "central", "upper"]
+
+TOYS_AT_ONCE = 4096
+"""Of one point, in a block of arrays."""
+ROUNDING = 1e-9
+"""Of q: equal data may have q that differ by as much."""
+
+
+class Statistic(NamedTuple):
+    """Toys of one grid point."""
+
+    value: Array
+    """r in one parameter, else q, shape (toys,)."""
+    failed: int
+    """Toys with a fit that did not converge, after it was tried again; they are counted as is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Construction:
+    """A grid of points, and how toys are thrown and ordered at each."""
+
+    model: Model
+    """Scanned and profiled parameters are free."""
+    axes: tuple[tuple[str, Array], ...]
+    """Names of the scanned parameters, and their values."""
+    ensemble: Ensemble
+    seed: int
+    data: Data
+    """The observed data set, or the Asimov data: what the region is for."""
+    experiments: tuple[Experiment, ...] = ()
+    """Needed where the toys are of events."""
+
+    def __post_init__(self) -> None:
+        """Check what no array would."""
+        if not 0 <= self.seed < 2**64:
+            raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {self.seed}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the scanned parameters."""
+        return tuple(name for name, _ in self.axes)
+
+    @cached_property
+    def points(self) -> Array:
+        """Scanned values of each grid point, the first axis running fastest."""
+        grids = np.meshgrid(*(x for _, x in self.axes), indexing="ij")
+        return np.stack([g.ravel(order="F") for g in grids], axis=1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of arrays over the grid: the last axis first."""
+        return tuple(len(x) for _, x in reversed(self.axes))
+
+    @cached_property
+    def held(self) -> list[int]:
+        """Numbers of the scanned parameters."""
+        return [self.model.number(name) for name in self.names]
+
+    @cached_property
+    def best(self) -> Fits:
+        """Global minimum of the data."""
+        return self.search_free.fit(self.data)
+
+    @cached_property
+    def profiled(self) -> Fits:
+        """Fits to the data at every point, the scanned parameters held."""
+        return self._fits_at(self.points)
+
+    @cached_property
+    def delta_chi2(self) -> Array:
+        """Q of the data at every point, shape (points,)."""
+        return self.profiled.chi2 - self.best.chi2[0]
+
+    @cached_property
+    def observed(self) -> Array:
+        """The statistic of the data at every point, as `Statistic.value`."""
+        return self._signed(self.delta_chi2, self.best.values, self.points)
+
+    def observed_at(self, points: Array) -> tuple[Array, Array]:
+        """Q and statistic of the data at other points, of shape (n, scanned parameters)."""
+        q = self._fits_at(points).chi2 - self.best.chi2[0]
+        return q, self._signed(q, self.best.values, points)
+
+    def _fits_at(self, points: Array) -> Fits:
+        start = np.repeat(self.best.values, len(points), axis=0)
+        start[:, self.held] = points
+        return self.search_held.fit(self.data, start)
+
+    def truth(self, point: int) -> Truth:
+        """Truth of the toys of a point."""
+        return truth_at(self.model, self.ensemble, self.profiled.values[point], self.data)
+
+    def toys(self, point: int, start: int, stop: int) -> Statistic:
+        """Toys number `start` to `stop` − 1 of a point: the same whichever process makes them."""
+        if not 0 <= start <= stop <= MOST_TOYS:
+            raise ExperimentError(f"toys must be from 0 to {MOST_TOYS}, not {start} to {stop}")
+        parts = [
+            self._toys(point, low, min(low + TOYS_AT_ONCE, stop))
+            for low in range(start, stop, TOYS_AT_ONCE)
+        ]
+        if not parts:
+            return Statistic(np.empty(0), 0)
+        return Statistic(np.concatenate([p.value for p in parts]), sum(p.failed for p in parts))
+
+    def _toys(self, point: int, start: int, stop: int) -> Statistic:
+        at, free = self.fits(point, start, stop)
+        bad = (at.status != CONVERGED) | (free.status != CONVERGED)
+        q = at.chi2 - free.chi2
+        value = self._signed(q, free.values, self.points[point][None])
+        return Statistic(value, int(np.count_nonzero(bad)))
+
+    def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
+        """Fits of toys of a point, with the scanned parameters held there and free."""
+        truth = self.truth(point)
+        data = throw(self.model, self.ensemble, truth, self.seed, point, start, stop)
+        if self.ensemble.level == "events":
+            runs = runs_at(self.model, self.experiments, truth)
+            counts, off = throw_events(self.model, runs, self.seed, point, start, stop)
+            data = Data(counts, off, data.centre)
+        return self.fit_toys(data, truth.values[None])
+
+    def fit_toys(self, data: Data, values: Array) -> tuple[Fits, Fits]:
+        """Fits of data sets with the scanned parameters held at `values`, and free.
+
+        The free fit is global, and never above the other.
+        """
+        at = self.search_held.fit(data, values, threads=1)
+        free = self.search_free.fit(data, at.values, threads=1)
+        above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
+        if above.size:
+            again = local_fit(self.model, take(data, above), at.values[above], threads=1)
+            old = Fits(free.values[above], free.chi2[above], free.status[above], free.steps[above])
+            for whole, new in zip(free, old.better(again), strict=True):
+                whole[above] = new
+        return at, free
+
+    @cached_property
+    def search_held(self) -> Search:
+        """Fits with the scanned parameters held."""
+        return search(self.model, self.names)
+
+    @cached_property
+    def search_free(self) -> Search:
+        """Fits of all variables."""
+        return search(self.model)
+
+    def _signed(self, q: Array, fitted: Array, at: Array) -> Array:
+        if len(self.axes) > 1:
+            return q
+        return np.where(fitted[:, self.held[0]] < at[:, 0], -1.0, 1.0) * np.sqrt(np.maximum(q, 0))
+
+    def warm(self) -> None:
+        """Compute what all toys share, before threads ask for it."""
+        _ = self.observed, self.search_held, self.search_free
+
+
+class Belt(NamedTuple):
+    """Acceptance of the statistic at grid points: `low` ≤ value ≤ `high`."""
+
+    low: Array
+    high: Array
+    error: Array
+    """Standard error of the limit that is finite, or of the greater, from the number of toys."""
+
+
+def order_statistic(values: Array, level: float) -> tuple[float, float]:
+    """Quantile of toys and its standard error from the binomial spread of the rank.
+
+    The quantile is the least value with at least the level of the toys at or below it.
+    """
+    n = len(values)
+    if n == 0:
+        return float("nan"), float("inf")
+    ordered = np.sort(values)
+    rank = level * n
+    spread = np.sqrt(n * level * (1 - level))
+    value = ordered[min(max(int(np.ceil(rank - 1e-9)) - 1, 0), n - 1)]
+    if rank + spread > n - 1 or rank - spread < 0:
+        return float(value), float("inf")
+    high = ordered[int(np.ceil(rank + spread)) - 1]
+    low = ordered[max(int(np.ceil(rank - spread)) - 1, 0)]
+    return float(value), float(high - low) / 2
+
+
+def belt(values: Sequence[Array], cl: float, ordering: Ordering, parameters: int) -> Belt:
+    """Belt from the toys of each grid point, of which there may be different numbers."""
+    if ordering != "likelihood-ratio" and parameters > 1:
+        raise ExperimentError(f"ordering '{ordering}' is for one parameter, not {parameters}")
+    count = len(values)
+    low, high, error = np.full(count, -np.inf), np.full(count, np.inf), np.zeros(count)
+    for k, toys in enumerate(values):
+        if ordering == "likelihood-ratio":
+            q = toys**2 if parameters == 1 else toys
+            high[k], error[k] = order_statistic(q, cl)
+        elif ordering == "upper":
+            low[k], error[k] = order_statistic(toys, 1 - cl)
+        else:
+            low[k], first = order_statistic(toys, (1 - cl) / 2)
+            high[k], second = order_statistic(toys, (1 + cl) / 2)
+            error[k] = max(first, second)
+    return Belt(low, high, error)
+
+
+def margin(observed: Array, found: Belt, ordering: Ordering, parameters: int) -> Array:
+    """How far the data are outside of a belt at each point: in the region where ≤ 0."""
+    value = observed**2 if ordering == "likelihood-ratio" and parameters == 1 else observed
+    return np.maximum(value - found.high, found.low - value) - ROUNDING
+
+
+def p_values(values: Sequence[Array], observed: Array, parameters: int) -> Array:
+    """Part of the toys of each point with q at least that of the data."""
+    square = 2 if parameters == 1 else 1
+    return np.array(
+        [
+            np.mean(np.abs(toys) ** square >= np.abs(seen) ** square - ROUNDING)
+            for toys, seen in zip(values, observed, strict=True)
+        ]
+    )
+
+
+def run(
+    construction: Construction,
+    tasks: Sequence[tuple[int, int, int]],
+    threads: int | None = None,
+) -> Iterator[tuple[tuple[int, int, int], Statistic]]:
+    """Make the toys of tasks (point, start, stop), in their order, on several threads."""
+    construction.warm()
+    threads = threads or os.cpu_count() or 1
+    make: Callable[[tuple[int, int, int]], Statistic] = lambda task: construction.toys(*task)  # noqa: E731
+    if threads == 1:
+        for task in tasks:
+            yield task, make(task)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = 4 * threads
+        pending = [pool.submit(make, task) for task in tasks[:ahead]]
+        try:
+            for k, task in enumerate(tasks):
+                result = pending.pop(0).result()
+                if k + ahead < len(tasks):
+                    pending.append(pool.submit(make, tasks[k + ahead]))
+                yield task, result
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def exact_belt(
+    statistic: Array, probability: Array, cl: float, ordering: Ordering = "likelihood-ratio"
+) -> tuple[float, float]:
+    """Acceptance at one point where all outcomes and their probabilities can be listed.
+
+    Parameters
+    ----------
+    statistic
+        r of each outcome, shape (outcomes,).
+    probability
+        Of each outcome, summing to one.
+
+    Returns
+    -------
+    low, high
+        Least acceptance with at least the level: limits of q for the likelihood ratio, of r else.
+    """
+    value = statistic**2 if ordering == "likelihood-ratio" else statistic
+    order = np.argsort(value, kind="stable")
+    ordered = value[order]
+    below = np.cumsum(probability[order])
+
+    def quantile(level: float) -> float:
+        return float(ordered[min(int(np.searchsorted(below, level - 1e-12)), len(ordered) - 1)])
+
+    if ordering == "likelihood-ratio":
+        return -np.inf, quantile(cl)
+    if ordering == "upper":
+        return quantile(1 - cl), np.inf
+    return quantile((1 - cl) / 2), quantile((1 + cl) / 2)

@@ -1,0 +1,126 @@
+"""Observed counts in a model's bins: from an ntuple, a histogram or a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..reco.errors import ExperimentError
+from ..reco.experiment import Experiment
+from ..reco.ntuple import TREE, read
+from .model import Data, Model
+
+Array = NDArray[np.float64]
+
+ON, OFF = 1, 2
+"""Values of the column `window`."""
+
+
+def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[str]) -> Data:
+    """One data set from a file for each experiment; pulls are centred at zero.
+
+    Parameters
+    ----------
+    files
+        For each experiment an ntuple (its selected events are counted), ``FILE.root:NAME`` for a
+        histogram of beam-on counts, or a text of a line a bin: the count in beam-on, and where
+        the background is measured that in beam-off.
+
+    Raises
+    ------
+    ExperimentError
+        Naming the file and what is wrong.
+    """
+    if len(files) != len(model.edges):
+        raise ExperimentError(
+            f"--data: {len(files)} files for {len(model.edges)} experiments; give one for each"
+        )
+    counts, off = np.zeros(model.bins), np.zeros(model.bins)
+    for (name, edges), experiment, file in zip(
+        model.edges.items(), experiments, files, strict=True
+    ):
+        on_bins, off_bins = _counts(file, edges, experiment)
+        part = model.sections[name]
+        needs = bool(model.tau[part].any()) or name + "/off" in model.sections
+        if needs and off_bins is None:
+            raise ExperimentError(
+                f"{file}: has no beam-off counts, which analysis.statistic = "
+                f"'{experiment.analysis.statistic}' of {name} needs"
+            )
+        counts[part] = on_bins
+        if needs and off_bins is not None:
+            if name + "/off" in model.sections:
+                counts[model.sections[name + "/off"]] = off_bins.sum()
+            else:
+                off[part] = off_bins
+    return Data(counts[None], off[None], np.zeros((1, model.variables)))
+
+
+def _counts(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array | None]:
+    """Counts in beam-on and, if there are any, in beam-off."""
+    path, _, name = file.partition(".root:")
+    if name:
+        return _histogram(Path(path + ".root"), name, edges), None
+    if file.endswith(".root") or Path(file).is_dir():
+        return _events(file, edges, experiment)
+    return _text(Path(file), len(edges) - 1)
+
+
+def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array]:
+    column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
+    columns, _ = read(file, [column, "window", "selected"])
+    energy = columns[column].astype(float)
+    found = []
+    for window in (ON, OFF):
+        chosen = columns["selected"] & (columns["window"] == window)
+        found.append(np.histogram(energy[chosen], edges)[0].astype(float))
+    return found[0], found[1]
+
+
+def _histogram(path: Path, name: str, edges: Array) -> Array:
+    import uproot
+
+    try:
+        with uproot.open(path) as file:
+            if name == TREE:
+                raise ExperimentError(f"{path}: give the ntuple itself, without ':{TREE}'")
+            values, there = file[name].to_numpy()
+    except (OSError, KeyError, ValueError, AttributeError, uproot.DeserializationError) as error:
+        raise ExperimentError(f"{path}: has no histogram '{name}': {error}") from error
+    if len(there) != len(edges) or not np.allclose(there, edges, rtol=1e-6):
+        raise ExperimentError(
+            f"{path}: histogram '{name}' has {len(there) - 1} bins from {there[0]:g} to "
+            f"{there[-1]:g}, not the model's {len(edges) - 1} from {edges[0]:g} to {edges[-1]:g}"
+        )
+    return _valid(path, np.asarray(values, float))
+
+
+def _text(path: Path, bins: int) -> tuple[Array, Array | None]:
+    try:
+        numbers = np.loadtxt(path, ndmin=2, comments="#", delimiter=_delimiter(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ExperimentError(f"{path}: cannot be read: {reason}") from error
+    except ValueError as error:
+        raise ExperimentError(f"{path}: is not a table of counts: {error}") from error
+    if numbers.shape[0] != bins or numbers.shape[1] not in {1, 2}:
+        raise ExperimentError(
+            f"{path}: has {numbers.shape[0]} lines of {numbers.shape[1]} numbers; expected are "
+            f"{bins} lines, one a bin, of the count in beam-on and perhaps that in beam-off"
+        )
+    _valid(path, numbers)
+    return numbers[:, 0], numbers[:, 1] if numbers.shape[1] == 2 else None
+
+
+def _delimiter(path: Path) -> str | None:
+    return "," if "," in path.read_text("utf-8") else None
+
+
+def _valid(path: Path, counts: NDArray[Any]) -> Array:
+    if not np.all(np.isfinite(counts)) or np.any(counts < 0):
+        raise ExperimentError(f"{path}: counts must be 0 or more, and finite")
+    return counts

@@ -1,0 +1,72 @@
+"""Small models by hand: the reference problem of the benchmarks, and the textbook cases."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .model import Model, Nuisance
+from .parameter import Parameter
+from .polynomial import Polynomial
+
+
+def counting(
+    signal: ArrayLike,
+    background: ArrayLike,
+    signal_uncertainty: float = 0.0,
+    background_uncertainty: float = 0.0,
+    lower: float = 0.0,
+) -> Model:
+    """Counts with expectation μ (1 + σ_s η_s) s_i + (1 + σ_b η_b) b_i in bin i.
+
+    Parameters
+    ----------
+    signal, background
+        s and b, shape (bins,).
+    signal_uncertainty, background_uncertainty
+        σ_s and σ_b; without a nuisance parameter if 0.
+    lower
+        Least μ.
+    """
+    s, b = np.asarray(signal, float), np.asarray(background, float)
+    named = (("signal", signal_uncertainty), ("background", background_uncertainty))
+    nuisances = tuple(Nuisance(name, name, value) for name, value in named if value > 0)
+    size = 1 + len(nuisances)
+    mu = Polynomial.variable(0, size)
+    expected = mu * s + b
+    for i, nuisance in enumerate(nuisances, 1):
+        eta = Polynomial.variable(i, size) * nuisance.uncertainty
+        expected = expected + eta * (mu * s if nuisance.name == "signal" else b)
+    zeros = np.zeros(len(s))
+    return Model(
+        (Parameter("mu", "", r"$\mu$", lower, default=1.0),),
+        nuisances,
+        expected,
+        len(s),
+        np.array([1.0] + [0.0] * len(nuisances)),
+        zeros,
+        zeros,
+        {"counts": slice(0, len(s))},
+        {"counts": np.arange(len(s) + 1.0)},
+    )
+
+
+def reference_problem() -> Model:
+    """20 bins, s_i ∝ exp(−i/4) with Σ s_i = 25 215, b_i = 400, pulls of 10 % and 1 %."""
+    shape = np.exp(-np.arange(20) / 4)
+    return counting(25_215 * shape / shape.sum(), np.full(20, 400.0), 0.10, 0.01)
+
+
+def bounded_gaussian() -> Model:
+    """A measurement x of a mean μ ≥ 0 with unit width; x is the centre of the data."""
+    return Model(
+        (Parameter("mu", "", r"$\mu$", 0.0, default=0.0, weight=1.0),),
+        (),
+        Polynomial.constant(np.zeros(0), 1),
+        0,
+        np.zeros(1),
+        np.zeros(0),
+        np.zeros(0),
+        {},
+        {},
+    )

@@ -1,0 +1,184 @@
+"""Confidence regions from a Neyman construction, beside those of Wilks' theorem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .asimov import outlines, threshold, total_area
+from .neyman import Belt, Construction, Ordering, Statistic, belt, margin, p_values
+
+Array = NDArray[np.float64]
+
+FINE = {1: 2001, 2: 201}
+"""Least points of an axis in drawing a region, in one and two parameters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Region of the data of a construction."""
+
+    construction: Construction
+    cl: float
+    ordering: Ordering
+    belt: Belt
+    p_value: Array
+    """Part of the toys with q at least that of the data, shape (points,)."""
+    toys: NDArray[np.int64]
+    """Number at each point."""
+    failed: NDArray[np.int64]
+    """Toys whose fit did not converge, at each point."""
+    effective: Array | None = None
+    """Effective number of toys at each point, where they are weighted."""
+
+    @property
+    def critical(self) -> Array:
+        """Limit of the statistic at each point: of q, or of r for an upper limit (the lower)."""
+        return self.belt.low if self.ordering == "upper" else self.belt.high
+
+    @cached_property
+    def margin(self) -> Array:
+        """How far the data are outside at each point: in the region where ≤ 0."""
+        c = self.construction
+        return margin(c.observed, self.belt, self.ordering, len(c.axes))
+
+    @cached_property
+    def fine(self) -> Fine:
+        """The region on a grid that is fine enough to draw: the belt is interpolated linearly."""
+        from scipy.interpolate import RegularGridInterpolator
+
+        c = self.construction
+        axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
+        points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+        low, high = (
+            RegularGridInterpolator(
+                tuple(x for _, x in c.axes), np.nan_to_num(v, nan=-np.inf).reshape(c.shape).T
+            )(points)
+            if np.all(np.isfinite(v))
+            else np.full(len(points), v[0])
+            for v in (self.belt.low, self.belt.high)
+        )
+        q, statistic = c.observed_at(points)
+        outside = margin(statistic, Belt(low, high, low), self.ordering, len(axes))
+        return Fine(axes, outside, q - threshold(self.cl, len(axes)))
+
+    def describe(self) -> dict[str, Any]:
+        """Content for JSON."""
+        c = self.construction
+        numbers = [c.model.number(name) for name in c.names]
+        content: dict[str, Any] = {
+            "best": [float(c.best.values[0, i]) for i in numbers],
+            "cl": self.cl,
+            "ordering": self.ordering,
+            "ensemble": c.ensemble.describe(),
+            "seed": c.seed,
+            "toys": int(self.toys.sum()),
+            "failed": int(self.failed.sum()),
+            "delta_chi2": threshold(self.cl, len(c.axes)),
+        }
+        grid: dict[str, Any] = dict(zip(("x", "y"), (x.tolist() for _, x in c.axes), strict=False))
+        arrays = {
+            "delta_chi2": c.delta_chi2,
+            "critical": self.critical,
+            "critical_error": self.belt.error,
+            "p_value": self.p_value,
+            "toys": self.toys,
+            "failed": self.failed,
+        }
+        if self.effective is not None:
+            arrays["effective_toys"] = self.effective
+        if self.ordering == "central":
+            arrays["critical_low"] = self.belt.low
+        for name, values in arrays.items():
+            grid[name] = _finite(values.reshape(c.shape))
+        for name in ("critical", "critical_error"):
+            content[name] = grid[name]
+        if len(c.axes) == 1:
+            content |= {"parameter": c.names[0], "best": content["best"][0]}
+            content["intervals"] = intervals(self.fine.axes[0], self.fine.by_toys)
+            content["wilks"] = {"intervals": intervals(self.fine.axes[0], self.fine.wilks)}
+        else:
+            content["parameters"] = list(c.names)
+            for place, outside in ((content, self.fine.by_toys), ("wilks", self.fine.wilks)):
+                lines, area = contours(self.fine.axes, outside)
+                found = {"contours": [line.tolist() for line in lines], "area": area}
+                content |= found if place is content else {"wilks": found}
+        content["grid"] = grid
+        return content
+
+
+class Fine(NamedTuple):
+    """How far the data are outside of a region on a fine grid; inside where ≤ 0."""
+
+    axes: tuple[Array, ...]
+    by_toys: Array
+    """Shape (points,), the first axis running fastest."""
+    wilks: Array
+
+
+def _finer(x: Array, least: int) -> Array:
+    """The grid with enough points between its own."""
+    parts = max(1, -(-(least - 1) // (len(x) - 1)))
+    return np.interp(np.arange(parts * (len(x) - 1) + 1) / parts, np.arange(len(x)), x)
+
+
+def intervals(x: Array, outside: Array) -> list[list[float]]:
+    """Intervals where `outside` ≤ 0, linear between points."""
+    inside = outside <= 0
+    found: list[list[float]] = []
+    begin = float(x[0])
+    for i in range(1, len(x)):
+        if inside[i] == inside[i - 1]:
+            continue
+        a, b = outside[i - 1], outside[i]
+        step = a / (a - b) if np.isfinite(a) and np.isfinite(b) else 0.5
+        edge = float(x[i - 1] + step * (x[i] - x[i - 1]))
+        if inside[i]:
+            begin = edge
+        else:
+            found.append([begin, edge])
+    if inside[-1]:
+        found.append([begin, float(x[-1])])
+    return found
+
+
+def contours(axes: Sequence[Array], outside: Array) -> tuple[list[Array], float]:
+    """Closed boundaries in a plane of where `outside` ≤ 0, and the area."""
+    x, y = axes
+    pieces = outlines(x, y, outside.reshape(len(y), len(x)), 0.0)
+    return [line for piece in pieces for line in piece], total_area(pieces)
+
+
+def _finite(values: NDArray[Any]) -> Any:
+    """Nested lists, with null where a number is not finite."""
+    if values.dtype.kind == "i":
+        return values.tolist()
+    found = values.astype(object)
+    found[~np.isfinite(values)] = None
+    return found.tolist()
+
+
+def region(
+    construction: Construction,
+    toys: Iterable[Statistic],
+    cl: float,
+    ordering: Ordering = "likelihood-ratio",
+) -> Region:
+    """Region from the toys of each grid point, taken one point at a time."""
+    size = len(construction.points)
+    dimension = len(construction.axes)
+    low, high, error = (np.empty(size) for _ in range(3))
+    p_value = np.empty(size)
+    number, failed = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for k, statistic in enumerate(toys):
+        one = belt([statistic.value], cl, ordering, dimension)
+        low[k], high[k], error[k] = one.low[0], one.high[0], one.error[0]
+        seen = construction.observed[k : k + 1]
+        p_value[k] = p_values([statistic.value], seen, dimension)[0] if len(statistic.value) else 0
+        number[k], failed[k] = len(statistic.value), statistic.failed
+    return Region(construction, cl, ordering, Belt(low, high, error), p_value, number, failed)
