@@ -14,10 +14,15 @@ COMMANDS = {
     "benchmark": ("benchmark", "Speed beside peers and beside the hardware's limit."),
     "coverage": ("coverage", "How often confidence regions hold the truth."),
     "experiments": ("experiments", "List the experiments and sources that come with nuspill."),
+    "export-workspace": (
+        "export_workspace",
+        "The signal strength of experiments as a HistFactory workspace (pyhf).",
+    ),
     "generate": ("generate", "Make the events of an experiment and write a ROOT ntuple."),
     "merge": ("merge", "Join the toys of separate runs."),
     "plot": ("plot", "Plot an ntuple: spectra, on minus off, time in the pulse."),
     "rates": ("rates", "Expected events a year of operation, by quadrature."),
+    "reproduce": ("reproduce", "The results of arXiv:1911.00762 beside its printed numbers."),
     "show": ("show", "Print an experiment's TOML, and every key with unit and meaning."),
     "toys": ("toys", "Confidence regions by toys: Feldman-Cousins and others."),
 }

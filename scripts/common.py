@@ -45,10 +45,9 @@ def _settings(
     return parse_settings(values)
 
 
-def experiment_options(function: F) -> F:
-    """Add ``--set``, ``--preset``, ``--source`` and ``--json``."""
+def setting_options(function: F) -> F:
+    """Add ``--set``, ``--preset`` and ``--source``."""
     options = [
-        json_option,
         click.option("--source", metavar="NAME", help="A shipped source in place of the own one."),
         click.option("--preset", metavar="NAME", help="A preset of the experiment, e.g. paper."),
         click.option(
@@ -63,6 +62,11 @@ def experiment_options(function: F) -> F:
     for option in options:
         function = option(function)
     return function
+
+
+def experiment_options(function: F) -> F:
+    """Add ``--set``, ``--preset``, ``--source`` and ``--json``."""
+    return setting_options(json_option(function))
 
 
 def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], quiet: bool) -> None:

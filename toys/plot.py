@@ -109,10 +109,13 @@ def _colours(number: int) -> list[str]:
 
 
 class figure:
-    """Context of a figure with one pair of axes, written whole to a file at its end."""
+    """Context of a figure with one pair of axes, written whole to a file at its end.
 
-    def __init__(self, output: str | Path, overwrite: bool = True) -> None:
-        self.output, self.overwrite = Path(output), overwrite
+    With more `panels` side by side, it gives an array of axes.
+    """
+
+    def __init__(self, output: str | Path, overwrite: bool = True, panels: int = 1) -> None:
+        self.output, self.overwrite, self.panels = Path(output), overwrite, panels
 
     def __enter__(self) -> Any:
         """Make the axes."""
@@ -121,8 +124,8 @@ class figure:
 
         self._style = mpl.rc_context({**STYLE})  # type: ignore[dict-item]
         self._style.__enter__()
-        self._figure = Figure(figsize=(7, 6), layout="constrained")
-        return self._figure.subplots()
+        self._figure = Figure(figsize=(7 * self.panels, 6), layout="constrained")
+        return self._figure.subplots(1, self.panels)
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
         """Write the file, unless there was an error."""
