@@ -178,7 +178,7 @@ def test_radii_of_the_paper(name, entry, reference):
     """
     free = [f"radius.{entry}", *(f"radius.{e}" for e in ("ee", "mumu", "emu") if e != entry)]
     scan = scan_1d(build([load(name, preset="paper")], free), Axis(free[0], points=101))
-    computed = reference("table3")[f"radius_{entry}_computed"][name]
+    computed = reference("table3")[f"radius.{entry}_computed"][name]
     assert scan.failed == 0
     found = [scan.intervals[0][0], scan.intervals[-1][1]]
     assert found == pytest.approx(computed, abs=0.01 * (computed[1] - computed[0]))
