@@ -132,6 +132,8 @@ def test_edges_that_cannot_be():
         bin_edges(load("ess-csi", {"detector.resolution": "none"}))
     with pytest.raises(ExperimentError, match="more than 1000 bins"):
         bin_edges(load("ess-csi", {"analysis.bin_width": 1e-4}))
+    with pytest.raises(ExperimentError, match="5000 bins; at most 1000"):
+        bin_edges(load("ess-csi", {"analysis.edges": np.linspace(1, 46, 5001).tolist()}))
 
 
 MODELS = {
