@@ -24,6 +24,9 @@ from .model import Data, Model
 Array = NDArray[np.float64]
 
 POINTS_1D, POINTS_2D = 401, 201
+MOST_POINTS_2D = 4_000_000
+FARTHEST = 1e6
+"""Of a range that is given."""
 MARGIN = 0.08
 """Beyond the region on each side of a range that is chosen, relative."""
 
@@ -245,6 +248,10 @@ def scan_2d(
     if names[0] == names[1]:
         raise ExperimentError(f"parameter '{names[0]}' is scanned twice")
     x, y = (grid(model, axis, level, POINTS_2D, data, threads) for axis in axes)
+    if x.size * y.size > MOST_POINTS_2D:
+        raise ExperimentError(
+            f"{x.size} x {y.size} points: a plane may have {MOST_POINTS_2D} at most"
+        )
     profile = Profile(model, names, data, threads)
     delta = profile(*np.meshgrid(x, y)).reshape(len(y), len(x))
     best = profile.best_of(names[0]), profile.best_of(names[1])
@@ -279,6 +286,7 @@ def _check(axis: Axis, model: Model) -> None:
         raise ExperimentError(
             f"{axis.name} = {axis.low:g}:{axis.high:g}: the range is empty; give LOW:HIGH"
         )
+    lower, upper = max(lower, -FARTHEST), min(upper, FARTHEST)
     if axis.low < lower or axis.high > upper:
         raise ExperimentError(
             f"{axis.name} = {axis.low:g}:{axis.high:g}: must be from {lower:g} to {upper:g}"

@@ -53,8 +53,8 @@ class Fits(NamedTuple):
     """Evaluations of χ², shape (sets,)."""
 
     def better(self, other: Fits) -> Fits:
-        """The better of two fits of each data set; one that converged, if χ² is as good."""
-        margin = 1e-9 * ((other.status == CONVERGED) & (self.status != CONVERGED))
+        """The better of two fits of each data set; one that converged, or the first, if as good."""
+        margin = np.where((other.status == CONVERGED) & (self.status != CONVERGED), 1e-9, -1e-9)
         take = other.chi2 < self.chi2 + margin
         return Fits(
             np.where(take[:, None], other.values, self.values),

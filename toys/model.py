@@ -143,6 +143,12 @@ class Data:
     centre: Array
     """Shape (sets, variables) or (1, variables); of pulls only."""
 
+    def __post_init__(self) -> None:
+        """Refuse counts that cannot be."""
+        for counts in (self.counts, self.off):
+            if counts.size and not (counts.min() >= 0 and np.isfinite(counts.max())):
+                raise ExperimentError("counts must be 0 or more, and finite")
+
     def __len__(self) -> int:
         """Number of data sets."""
         return max(len(self.counts), len(self.off), len(self.centre))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 MOST_BINS = 1000
+MOST_NODES = 16384
+"""Recoil energies for which the response is computed at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,11 @@ def bin_edges(experiment: Experiment) -> Array:
     """
     analysis, detector = experiment.analysis, experiment.detector
     if analysis.edges is not None:
+        if len(analysis.edges) > MOST_BINS + 1:
+            raise ExperimentError(
+                f"{experiment.name}: analysis.edges has {len(analysis.edges) - 1} bins; "
+                f"at most {MOST_BINS} are allowed"
+            )
         return np.asarray(analysis.edges, float)
     low, high = detector.threshold, experiment.e_max
     if isinstance(detector.resolution, NoResolution):
@@ -147,7 +154,10 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
             *_breaks(experiment, edges, shift or Shift()),
         )
     )
-    chance = detector.bin_probability(nodes, edges, scale, experiment.energy_top, shift)
+    parts = np.array_split(nodes, 1 + nodes.size // MOST_NODES)  # memory: nodes times fine bins
+    chance = np.concatenate(
+        [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
+    )
     response = chance * (weights * years * live)[:, None]
     signal = {}
     for channel in experiment.channels:

@@ -158,7 +158,7 @@ def compare(kind, models, sets, seed):
         data = random_data(rng, model, sets)
         ours = search(model).fit(data, threads=1)
         for i in range(sets):
-            starts = [model.truth]
+            starts = [model.truth, ours.values[i]]  # the second: is there a way down from ours?
             if kind in {"squares", "mixed"}:  # several minima
                 starts += [model.truth * s + rng.normal(size=model.variables) for s in (-1, 1)]
             theirs = min(by_minuit(model, data, i, start)[0] for start in starts)
