@@ -1,6 +1,7 @@
 """An experiment: one TOML file, validated once into frozen objects.
 
-    [source] [target] [interaction] [exposure] [detector] [windows] [[background]] [preset.NAME]
+    [source] [target] [interaction] [exposure] [detector] [windows] [[background]] [daq]
+    [preset.NAME]
 
 `source.base` starts from a shipped source, `extends` from another experiment. A preset holds
 values that replace the file's own, for example the paper's choices.
@@ -28,6 +29,7 @@ from ..generator.settings import Settings, setting
 from ..generator.stream import stream_number
 from ..generator.target import Target
 from .background import Background
+from .daq import Daq
 from .detector import Detector
 from .errors import ExperimentError
 from .window import Windows, WindowSettings, windows
@@ -59,6 +61,7 @@ class Experiment(Settings):
     detector: Detector = setting(..., "response")
     windows: WindowSettings = setting(WindowSettings(), "beam-on and beam-off")
     background: tuple[Background, ...] = setting((), "backgrounds, numbered from 10", strict=False)
+    daq: Daq = setting(Daq(), "data acquisition: units, epoch and channels of recorded data")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

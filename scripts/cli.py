@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from importlib.metadata import version
 
@@ -10,8 +11,11 @@ import click
 
 COMMANDS = {
     "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
+    "export": "Write an ntuple in the format of a detector's data acquisition.",
     "experiments": "List the experiments and sources that come with nuspill.",
+    "formats": "List the formats of export and import.",
     "generate": "Make the events of an experiment and write a ROOT ntuple.",
+    "import": "Read a file of a data acquisition or a data release into an ntuple.",
     "plot": "Plot an ntuple: spectra, on minus off, time in the pulse.",
     "rates": "Expected events a year of operation, by quadrature.",
     "show": "Print an experiment's TOML, and every key with unit and meaning.",
@@ -19,7 +23,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Commands by name, each in the module of its name."""
+    """Commands by name, each in the module of its name (`import_` for a word of Python)."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Names of the commands."""
@@ -29,7 +33,8 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name}", __package__)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f".{name}", __package__)
         command: click.Command = module.command
         return command
 
