@@ -9,7 +9,7 @@ shared by several. It says what it is, and has `read`, `write` or both:
     REQUIRES     names of these packages
     NEEDS        columns of the ntuple that are written
     KEEPS, LOSES what comes back from a file, and what does not
-    PLACES       "file", "folder" or "either": what a path of this format is
+    PLACES       "file", or "either": written as a folder, read also from a file
     DEFAULT      experiment of a file that does not tell, or None
     recognise(path) -> bool                     whether a file looks like one, by its beginning
     write(sample: Sample, path: Path) -> int    events written

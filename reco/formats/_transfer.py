@@ -34,7 +34,7 @@ def export_sample(sample: Sample, name: str, output: Path, overwrite: bool = Fal
         If the output exists or cannot be written; nothing is left behind.
     """
     form = find(name, "write")
-    opened = replacing_folder if form.PLACES == "folder" else replacing
+    opened = replacing if form.PLACES == "file" else replacing_folder
     with opened(output, overwrite) as temporary:
         try:
             return int(form.write(sample, temporary))

@@ -14,7 +14,7 @@ def test_every_format_says_what_it_is():
     """Fails if a format lacks a part of what the package asks for, or can do nothing."""
     for name, form in available().items():
         assert name == form.NAME
-        assert form.PLACES in ("file", "folder", "either")
+        assert form.PLACES in ("file", "either")
         assert hasattr(form, "read") or hasattr(form, "write")
         assert form.KEEPS
         assert form.LOSES
