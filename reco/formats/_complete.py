@@ -16,8 +16,6 @@ from ..experiment import Experiment
 from ..run import COLUMNS, PLACE_COLUMNS, Block
 from ._source import Damage
 
-UNKNOWN_PULSE = -1
-"""Pulse of events of which only the time since the pulse is known."""
 REPEATED = 1e-6
 """Part by which an energy may miss the threshold, for what a file keeps rounded."""
 
@@ -25,8 +23,8 @@ REPEATED = 1e-6
 def clean(block: Block, damage: Damage, last_pulse: int) -> tuple[Block, int]:
     """Refuse, or drop, what cannot be: energies or times that are no numbers, time that goes back.
 
-    Pulses never go back; within a pulse any order is right. Returns what is left and the last
-    pulse.
+    Pulses never go back; within a pulse any order is right. Of a block that is not in order the
+    fewest events go. Returns what is left and the last pulse.
     """
     finite = np.isfinite(block["e_reco"]) & np.isfinite(block["time"])
     damage.found(int((~finite).sum()), "events without a finite energy and time")
@@ -34,17 +32,26 @@ def clean(block: Block, damage: Damage, last_pulse: int) -> tuple[Block, int]:
     pulse = block["pulse"]
     if pulse.size == 0:
         return block, last_pulse
-    latest = np.maximum.accumulate(np.concatenate([[last_pulse], pulse]))
-    forward = pulse >= latest[:-1]
-    if not forward.all():
-        at = int(np.argmin(forward))
-        damage.found(
-            int((~forward).sum()),
-            "events that go back in time",
-            f"the first in pulse {pulse[at]} after pulse {latest[at]}",
-        )
-        block = kept(block, forward)
-    return block, int(latest[-1])
+    old = pulse < last_pulse
+    ahead, behind = disorder(pulse[~old])
+    wrong = old.copy()
+    wrong[~old] = ahead if ahead.sum() < behind.sum() else behind
+    if wrong.any():
+        at = int(np.argmax(old if old.any() else np.diff(pulse, prepend=pulse[0]) < 0))
+        before = last_pulse if old.any() else pulse[at - 1]
+        text = f"pulse {pulse[at]} comes after pulse {before}"
+        damage.found(int(wrong.sum()), "events out of the order of time", text)
+        block = kept(block, ~wrong)
+    return block, int(block["pulse"][-1]) if len(block["pulse"]) else last_pulse
+
+
+def disorder(pulse: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Events later than one that follows, and events earlier than one before.
+
+    Without the ones, or without the others, the rest is in order.
+    """
+    earliest = np.minimum.accumulate(pulse[::-1])[::-1]
+    return pulse > earliest, pulse < np.maximum.accumulate(pulse)
 
 
 def kept(block: Block, keep: NDArray[np.bool_]) -> Block:

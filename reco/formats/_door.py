@@ -83,14 +83,18 @@ def recognised(path: Path) -> str:
     if len(names) != 1:
         readable = [n for n, form in available().items() if hasattr(form, "read")]
         looks = f"looks like {' and '.join(names)}" if names else "looks like no known format"
-        raise ExperimentError(f"{path}: {looks}; say which with --from: {', '.join(readable)}")
+        untried = [name for name in readable if missing(available()[name])]
+        more = f" ({', '.join(untried)} not tried: packages are missing)" if untried else ""
+        raise ExperimentError(
+            f"{path}: {looks}{more}; say which with --from: {', '.join(readable)}"
+        )
     return names[0]
 
 
 def _recognised(path: Path) -> Iterator[str]:
     for name, form in available().items():
         try:
-            if hasattr(form, "read") and form.recognise(path):
+            if hasattr(form, "read") and not missing(form) and form.recognise(path):
                 yield name
         except (OSError, ValueError):
             continue

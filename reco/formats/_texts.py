@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ._complete import UNKNOWN_PULSE
-
 if TYPE_CHECKING:
     from ..run import Block
     from ._source import Source
 
 LONGEST = 50_000_000
 """Bytes of a text file that are read."""
+UNKNOWN_PULSE = -1
+"""Pulse of events of which only the time since the pulse is known."""
 Array = NDArray[np.float64]
 
 

@@ -93,7 +93,7 @@ DAMAGE = {
         "has no column of time", None,
     ),
     "backwards": (
-        lambda d: d[:-516] + d[-516:].replace(d[-16:-8], b"\0" * 8), "go back in time", 1,
+        lambda d: d[:-516] + d[-516:].replace(d[-16:-8], b"\0" * 8), "out of the order of time", 1,
     ),
 }  # fmt: skip
 
