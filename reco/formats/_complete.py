@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ..experiment import Experiment
 from ..run import COLUMNS, PLACE_COLUMNS, Block
-from ._source import Damage
+from ._source import Damage, disorder
 
+MOST_MODULES = 32767
 REPEATED = 1e-6
 """Part by which an energy may miss the threshold, for what a file keeps rounded."""
 
@@ -29,6 +30,10 @@ def clean(block: Block, damage: Damage, last_pulse: int) -> tuple[Block, int]:
     finite = np.isfinite(block["e_reco"]) & np.isfinite(block["time"])
     damage.found(int((~finite).sum()), "events without a finite energy and time")
     block = kept(block, finite)
+    if "module" in block:
+        known = (block["module"] >= 0) & (block["module"] <= MOST_MODULES)
+        damage.found(int((~known).sum()), f"events of no module from 0 to {MOST_MODULES}")
+        block = kept(block, known)
     pulse = block["pulse"]
     if pulse.size == 0:
         return block, last_pulse
@@ -43,15 +48,6 @@ def clean(block: Block, damage: Damage, last_pulse: int) -> tuple[Block, int]:
         damage.found(int(wrong.sum()), "events out of the order of time", text)
         block = kept(block, ~wrong)
     return block, int(block["pulse"][-1]) if len(block["pulse"]) else last_pulse
-
-
-def disorder(pulse: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Events later than one that follows, and events earlier than one before.
-
-    Without the ones, or without the others, the rest is in order.
-    """
-    earliest = np.minimum.accumulate(pulse[::-1])[::-1]
-    return pulse > earliest, pulse < np.maximum.accumulate(pulse)
 
 
 def kept(block: Block, keep: NDArray[np.bool_]) -> Block:

@@ -9,6 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import ExperimentError
 from ._clock import clock_of
 
@@ -98,3 +101,12 @@ def parsed(text: str, path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExperimentError(f"{path}: what nuspill wrote of it is damaged: {error}") from None
     return dict(told)
+
+
+def disorder(pulse: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Events later than one that follows, and events earlier than one before.
+
+    Without the ones, or without the others, the rest is in order.
+    """
+    earliest = np.minimum.accumulate(pulse[::-1])[::-1]
+    return pulse > earliest, pulse < np.maximum.accumulate(pulse)
