@@ -37,13 +37,15 @@ class Ccd(Settings):
     columns: PositiveInt = setting(120, "binned columns of an image", le=10_000)
     binning: PositiveInt = setting(50, "physical pixels a binned one, in each direction", le=10_000)
     pixel: PositiveFloat = setting(0.015, "edge of a physical pixel", "mm")
-    noise: NonNegativeFloat = setting(2.5, "readout noise of a single skip", "electrons")
+    diffusion: NonNegativeFloat = setting(0.015, "Gaussian σ of the charge of an event", "mm")
+    pair_energy: PositiveFloat = setting(3.75, "energy of an electron-hole pair", "eV")
+    noise: PositiveFloat = setting(2.5, "readout noise of a single skip", "electrons")
     skips: PositiveInt = setting(400, "non-destructive readings of a pixel, averaged", le=65535)
     gain: PositiveFloat = setting(10.0, "output of an electron", "ADU")
     offset: NonNegativeFloat = setting(1000.0, "output without charge", "ADU")
     seed: int = setting(1, "key of the readout noise", ge=0, lt=2**63)
     threshold: PositiveFloat = setting(
-        8.0, "a cluster has a pixel this many standard deviations of the averaged noise above 0"
+        8.0, "least charge of a cluster's highest pixel, in standard deviations of averaged noise"
     )
 
 

@@ -100,7 +100,7 @@ def opened_source(
         raise ExperimentError(f"{path}: is a folder; '{form.NAME}' is a file")
     if path.is_file() and path.stat().st_size == 0:
         raise ExperimentError(f"{path}: is empty")
-    told = form.embedded(path) if hasattr(form, "embedded") else None
+    told = _embedded(form, path)
     if experiment is not None or (told is None and form.DEFAULT is not None):
         found = load(experiment or form.DEFAULT, settings)
     elif told is not None:
@@ -113,6 +113,19 @@ def opened_source(
         )
     facts = {k: told[k] for k in ("pulses", "protons_on_target", "seed")} if told else {}
     return form, Source(path, found, Damage(path, repair), facts)
+
+
+def _embedded(form: Any, path: Path) -> dict[str, Any] | None:
+    """What nuspill wrote into a file, if it is there and can be read."""
+    if not hasattr(form, "embedded"):
+        return None
+    try:
+        told: dict[str, Any] | None = form.embedded(path)
+    except ExperimentError:
+        raise
+    except Exception:  # the reader finds out what is wrong with the file
+        return None
+    return told
 
 
 def blocks_of(form: Any, source: Source) -> Iterator[Block]:

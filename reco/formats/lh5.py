@@ -52,11 +52,8 @@ def recognise(path: Path) -> bool:
 
 def embedded(path: Path) -> dict[str, Any] | None:
     """What nuspill wrote of the sample."""
-    try:
-        with _hdf5.opened(path) as file:
-            return parsed(_hdf5.text(file, NOTE) or "", path)
-    except (OSError, KeyError):
-        return None
+    with _hdf5.opened(path) as file:
+        return parsed(_hdf5.text(file, NOTE) or "", path)
 
 
 def write(sample: Sample, path: Path) -> int:

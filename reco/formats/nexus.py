@@ -53,12 +53,8 @@ def recognise(path: Path) -> bool:
 
 def embedded(path: Path) -> dict[str, Any] | None:
     """What nuspill wrote of the sample."""
-    try:
-        with _hdf5.opened(path) as file:
-            told = _hdf5.text(file, "entry/nuspill/data") if "entry/nuspill" in file else None
-    except (OSError, ValueError, KeyError):
-        return None
-    return parsed(told, path) if told else None
+    with _hdf5.opened(path) as file:
+        return parsed(_hdf5.text(file, "entry/nuspill/data") or "", path)
 
 
 def write(sample: Sample, path: Path) -> int:
