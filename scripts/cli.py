@@ -11,6 +11,7 @@ import click
 
 COMMANDS = {
     "benchmark": "Speed beside a plain NumPy chain, the bare limit and bare uproot.",
+    "compare": "Two samples side by side: counts, spectra, chi2 and KS, as a page.",
     "export": "Write an ntuple in the format of a detector's data acquisition.",
     "experiments": "List the experiments and sources that come with nuspill.",
     "formats": "List the formats of export and import.",

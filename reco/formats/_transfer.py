@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExperimentError, OutputError
-from ..experiment import load, validate
+from ..experiment import Experiment, load, validate
 from ..ntuple import LIBRARIES, PROVENANCE, TREE, Counts, _opened, replacing
 from ..run import COLUMNS, PLACE_COLUMNS, Block
 from ._complete import clean, complete
@@ -87,10 +87,12 @@ def opened_source(
     experiment: str | Path | None = None,
     settings: dict[str, Any] | None = None,
     repair: bool = False,
+    fallback: Experiment | None = None,
 ) -> tuple[Any, Source]:
     """The format of a file, by default what it looks like, and what its reader needs.
 
-    The experiment is the one given, the one that nuspill wrote into the file, or the format's own.
+    The experiment is the one given, the one that nuspill wrote into the file, the format's own, or
+    `fallback`.
     """
     path = Path(path)
     form = find(name or recognised(path), "read")
@@ -107,6 +109,8 @@ def opened_source(
         found = validate(told["experiment"], str(path))
         given = {"daq.first_pulse": told["first_pulse"]} | (settings or {})
         found = found.replace(**given)
+    elif fallback is not None:
+        found = fallback.replace(**(settings or {}))
     else:
         raise ExperimentError(
             f"{path}: '{form.NAME}' does not tell of which experiment it is: give --experiment"

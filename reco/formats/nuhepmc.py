@@ -60,7 +60,7 @@ def embedded(path: Path) -> dict[str, Any] | None:
     import pyhepmc
 
     with pyhepmc.open(str(path)) as file:
-        first = next(iter(file), None)
+        first: Any = next(iter(file), None)
         known = first is not None and SAMPLE in first.run_info.attributes
         return parsed(str(first.run_info.attributes[SAMPLE].astype(str)), path) if known else None
 
