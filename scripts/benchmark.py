@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..reco.experiment import load
+from .benchmark_formats import formats
 from .common import experiment_options, print_table, write_json
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ RATIOS = {
 @click.group()
 def command() -> None:
     """Speed, side by side with its peers in one run."""
+
+
+command.add_command(formats)
 
 
 @command.command()
