@@ -214,7 +214,7 @@ def compare(
     e_edges = energy_edges(a.experiment, 30) if energy is None else energy
     length = max(a.windows.on_length, b.windows.on_length)
     t_edges = equal_bins(0.0, length, 30) if time is None else time
-    panels = []
+    panels: list[dict[str, Any] | None] = []
     for key, edges, given in (("e_reco", e_edges, energy), ("since", t_edges, time)):
         unit = a.experiment.detector.unit if key == "e_reco" else "ns"
         values = getattr(a, key), getattr(b, key)
@@ -225,7 +225,7 @@ def compare(
         least = (on[0] + on[1]) * min(scale, 1) / (1 + scale)
         about = {"edges": edges.tolist(), "unit": unit}
         ks = ks_of(in_on[0], in_on[1], edges if given is not None else None)
-        fit = _two(*on, *on, scale, pooled, least, shape)
+        fit = _two(on, on, scale, pooled, least, shape)
         panels.append({"key": f"{key}_on", **about, **fit, "ks": ks})
         net = [x - y / s.tau for s, x, y in zip((a, b), on, off, strict=True)]
         noise = [x + y / s.tau**2 for s, x, y in zip((a, b), on, off, strict=True)]
@@ -233,7 +233,7 @@ def compare(
             pooled = pooled + scale * (off[0] + off[1]) / a.tau**2
         else:
             pooled = noise[1] + scale**2 * noise[0]
-        fit = _two(*net, *noise, scale, pooled, least, False)
+        fit = _two(net, noise, scale, pooled, least, False)
         panels.append({"key": f"{key}_residual", **about, **fit, "ks": None})
     panels.append(_live(a, b, scale))
     return {
@@ -248,16 +248,15 @@ def compare(
 
 
 def _two(
-    a: Array,
-    b: Array,
-    var_a: Array,
-    var_b: Array,
+    values: list[Array],
+    variances: list[Array],
     scale: float,
     variance: Array,
     expected: Array,
     fitted: bool,
 ) -> dict[str, Any]:
     """Values and errors of B and of A scaled, and χ² of their difference with its variance."""
+    (a, b), (var_a, var_b) = values, variances
     return {
         "a": (scale * a).tolist(),
         "a_error": (scale * np.sqrt(var_a)).tolist(),
@@ -282,7 +281,7 @@ def _live(a: Side, b: Side, scale: float) -> dict[str, Any] | None:
         "key": "live_time",
         "edges": edges.tolist(),
         "unit": "part of the run",
-        **_two(*on, *on, scale, scale * every, every * min(scale, 1) / (1 + scale), False),
+        **_two(on, on, scale, scale * every, every * min(scale, 1) / (1 + scale), False),
         "steady": steady,
         "ks": ks_of(over[0][a.window == ON], over[1][b.window == ON], None),
     }
