@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ..daq import Clock
@@ -23,3 +24,8 @@ def clock_of(experiment: Experiment, per_ns: int) -> Clock:
         last = max(windows.on_stop, windows.off_stop)
         border = (last + period + windows.first) / 2
     return Clock(period * per_ns, border * per_ns, experiment.daq.first_pulse)
+
+
+def lead(experiment: Experiment, per_ns: int) -> int:
+    """Ticks for which a run is recorded before its first pulse, where a window opens before it."""
+    return math.ceil(-min(experiment.beam_windows.first, 0.0) * per_ns)

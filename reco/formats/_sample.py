@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ExperimentError
 from ..experiment import Experiment, validate
 from ..run import BLOCK_EVENTS, PLACE_COLUMNS, Block
-from ._clock import clock_of
+from ._clock import clock_of, lead
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,13 @@ class Sample:
         """
         columns = list(columns)
         cut = {"pulse"} | ({"selected"} if self.selected_only else set())
-        everything = (self.first_pulse, self.stop_pulse) == (0, self.told["pulses"])
+        all_pulses = self.told.get("first_pulse", 0), self.told["pulses"]
+        everything = (self.first_pulse, self.stop_pulse) == all_pulses
         for block in self.source([*columns, *(cut - set(columns))]):
             pulse = block["pulse"]
             keep = block["selected"] if self.selected_only else np.ones(len(pulse), np.bool_)
+            if pulse.size and pulse.min() < 0:
+                raise ValueError("there are events of unknown pulse, and a clock needs to know it")
             if not everything:
                 keep = keep & (pulse >= self.first_pulse) & (pulse < self.stop_pulse)
             wanted = {name: block[name] for name in columns if name in block}
@@ -58,9 +61,20 @@ class Sample:
         return float(self.told["protons_on_target"] * self.pulses / max(made, 1))
 
     def ticks(self, block: Block, per_ns: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Time of each event since the start of the stretch, in ticks of 1/`per_ns` ns."""
+        """Time of each event since the recording of the stretch began, in ticks of 1/`per_ns` ns.
+
+        Raises
+        ------
+        ValueError
+            If an event is before it.
+        """
         clock = clock_of(self.experiment, per_ns)
-        return clock.start(block["pulse"]) + np.rint(block["time"] * per_ns).astype(np.int64)
+        ticks = clock.start(block["pulse"]) + np.rint(block["time"] * per_ns).astype(np.int64)
+        if early := lead(self.experiment, per_ns):
+            ticks += early
+        if ticks.size and ticks.min() < 0:
+            raise ValueError("there are events before the run starts; leave out --all")
+        return ticks
 
     def about(self) -> str:
         """JSON of what makes a file of this sample complete, to be kept in it."""
@@ -82,10 +96,11 @@ def stretch(
     experiment: Experiment, told: dict[str, Any], pulses: tuple[int, int] | None, origin: str
 ) -> tuple[Experiment, int, int]:
     """Experiment whose clock starts with a stretch of pulses, and its first pulse and stop."""
-    first, stop = pulses or (0, int(told["pulses"]))
-    if not 0 <= first < stop <= max(int(told["pulses"]), 1):
+    begin, end = int(told.get("first_pulse", 0)), int(told["pulses"])
+    first, stop = pulses or (begin, max(end, begin + 1))
+    if not begin <= first < stop <= max(end, begin + 1):
         raise ExperimentError(
-            f"{origin}: pulses {first} to {stop} are not a stretch of its {told['pulses']} pulses"
+            f"{origin}: pulses {first} to {stop} are not a stretch of its pulses {begin} to {end}"
         )
     return experiment.replace(**{"daq.first_pulse": first}), first, stop
 

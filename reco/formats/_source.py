@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ExperimentError
-from ._clock import clock_of
+from ._clock import clock_of, lead
 
 if TYPE_CHECKING:
     from ..daq import Clock
@@ -60,6 +60,13 @@ class Source:
     def clock(self, per_ns: int) -> Clock:
         """Clock of ticks of 1/`per_ns` ns since the run start."""
         return clock_of(self.experiment, per_ns)
+
+    def split(
+        self, ticks: NDArray[np.int64], per_ns: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Pulse, and ns since it, of times since the recording began in ticks of 1/`per_ns` ns."""
+        pulse, since = self.clock(per_ns).split(ticks - lead(self.experiment, per_ns))
+        return pulse, since / per_ns
 
     @cached_property
     def gain(self) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ExperimentError, OutputError
 from ..experiment import Experiment, load, validate
-from ..ntuple import LIBRARIES, PROVENANCE, TREE, Counts, _opened, replacing
+from ..ntuple import LIBRARIES, PROVENANCE, TREE, Counts, recreated, replacing
 from ..run import COLUMNS, PLACE_COLUMNS, Block
 from ._complete import clean, complete
 from ._door import find, recognised
@@ -195,7 +195,7 @@ def import_events(
     form, source = opened_source(
         path, name, experiment=experiment, settings=settings, repair=repair
     )
-    with replacing(Path(output), overwrite) as temporary, _opened(temporary, "zstd") as file:
+    with replacing(Path(output), overwrite) as temporary, recreated(temporary, "zstd") as file:
         counts, tree = Counts(), None
         empty = complete(
             {k: np.empty(0) for k in ("pulse", "time", "e_reco")}, source.experiment, 0

@@ -18,7 +18,6 @@ from ._adc import SATURATED, counts_of, modules_of, waveforms
 from ._source import gain_of
 
 if TYPE_CHECKING:
-    from ..daq import Clock
     from ..run import Block
     from ._sample import Sample
     from ._source import Source
@@ -106,7 +105,7 @@ def read(source: Source) -> Iterator[Block]:
                 f"begins with 0x{header:04X}, not with a CoMPASS header of energies, "
                 "0xCAE1 to 0xCAEF"
             )
-        clock, samples = source.clock(PER_NS), 0
+        samples = 0
         if header & WAVEFORM:
             samples = _samples(file.read(record(header).itemsize), header, source, size)
             file.seek(2)
@@ -120,7 +119,7 @@ def read(source: Source) -> Iterator[Block]:
                     f"has a waveform of {rows['length'][odd][0]} samples after ones of {samples}"
                 )
             if len(rows):
-                yield _events(rows, header, source, clock)
+                yield _events(rows, header, source)
             source.damage.found(int(spare > 0), "records cut off at the end")
 
 
@@ -135,15 +134,15 @@ def _samples(first: bytes, header: int, source: Source, size: int) -> int:
     return samples
 
 
-def _events(rows: NDArray[Any], header: int, source: Source, clock: Clock) -> Block:
+def _events(rows: NDArray[Any], header: int, source: Source) -> Block:
     late = rows["timestamp"] >= 2**63
     source.damage.found(int(late.sum()), "records later than 2^63 ps")
     module, known = modules_of(rows["board"], rows["channel"], source)
     keep = known & ~late
     rows, module = rows[keep], module[keep]
-    pulse, since = clock.split(rows["timestamp"].astype(np.int64))
+    pulse, time = source.split(rows["timestamp"].astype(np.int64), PER_NS)
     if header & CALIBRATED:
         energy = rows["calibrated"].astype(np.float64)
     else:
         energy = rows["energy"] * source.gain
-    return {"pulse": pulse, "time": since / PER_NS, "e_reco": energy, "module": module}
+    return {"pulse": pulse, "time": time, "e_reco": energy, "module": module}

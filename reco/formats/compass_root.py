@@ -87,7 +87,7 @@ def read(source: Source) -> Iterator[Block]:
     """Events of the first such tree in a file."""
     import uproot
 
-    clock, wanted = source.clock(PER_NS), ["Board", "Channel", "Timestamp", "Energy"]
+    wanted = ["Board", "Channel", "Timestamp", "Energy"]
     try:
         with uproot.open(source.path) as root:
             names = root.keys(recursive=False, cycle=False)
@@ -102,10 +102,10 @@ def read(source: Source) -> Iterator[Block]:
                 source.damage.found(int(late.sum()), "records later than 2^63 ps")
                 module, known = modules_of(rows["Board"], rows["Channel"], source)
                 keep = known & ~late
-                pulse, since = clock.split(rows["Timestamp"][keep].astype(np.int64))
+                pulse, time = source.split(rows["Timestamp"][keep].astype(np.int64), PER_NS)
                 yield {
                     "pulse": pulse,
-                    "time": since / PER_NS,
+                    "time": time,
                     "e_reco": rows["Energy"][keep] * source.gain,
                     "module": module[keep],
                 }

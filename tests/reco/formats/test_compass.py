@@ -76,6 +76,29 @@ def test_longer_than_the_clock(ntuple, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_window_that_opens_before_the_pulse(ntuple, round_trip, equal):
+    """Fails if events before their pulse, which may be the first, are of another one."""
+    early = {"windows.on_start": -1e6, "windows.on_length": 4e6, "source.repetition": 50.0}
+    path = ntuple(CSI, 0.002, **early, **{"background.steady.rate": 20000.0})
+    export_events(path, "compass", path.with_suffix(".BIN"))
+    before = read(path)[0]
+    assert (before["time"][before["selected"]] < 0).any()
+    file = path.parent / "early.toml"
+    file.write_text(
+        'extends = "ess-csi"\nname = "early"\nwindows.on_start = -1e6\nwindows.on_length = 4e6\n'
+        "source.repetition = 50.0\n"
+    )
+    before, after, _, _ = round_trip(path, "compass", ".BIN", file, **GAIN)
+    equal(before, after, "pulse", "window")
+
+
+def test_events_without_a_pulse(shared, tmp_path):
+    """Fails if data of which no pulse is known get a time of their own."""
+    import_events(shared / "coherent_csi_2017", tmp_path / "a.root")
+    with pytest.raises(ExperimentError, match="events of unknown pulse"):
+        export_events(tmp_path / "a.root", "compass", tmp_path / "a.BIN")
+
+
 def test_waveforms_read_by_legend(ntuple, tmp_path):
     """Fails if legend-daq2lh5 finds another number, channel, time, energy or pulse height."""
     pytest.importorskip("daq2lh5")
