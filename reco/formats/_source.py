@@ -74,8 +74,8 @@ class Source:
         return gain_of(self.experiment)
 
     def wrong(self, what: str) -> ExperimentError:
-        """An error that names the file."""
-        return ExperimentError(f"{self.path}: {what}")
+        """An error of one line that names the file."""
+        return ExperimentError(f"{self.path}: {' '.join(what.split())[:400]}")
 
 
 def gain_of(experiment: Experiment) -> float:

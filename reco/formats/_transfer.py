@@ -145,8 +145,8 @@ def blocks_of(form: Any, source: Source) -> Iterator[Block]:
         raise
     except MemoryError as error:
         raise source.wrong("does not fit in memory") from error
-    except (ValueError, OSError, LookupError, TypeError, ArithmeticError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:  # the packages raise errors of many kinds on damaged files
+        text = str(error) or type(error).__name__
         raise source.wrong(f"is no whole file of format '{form.NAME}': {text[:200]}") from error
     source.facts["last_pulse"] = last_pulse
     source.facts["events"] = events

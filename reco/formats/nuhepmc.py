@@ -7,6 +7,7 @@ double precision, in MeV: neutrinos come along z, the azimuth of the recoil is n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,14 +56,33 @@ def recognise(path: Path) -> bool:
         return b"HepMC::Asciiv3" in file.read(100)
 
 
-def embedded(path: Path) -> dict[str, Any] | None:
-    """What nuspill wrote of the sample."""
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A file to read, of which HepMC3 itself prints nothing."""
     import pyhepmc
 
-    with pyhepmc.open(str(path)) as file:
-        first: Any = next(iter(file), None)
-        known = first is not None and SAMPLE in first.run_info.attributes
-        return parsed(str(first.run_info.attributes[SAMPLE].astype(str)), path) if known else None
+    setup = pyhepmc.Setup
+    names = ("print_errors", "print_warnings", "debug_level")
+    before = {name: getattr(setup, name) for name in names}
+    for name in names:
+        setattr(setup, name, 0 if name == "debug_level" else False)
+    try:
+        with pyhepmc.open(str(path)) as file:
+            yield file
+    finally:
+        for name, value in before.items():
+            setattr(setup, name, value)
+
+
+def embedded(path: Path) -> dict[str, Any] | None:
+    """What nuspill wrote of the sample: an attribute of the run, which is before all events."""
+    with path.open("r", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith(f"A {SAMPLE} "):
+                return parsed(line.removeprefix(f"A {SAMPLE} ").replace("\\\\", "\\"), path)
+            if line.startswith("E "):
+                break
+    return None
 
 
 def write(sample: Sample, path: Path) -> int:
@@ -170,12 +190,10 @@ def _run(sample: Sample) -> Any:
 
 def read(source: Source) -> Iterator[Block]:
     """Events with a neutrino in and a nucleus out, in the file's order."""
-    import pyhepmc
-
     written = _checked(source)
     read_, rows = 0, list[dict[str, Any]]()
     try:
-        with pyhepmc.open(str(source.path)) as file:
+        with opened(source.path) as file:
             for event in file:
                 read_ += 1
                 row = _row(event)
@@ -194,25 +212,51 @@ def read(source: Source) -> Iterator[Block]:
 
 
 def _checked(source: Source) -> int:
-    """Number of events by the lines of a file, none of which claims what cannot be."""
-    events, ended = 0, False
+    """Number of events by the lines of a file; each has the particles that it claims.
+
+    HepMC3 would print what it finds wrong, and take what is claimed for room that it asks for.
+    """
+    events, ended, claimed, seen = 0, False, 0, 0
     with source.path.open("r", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            ended = ended or line.startswith(LAST)
-            if not line.startswith("E "):
-                continue
-            events += 1
-            numbers = line.split()[1:4]
-            fine = len(numbers) == 3 and all(
-                n.isascii() and n.isdigit() and len(n) < 19 for n in numbers
-            )
-            if not fine or max(map(int, numbers[1:])) > MOST_PARTICLES:
-                raise source.wrong(
-                    f"claims an event '{line.strip()[:60]}', of more than {MOST_PARTICLES} "
-                    "particles or of no number"
-                )
+        for number, line in enumerate(file, 1):
+            if line.startswith("P "):
+                seen += 1
+                if not _numbers(line, 10, (1, 2, 3, 9)) or int(line.split()[1]) != seen:
+                    raise source.wrong(f"line {number} is no particle: '{line.strip()[:60]}'")
+            elif line.startswith(("E ", LAST)):
+                if seen != claimed:
+                    raise source.wrong(f"line {number}: {seen} particles, {claimed} were claimed")
+                ended, seen = line.startswith(LAST), 0
+                if line.startswith("E "):
+                    claimed = _claimed(line, source)
+                    events += 1
+                else:
+                    claimed = 0
     source.damage.found(int(not ended), "missing end of the listing; the last event is in doubt")
     return events
+
+
+def _claimed(line: str, source: Source) -> int:
+    """Particles that the first line of an event claims."""
+    numbers = line.split()[1:4]
+    fine = len(numbers) == 3 and all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers)
+    if not fine or max(map(int, numbers[1:])) > MOST_PARTICLES:
+        raise source.wrong(
+            f"claims an event '{line.strip()[:60]}', of more than {MOST_PARTICLES} particles or of "
+            "no number"
+        )
+    return int(numbers[2])
+
+
+def _numbers(line: str, fields: int, whole: tuple[int, ...]) -> bool:
+    """Whether a line has so many fields after its letter's, all numbers, some of them whole."""
+    parts = line.split()
+    try:
+        for i, part in enumerate(parts[1:], 1):
+            (int if i in whole else float)(part)
+    except ValueError:
+        return False
+    return len(parts) == fields
 
 
 def _row(event: Any) -> dict[str, Any] | None:

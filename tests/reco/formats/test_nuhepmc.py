@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load, read
+from nuspill.reco import ExperimentError, load, plan, read, write
 from nuspill.reco.formats import export_events, import_events
 
 pyhepmc = pytest.importorskip("pyhepmc")
@@ -100,3 +100,22 @@ def test_damage(case, ntuple, tmp_path):
     if dropped is not None:
         told = import_events(file, back, "nuhepmc", experiment=CSI, repair=True)
         assert told["events"] == number - dropped
+
+
+def test_the_command_prints_one_line(ntuple, nuspill, tmp_path):
+    """Fails if HepMC3 prints its own errors beside ours."""
+    file = tmp_path / "a.hepmc"
+    export_events(ntuple(CSI, 0.05), "nuhepmc", file)
+    file.write_text(file.read_text().replace("\nP 3 ", "\nP x ", 1))
+    status, out, errors = nuspill("import", file, "-o", tmp_path / "a.root")
+    assert (status, out) == (2, "")
+    assert len(errors.splitlines()) == 1, errors
+
+
+def test_an_experiment_with_any_letters(tmp_path):
+    """Fails if the experiment in the file is damaged by letters that HepMC3 escapes."""
+    settings = {"description": 'a\\b \u00b5\u03bd | "c"', "exposure.years": 0.01}
+    write(plan(load(CSI, settings), 1), tmp_path / "a.root")
+    export_events(tmp_path / "a.root", "nuhepmc", tmp_path / "a.hepmc")
+    told = import_events(tmp_path / "a.hepmc", tmp_path / "b.root")
+    assert told["experiment"]["description"] == settings["description"]
