@@ -1,6 +1,6 @@
 """An experiment: one TOML file, validated once into frozen objects.
 
-    [source] [target] [interaction] [exposure] [detector] [windows] [[background]] [analysis]
+    [source] [target] [interaction] [exposure] [detector] [windows] [[background]] [analysis] [daq]
     [preset.NAME]
 
 `source.base` starts from a shipped source, `extends` from another experiment. A preset holds
@@ -30,6 +30,7 @@ from ..generator.stream import stream_number
 from ..generator.target import Target
 from .analysis import Analysis
 from .background import Background
+from .daq import Daq
 from .detector import Detector
 from .errors import ExperimentError
 from .window import Windows, WindowSettings, windows
@@ -62,6 +63,7 @@ class Experiment(Settings):
     windows: WindowSettings = setting(WindowSettings(), "beam-on and beam-off")
     background: tuple[Background, ...] = setting((), "backgrounds, numbered from 10", strict=False)
     analysis: Analysis = setting(Analysis(), "bins, statistic and uncertainties")
+    daq: Daq = setting(Daq(), "data acquisition: units, epoch and channels of recorded data")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

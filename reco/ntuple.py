@@ -138,7 +138,7 @@ def write(
     parse_compression(compression)
     stop = run.events if stop is None else stop
     told = provenance(run, start, stop, selected_only)
-    with replacing(path, overwrite) as temporary, _opened(temporary, compression) as file:
+    with replacing(path, overwrite) as temporary, recreated(temporary, compression) as file:
         tree = (file.mktree if format == "ttree" else file.mkrntuple)(TREE, run.dtypes)
         counts = Counts()
         for block in run.blocks(start, stop, BLOCK_EVENTS, threads, reuse=True):
@@ -186,7 +186,8 @@ class Counts:
 
 
 @contextmanager
-def _opened(path: Path, compression: str) -> Iterator[Any]:
+def recreated(path: Path, compression: str) -> Iterator[Any]:
+    """A new ROOT file of a compression, see `parse_compression`."""
     import uproot
 
     name, level = parse_compression(compression)

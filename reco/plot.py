@@ -137,6 +137,8 @@ def histograms(path: str | Path) -> Histograms:
     for file in files:
         with _opened(file) as root:
             told.append(json.loads(str(root[PROVENANCE])))
+            if "imported" in told[-1]:
+                raise ExperimentError(f"{file}: is imported, without truth: see nuspill compare")
             same = [told[-1][key] == told[0][key] for key in OF_A_RUN]
         if not all(same):
             raise ExperimentError(f"{file}: is of another run than {files[0]}")

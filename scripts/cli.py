@@ -12,13 +12,17 @@ from .lazy import LazyGroup
 COMMANDS = {
     "asimov": ("asimov", "Sensitivities and allowed regions from the expected counts."),
     "benchmark": ("benchmark", "Speed beside peers and beside the hardware's limit."),
+    "compare": ("compare", "Two samples side by side: counts, spectra, chi2 and KS, as a page."),
     "coverage": ("coverage", "How often confidence regions hold the truth."),
     "experiments": ("experiments", "List the experiments and sources that come with nuspill."),
+    "export": ("export", "Write an ntuple in the format of a detector's data acquisition."),
     "export-workspace": (
         "export_workspace",
         "The signal strength of experiments as a HistFactory workspace (pyhf).",
     ),
+    "formats": ("formats", "List the formats of export and import."),
     "generate": ("generate", "Make the events of an experiment and write a ROOT ntuple."),
+    "import": ("import_", "Read a file of a data acquisition or a data release into an ntuple."),
     "merge": ("merge", "Join the toys of separate runs."),
     "plot": ("plot", "Plot an ntuple: spectra, on minus off, time in the pulse."),
     "rates": ("rates", "Expected events a year of operation, by quadrature."),

@@ -45,19 +45,24 @@ def _settings(
     return parse_settings(values)
 
 
+def setting_option(function: F) -> F:
+    """Add ``--set``."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_settings,
+        help="Change a setting, e.g. target.mass=30; may be repeated.",
+    )(function)
+
+
 def setting_options(function: F) -> F:
     """Add ``--set``, ``--preset`` and ``--source``."""
     options = [
         click.option("--source", metavar="NAME", help="A shipped source in place of the own one."),
         click.option("--preset", metavar="NAME", help="A preset of the experiment, e.g. paper."),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            callback=_settings,
-            help="Change a setting, e.g. target.mass=30; may be repeated.",
-        ),
+        setting_option,
     ]
     for option in options:
         function = option(function)

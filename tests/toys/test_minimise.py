@@ -7,8 +7,9 @@ and one, strengths that can hardly be told apart, beam-off counts, bounds, coupl
 import numpy as np
 import pytest
 from iminuit import Minuit
+from nuspill.reco.errors import ExperimentError
 from nuspill.toys import minimise as compiled
-from nuspill.toys.fit import search, take
+from nuspill.toys.fit import local_fit, search, take
 from nuspill.toys.likelihood import Chi2
 from nuspill.toys.minimise import LANES
 from nuspill.toys.model import Data, Model, Nuisance
@@ -205,10 +206,12 @@ def test_threads_order_and_blocks(kind, monkeypatch):
 
 
 def test_failure_is_reported():
-    """Fails if a fit that cannot start, or that counts no number, comes back as converged."""
+    """Fails if a fit that cannot start comes back as converged, or no counts are fitted."""
     model = random_model(np.random.default_rng(1), "linear")
     data = model.asimov()
-    bad = Data(np.full_like(data.counts, np.nan), data.off, data.centre)
-    fits = search(model).fit(bad, threads=1)
+    for count in (np.nan, -1.0, np.inf):
+        with pytest.raises(ExperimentError, match="0 or more"):
+            Data(np.full_like(data.counts, count), data.off, data.centre)
+    start = np.full((1, model.variables), np.nan)
+    fits = local_fit(model, data, start, threads=1)
     assert fits.status[0] != 0
-    assert not np.isfinite(fits.chi2[0])

@@ -1,0 +1,113 @@
+"""CAEN CoMPASS list mode as a ROOT tree `Data_R`, the columns of the binary records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._adc import SATURATED, counts_of, modules_of
+from ._source import gain_of
+
+if TYPE_CHECKING:
+    from ..run import Block
+    from ._sample import Sample
+    from ._source import Source
+
+NAME = "compass-root"
+DESCRIPTION = "CAEN CoMPASS list mode, ROOT tree Data_R (imported also Data_F, Data)"
+EXTRA = ""
+REQUIRES: tuple[str, ...] = ()
+NEEDS = ("pulse", "time", "module", "e_reco")
+KEEPS = "time to a ps, module by daq.channels, e_reco to half of daq.gain, clipped to 16 bits"
+LOSES = "truth, place, calibrated energies"
+PLACES = "file"
+DEFAULT = None
+
+COLUMNS = {
+    "Channel": np.dtype("u2"),
+    "Timestamp": np.dtype("u8"),
+    "Board": np.dtype("u2"),
+    "Energy": np.dtype("u2"),
+    "EnergyShort": np.dtype("u2"),
+    "Flags": np.dtype("u4"),
+}
+TREES = ("Data_R", "Data_F", "Data")
+"""Raw, filtered, and the name of older versions."""
+STEP = 500_000
+PER_NS = 1000
+
+
+def recognise(path: Path) -> bool:
+    """Whether a file is a ROOT file with such a tree."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        if file.read(4) != b"root":
+            return False
+    import uproot
+
+    try:
+        with uproot.open(path) as root:
+            return any(name in TREES for name in root.keys(recursive=False, cycle=False))
+    except Exception:  # whatever uproot finds wrong: it is not one
+        return False
+
+
+def write(sample: Sample, path: Path) -> int:
+    """Write events as rows; energies in ADC counts."""
+    import uproot
+
+    daq, gain, events = sample.experiment.daq, gain_of(sample.experiment), 0
+    with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
+        tree = file.mktree(TREES[0], COLUMNS)
+        for block in sample.blocks(NEEDS):
+            n = len(block["pulse"])
+            if n == 0:
+                continue
+            pair = daq.board_and_channel(block.get("module", np.zeros(n, np.int16)))
+            energy, high = counts_of(block["e_reco"], gain)
+            tree.extend(
+                {
+                    "Channel": pair[:, 1],
+                    "Timestamp": sample.ticks(block, PER_NS).astype("u8"),
+                    "Board": pair[:, 0],
+                    "Energy": energy,
+                    "EnergyShort": np.zeros(n, "u2"),
+                    "Flags": (SATURATED * high).astype("u4"),
+                }
+            )
+            events += n
+    return events
+
+
+def read(source: Source) -> Iterator[Block]:
+    """Events of the first such tree in a file."""
+    import uproot
+
+    wanted = ["Board", "Channel", "Timestamp", "Energy"]
+    try:
+        with uproot.open(source.path) as root:
+            names = root.keys(recursive=False, cycle=False)
+            name = next((one for one in TREES if one in names), None)
+            if name is None:
+                raise source.wrong(f"has no tree {', '.join(TREES)}, only {', '.join(names)[:200]}")
+            absent = [one for one in wanted if one not in root[name].keys()]  # noqa: SIM118
+            if absent:
+                raise source.wrong(f"has no column {', '.join(absent)} in its tree {name}")
+            for rows in root[name].iterate(wanted, step_size=STEP, library="np"):
+                late = rows["Timestamp"] >= 2**63
+                source.damage.found(int(late.sum()), "records later than 2^63 ps")
+                module, known = modules_of(rows["Board"], rows["Channel"], source)
+                keep = known & ~late
+                pulse, time = source.split(rows["Timestamp"][keep].astype(np.int64), PER_NS)
+                yield {
+                    "pulse": pulse,
+                    "time": time,
+                    "e_reco": rows["Energy"][keep] * source.gain,
+                    "module": module[keep],
+                }
+    except (uproot.DeserializationError, EOFError, NotImplementedError, AssertionError) as error:
+        raise source.wrong(f"is a damaged ROOT file: {error}") from error
