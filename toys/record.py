@@ -15,6 +15,7 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,9 +179,11 @@ def read_file(path: Path) -> Iterator[tuple[Task, Statistic]]:
         If the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             tasks, failed, values = arrays["tasks"], arrays["failed"], arrays["values"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        if tasks.shape != (len(failed), 3) or np.sum(tasks[:, 2] - tasks[:, 1]) != len(values):
+            raise ValueError("its arrays do not fit together")
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise OutputError(f"{path}: is not a file of toys, or damaged: {error}") from error
     place = 0
     for task, count in zip(tasks, failed, strict=True):
