@@ -129,9 +129,10 @@ def throw_mixture(
     c, model = construction, construction.model
     size = len(c.points)
     truths = [c.truth(g) for g in range(size)]
+    numbers = first_toy, first_toy + toys
 
     def make(g: int) -> tuple[Data, Array, Array, NDArray[np.bool_]]:
-        data = throw(model, c.ensemble, truths[g], c.seed, g, first_toy, first_toy + toys)
+        data = throw(model, c.ensemble, truths[g], c.seed, c.first_point + g, *numbers)
         fits = c.search_free.fit(data, truths[g].values[None], threads=1)
         progress(toys)
         return data, fits.chi2, fits.values[:, c.held[0]], fits.status != CONVERGED

@@ -54,6 +54,8 @@ class Construction:
     seed: int
     data: Data
     """The observed data set, or the Asimov data: what the region is for."""
+    first_point: int = 0
+    """Number of the first grid point in naming toys."""
 
     def __post_init__(self) -> None:
         """Check what no array would."""
@@ -137,7 +139,8 @@ class Construction:
     def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
         """Fits of toys of a point, with the scanned parameters held there and free."""
         truth = self.truth(point)
-        data = throw(self.model, self.ensemble, truth, self.seed, point, start, stop)
+        number = self.first_point + point
+        data = throw(self.model, self.ensemble, truth, self.seed, number, start, stop)
         return self.fit_toys(data, truth.values[None])
 
     def fit_toys(self, data: Data, values: Array) -> tuple[Fits, Fits]:
