@@ -160,7 +160,7 @@ def statistic_options(function: F) -> F:
             "--years", type=float, metavar="Y", help="Years of operation of each experiment."
         ),
         click.option(
-            "--cl", type=float, default=0.9, show_default=True, callback=_level,
+            "--cl", type=float, default=0.9, show_default=True, callback=confidence_level,
             help="Confidence level.",
         ),
         click.option(
@@ -185,11 +185,12 @@ def statistic_options(function: F) -> F:
     return function
 
 
-def _level(
+def confidence_level(
     ctx: click.Context,  # noqa: ARG001
     option: click.Parameter,  # noqa: ARG001
     value: float,
 ) -> float:
+    """Refuse what is not between 0 and 1, nan too."""
     if not 0 < value < 1:
         raise click.BadParameter(f"{value:g} is not between 0 and 1")
     return value

@@ -76,8 +76,11 @@ def command(
     model = build(experiments, [*scanned, *profiled])
     grid = np.array([list(point.values()) for point in parsed])
     chosen = [_level(text) for text in levels.split(",")]
-    ensemble = Ensemble(truth, centres, nuisances)
-    tried = Ensemble(nature or truth, centres, nuisances)
+    kinds = truth, nature or truth
+    ensemble, tried = (
+        Ensemble(kind, centres, nuisances if kind == "fixed" or "fixed" not in kinds else {})
+        for kind in kinds
+    )
     with progress_bar(toys * (2 * len(grid) + 1), "toys") as advance:
         found = coverage(
             model, scanned, grid, chosen, toys, ensemble, tried, seed, threads, advance
@@ -121,6 +124,8 @@ def _point(text: str) -> dict[str, float]:
     found = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
+        if name.strip() in found:
+            raise click.BadParameter(f"'{text}' gives {name.strip()} twice", param_hint="--at")
         try:
             found[name.strip()] = float(value)
         except ValueError:

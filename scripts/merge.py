@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from .common import json_option, plot_option, write_json
+from .common import confidence_level, json_option, plot_option, write_json
 from .toys import report
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
-@click.option("--cl", type=click.FloatRange(0, 1, True, True), default=0.9, show_default=True)
+@click.option("--cl", type=float, default=0.9, show_default=True, callback=confidence_level)
 @click.option(
     "--ordering",
     type=click.Choice(["likelihood-ratio", "central", "upper"]),

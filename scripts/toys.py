@@ -98,11 +98,11 @@ def command(
     from ..toys.adaptive import throw_adaptively
     from ..toys.asimov import grid, threshold
     from ..toys.ensemble import Ensemble, warning
-    from ..toys.importance import importance_region
+    from ..toys.importance import check, importance_region
     from ..toys.model import build
     from ..toys.neyman import Construction, run
     from ..toys.observed import observed
-    from ..toys.record import configuration, open_record, tasks_of
+    from ..toys.record import configuration, missing, open_record
     from ..toys.region import region
 
     axes = [parse_axis(text) for text in scans]
@@ -121,17 +121,19 @@ def command(
         click.echo(f"nuspill: warning: {wrong}", err=True)
     if ordering != "likelihood-ratio" and len(axes) > 1:
         raise click.BadParameter(f"'{ordering}' is for one parameter", param_hint="--ordering")
+    if adaptive is not None and not adaptive < float("inf"):
+        raise click.BadParameter(f"{adaptive:g} is not a finite error", param_hint="--adaptive")
+    if importance:
+        check(construction, toys, ordering)
     points = range(len(construction.points))
     record = open_record(output, configuration(construction, experiments), resume)
     with interrupted_keeps(output), progress_bar(len(points) * toys, "toys") as advance:
         if importance:
-            found = importance_region(construction, cl, toys, first_toy, threads, advance)
+            found = importance_region(construction, cl, toys, first_toy, threads, advance, ordering)
         else:
             if adaptive is None:
-                done = record.done()
-                wanted = tasks_of(points, first_toy, first_toy + toys)
-                todo = [task for task in wanted if task not in done]
-                advance(sum(stop - start for _, start, stop in set(wanted) & done))
+                todo = missing(points, first_toy, first_toy + toys, record.done())
+                advance(len(points) * toys - sum(stop - start for _, start, stop in todo))
                 for number in record.write(run(construction, todo, threads)):
                     advance(number)
             else:
@@ -157,6 +159,9 @@ def command(
 
 def report(found: Any, content: dict[str, Any], title: str, json_file: str | None) -> None:
     """Print a region beside that of Wilks, and write its JSON."""
+    empty = sum(found.toys == 0)
+    if empty:
+        click.echo(f"nuspill: warning: {empty} points have no toys; they are left out", err=True)
     error = found.belt.error[abs(found.belt.error) < float("inf")]
     head = (
         f"{title}: {100 * found.cl:g} % CL, {content['toys']} toys at {len(found.toys)} points, "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .neyman import Construction, Ordering, run
-from .record import Record, tasks_of
+from .record import Record, missing
 from .region import region
 
 FIRST_TOYS = 500
@@ -43,10 +43,8 @@ def throw_adaptively(
     points = np.arange(size)
     low, high = 0, min(FIRST_TOYS, most)
     while points.size:
-        done = record.done()
-        wanted = tasks_of((int(p) for p in points), start + low, start + high)
-        todo = [task for task in wanted if task not in done]
-        progress(sum(b - a for _, a, b in set(wanted) & done))
+        todo = missing((int(p) for p in points), start + low, start + high, record.done())
+        progress(points.size * (high - low) - sum(b - a for _, a, b in todo))
         for number in record.write(run(construction, todo, threads)):
             progress(number)
         found = region(construction, record.by_point(size), cl, ordering)

@@ -109,19 +109,24 @@ def coverage(
                     f"{model.upper[i]:g}"
                 )
     own = model.truth[numbers]
-    tables = [_construction(model, names, p, ensemble, seed) for p in (own, *points)]
-    tried = [_construction(model, names, p, truth or ensemble, seed + 1) for p in points]
+    tables = [
+        _construction(model, names, p, ensemble, seed, k) for k, p in enumerate((own, *points))
+    ]
+    tried = [
+        _construction(model, names, p, truth or ensemble, seed, k) for k, p in enumerate(points, 1)
+    ]
     threads = threads or os.cpu_count() or 1
 
-    def make(construction: Construction) -> tuple[Array, int]:
+    def make(construction: Construction, start: int) -> tuple[Array, int]:
         construction.warm()
-        statistic = construction.toys(0, 0, toys)
+        statistic = construction.toys(0, start, start + toys)
         progress(toys)
         square = statistic.value**2 if len(names) == 1 else statistic.value
         return square, statistic.failed
 
     with ThreadPoolExecutor(threads) as pool:
-        made = list(pool.map(make, [*tables, *tried]))
+        starts = [0] * len(tables) + [toys] * len(tried)
+        made = list(pool.map(make, [*tables, *tried], starts))
     (asimov, _), critical, nature = made[0], made[1 : len(points) + 1], made[len(points) + 1 :]
     found = []
     for point, (mine, _), (q, failed) in zip(points, critical, nature, strict=True):
@@ -143,8 +148,8 @@ def coverage(
 
 
 def _construction(
-    model: Model, names: Sequence[str], point: Array, ensemble: Ensemble, seed: int
+    model: Model, names: Sequence[str], point: Array, ensemble: Ensemble, seed: int, number: int
 ) -> Construction:
-    """A grid of one point."""
+    """A grid of one point, whose toys have a number of their own."""
     axes = tuple((name, np.array([x])) for name, x in zip(names, point, strict=True))
-    return Construction(model, axes, ensemble, seed, model.asimov())
+    return Construction(model, axes, ensemble, seed, model.asimov(), first_point=number)

@@ -56,6 +56,14 @@ class Ensemble:
     level: Literal["bins", "events"] = "bins"
     """Whether counts are thrown, or events that are counted."""
 
+    def __post_init__(self) -> None:
+        """Refuse values that nothing would use."""
+        if self.nuisances and self.truth != "fixed":
+            raise ExperimentError(
+                f"values of nuisance parameters ({', '.join(self.nuisances)}) are for a truth that "
+                f"is fixed, not {self.truth}"
+            )
+
     def describe(self) -> dict[str, object]:
         """For files."""
         return {
@@ -90,7 +98,8 @@ def truth_at(model: Model, ensemble: Ensemble, profiled: Array, data: Data) -> T
     Raises
     ------
     ExperimentError
-        If the ensemble names a nuisance parameter that the model does not have.
+        If the ensemble names a nuisance parameter that the model does not have, or gives it a value
+        below its bound.
     """
     first = len(model.parameters)
     values = profiled.copy()
@@ -102,6 +111,12 @@ def truth_at(model: Model, ensemble: Ensemble, profiled: Array, data: Data) -> T
                     f"no nuisance parameter '{name}'; there are: {', '.join(sorted(names))}"
                 )
         values[first:] = [ensemble.nuisances.get(n.name, 0.0) for n in model.nuisances]
+        for nuisance, value in zip(model.nuisances, values[first:], strict=True):
+            if value < nuisance.lower:
+                raise ExperimentError(
+                    f"nuisance parameter '{nuisance.name}' = {value:g}: must be at least "
+                    f"{nuisance.lower:g}"
+                )
         return Truth(values, model.background)
     if ensemble.truth == "prior":
         values[first:] = np.where(model.weight[first:] > 0, 0.0, values[first:])
@@ -134,7 +149,7 @@ def throw(
     expected = np.empty(model.bins)
     _expect(terms, truth.values, np.empty(len(terms.parent)), expected)
     means = [expected + truth.background, (model.tau * truth.background)[model.tau > 0]]
-    tables = alias_tables(np.concatenate(means))
+    tables = alias_tables(np.maximum(np.concatenate(means), 0.0))  # −1e-17 where a rate vanishes
     prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"
     where = np.uint64(seed), np.uint64(point), start
     if prior or len(tables.chance) == 0:

@@ -79,19 +79,8 @@ def importance_region(
     ExperimentError
         If the ensemble has no density to weigh with, or the toys do not fit into memory.
     """
-    if construction.ensemble.truth == "prior":
-        raise ExperimentError(
-            "importance sampling needs the toys' density, which --ensemble prior has not in closed "
-            "form; use profiled or fixed"
-        )
-    if ordering != "likelihood-ratio":
-        raise ExperimentError(f"importance sampling is for the likelihood ratio, not '{ordering}'")
+    check(construction, toys, ordering)
     size = len(construction.points)
-    if toys * size > MOST_TOYS:
-        raise ExperimentError(
-            f"importance sampling holds its toys in memory: at most {MOST_TOYS // size} at each "
-            f"of {size} points, not {toys}"
-        )
     construction.warm()
     threads = threads or os.cpu_count() or 1
     mixture = throw_mixture(construction, toys, first_toy, threads, progress)
@@ -106,6 +95,29 @@ def importance_region(
     )  # fmt: skip
 
 
+def check(construction: Construction, toys: int, ordering: Ordering) -> None:
+    """Refuse what importance sampling cannot do.
+
+    Raises
+    ------
+    ExperimentError
+        As `importance_region`.
+    """
+    if construction.ensemble.truth == "prior":
+        raise ExperimentError(
+            "importance sampling needs the toys' density, which --ensemble prior has not in closed "
+            "form; use profiled or fixed"
+        )
+    if ordering != "likelihood-ratio":
+        raise ExperimentError(f"importance sampling is for the likelihood ratio, not '{ordering}'")
+    size = len(construction.points)
+    if toys * size > MOST_TOYS:
+        raise ExperimentError(
+            f"importance sampling holds its toys in memory: at most {MOST_TOYS // size} at each "
+            f"of {size} points, not {toys}"
+        )
+
+
 def throw_mixture(
     construction: Construction,
     toys: int,
@@ -117,9 +129,10 @@ def throw_mixture(
     c, model = construction, construction.model
     size = len(c.points)
     truths = [c.truth(g) for g in range(size)]
+    numbers = first_toy, first_toy + toys
 
     def make(g: int) -> tuple[Data, Array, Array, NDArray[np.bool_]]:
-        data = throw(model, c.ensemble, truths[g], c.seed, g, first_toy, first_toy + toys)
+        data = throw(model, c.ensemble, truths[g], c.seed, c.first_point + g, *numbers)
         fits = c.search_free.fit(data, truths[g].values[None], threads=1)
         progress(toys)
         return data, fits.chi2, fits.values[:, c.held[0]], fits.status != CONVERGED
@@ -142,7 +155,8 @@ def throw_mixture(
         mean = np.broadcast_to(model.expected.at(truth.values), (model.bins,)) + truth.background
         off = (model.tau * truth.background)[measured]
         pull, weight = truth.values[pulled], model.weight[pulled]
-        slopes[g] = np.concatenate([np.log(mean), weight * pull, np.log(np.maximum(off, 1e-300))])
+        logs = (np.log(np.maximum(x, 1e-300)) for x in (mean, off))
+        slopes[g] = np.concatenate([next(logs), weight * pull, next(logs)])
         offsets[g] = -mean.sum() - off.sum() - np.sum(weight * pull**2) / 2
     if on_off:
         features.append(data.off[:, measured])
@@ -195,6 +209,8 @@ def _at_point(
     weight = np.exp(log_p - mixture.log_mixture)
     used = np.flatnonzero(weight > LEAST_WEIGHT)
     weight = weight[used]
+    if not used.size:
+        return float("nan"), float("inf"), 0.0, 0.0, 0
     some = take(mixture.data, used)
     at = c.search_held.fit(some, c.truth(g).values[None], threads=1)
     q = np.maximum(at.chi2 - mixture.free[used], 0.0)
@@ -213,7 +229,7 @@ def weighted_quantile(values: Array, weights: Array, level: float) -> tuple[floa
     k = min(int(np.searchsorted(below, level - 1e-12)), len(v) - 1)
     inside = np.arange(len(v)) <= k
     spread = float(np.sqrt(np.sum((w * (inside - level)) ** 2)) / w.sum())
-    if level + spread >= below[-2] or level - spread <= below[0]:
+    if len(v) < 2 or level + spread >= below[-2] or level - spread <= below[0]:
         return float(v[k]), float("inf")
     low, high = np.searchsorted(below, [level - spread, level + spread])
     return float(v[k]), float(v[high] - v[low]) / 2

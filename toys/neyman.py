@@ -58,6 +58,8 @@ class Construction:
     """The observed data set, or the Asimov data: what the region is for."""
     experiments: tuple[Experiment, ...] = ()
     """Needed where the toys are of events."""
+    first_point: int = 0
+    """Number of the first grid point in naming toys."""
 
     def __post_init__(self) -> None:
         """Check what no array would."""
@@ -141,10 +143,11 @@ class Construction:
     def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
         """Fits of toys of a point, with the scanned parameters held there and free."""
         truth = self.truth(point)
-        data = throw(self.model, self.ensemble, truth, self.seed, point, start, stop)
+        number = self.first_point + point
+        data = throw(self.model, self.ensemble, truth, self.seed, number, start, stop)
         if self.ensemble.level == "events":
             runs = runs_at(self.model, self.experiments, truth)
-            counts, off = throw_events(self.model, runs, self.seed, point, start, stop)
+            counts, off = throw_events(self.model, runs, self.seed, number, start, stop)
             data = Data(counts, off, data.centre)
         return self.fit_toys(data, truth.values[None])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from .model import Data, Model
 
 Array = NDArray[np.float64]
 
+MOST_COUNTS = 2.0**53
+"""In a bin; greater numbers are not all whole as float64."""
 ON, OFF = 1, 2
 """Values of the column `window`."""
 
@@ -101,7 +104,9 @@ def _histogram(path: Path, name: str, edges: Array) -> Array:
 
 def _text(path: Path, bins: int) -> tuple[Array, Array | None]:
     try:
-        numbers = np.loadtxt(path, ndmin=2, comments="#", delimiter=_delimiter(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of no data, which is said below
+            numbers = np.loadtxt(path, ndmin=2, comments="#", delimiter=_delimiter(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise ExperimentError(f"{path}: cannot be read: {reason}") from error
@@ -121,6 +126,6 @@ def _delimiter(path: Path) -> str | None:
 
 
 def _valid(path: Path, counts: NDArray[Any]) -> Array:
-    if not np.all(np.isfinite(counts)) or np.any(counts < 0):
-        raise ExperimentError(f"{path}: counts must be 0 or more, and finite")
+    if not np.all((counts >= 0) & (counts < MOST_COUNTS)):
+        raise ExperimentError(f"{path}: counts must be 0 or more, and less than {MOST_COUNTS:.0e}")
     return counts

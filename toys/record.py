@@ -12,8 +12,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,20 @@ def tasks_of(points: Iterable[int], start: int, stop: int) -> list[Task]:
         for point in points
         for low in range(start, stop, TOYS_A_TASK)
     ]
+
+
+def missing(points: Iterable[int], start: int, stop: int, done: Iterable[Task]) -> list[Task]:
+    """Tasks that make those of toys `start` to `stop` − 1 of points that are not there yet."""
+    there: dict[int, list[Task]] = {}
+    for task in sorted(done):
+        there.setdefault(task[0], []).append(task)
+    found: list[Task] = []
+    for point in points:
+        at = start
+        for _, low, high in [*there.get(point, []), (point, stop, stop)]:
+            found += tasks_of([point], at, min(low, stop))
+            at = max(at, high)
+    return found
 
 
 def configuration(construction: Construction, experiments: Sequence[Experiment]) -> dict[str, Any]:
@@ -96,8 +112,12 @@ class Record:
         tasks = np.array([task for task, _ in results], np.int64)
         first, last = tasks[:, 0].min(), tasks[:, 0].max()
         low, high = tasks[:, 1].min(), tasks[:, 2].max()
-        name = f"toys-{first:07d}-{last:07d}-{low:010d}-{high:010d}.npz"
-        with replacing(self.folder / name, overwrite=True) as temporary, temporary.open("wb") as f:
+        name = f"toys-{first:07d}-{last:07d}-{low:010d}-{high:010d}"
+        path, number = self.folder / f"{name}.npz", 1
+        while path.exists():  # other toys in the same ranges
+            number += 1
+            path = self.folder / f"{name}-{number}.npz"
+        with replacing(path) as temporary, temporary.open("wb") as f:
             np.savez(
                 f,
                 tasks=tasks,
@@ -159,9 +179,11 @@ def read_file(path: Path) -> Iterator[tuple[Task, Statistic]]:
         If the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             tasks, failed, values = arrays["tasks"], arrays["failed"], arrays["values"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        if tasks.shape != (len(failed), 3) or np.sum(tasks[:, 2] - tasks[:, 1]) != len(values):
+            raise ValueError("its arrays do not fit together")
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise OutputError(f"{path}: is not a file of toys, or damaged: {error}") from error
     place = 0
     for task, count in zip(tasks, failed, strict=True):
@@ -231,6 +253,8 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> Record:
         raise OutputError("nothing to merge")
     for other in records[1:]:
         _same(other.folder, records[0].config, other.config)
+    there_already = (Path(output) / MANIFEST).exists()
+    _fit_together([*records, load_record(output)] if there_already else records)
     result = open_record(output, records[0].config, resume=True)
     there = result.done()
     for record in records:
@@ -239,9 +263,26 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> Record:
             if pieces:
                 result._write(pieces)
                 there |= {task for task, _ in pieces}
-    for _ in result.by_point(int(np.prod([len(x) for x in result.config["axes"].values()]))):
-        pass  # reads all, and finds what overlaps
     return result
+
+
+def _fit_together(records: Sequence[Record]) -> None:
+    """Refuse toys that are there twice with different values, before anything is written."""
+    seen: dict[Task, bytes] = {}
+    for record in records:
+        for path in record.files():
+            for task, statistic in read_file(path):
+                digest = hashlib.sha256(statistic.value.tobytes()).digest()
+                if seen.setdefault(task, digest) != digest:
+                    raise OutputError(
+                        f"{path}: toys {task[1]} to {task[2]} of point {task[0]} differ"
+                    )
+    for before, task in pairwise(sorted(seen)):
+        if task[0] == before[0] and task[1] < before[2]:
+            raise OutputError(
+                f"toys {task[1]} to {min(task[2], before[2])} of point {task[0]} overlap: they are "
+                "in two of the runs"
+            )
 
 
 def restore(record: Record) -> Construction:

@@ -56,15 +56,14 @@ class Region:
         axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
         points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
         low, high = (
-            RegularGridInterpolator(
-                tuple(x for _, x in c.axes), np.nan_to_num(v, nan=-np.inf).reshape(c.shape).T
-            )(points)
-            if np.all(np.isfinite(v))
+            RegularGridInterpolator(tuple(x for _, x in c.axes), v.reshape(c.shape).T)(points)
+            if not np.all(np.isinf(v))
             else np.full(len(points), v[0])
             for v in (self.belt.low, self.belt.high)
         )
         q, statistic = c.observed_at(points)
         outside = margin(statistic, Belt(low, high, low), self.ordering, len(axes))
+        outside = np.where(np.isnan(outside), np.inf, outside)  # beside points without toys
         return Fine(axes, outside, q - threshold(self.cl, len(axes)))
 
     def describe(self) -> dict[str, Any]:
