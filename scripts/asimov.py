@@ -39,7 +39,7 @@ def command(
     Several experiments are combined; pulls of the same name are common to them.
     """
     from ..toys.asimov import Scan1D, scan_1d, scan_2d
-    from ..toys.model import build
+    from ..toys.combination import build
 
     axes = [parse_axis(text) for text in scans]
     experiments = load_all(names, settings, preset, source, years)

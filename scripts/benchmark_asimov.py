@@ -33,8 +33,9 @@ def command(points: int, sample: int, repeat: int, quick: bool, json_file: str |
     import numpy as np
     from iminuit import Minuit
 
+    from ..toys.combination import build
     from ..toys.fit import search
-    from ..toys.model import Model, build
+    from ..toys.model import Model
 
     if quick:
         points, sample, repeat = 51, 10, 2

@@ -34,8 +34,8 @@ def command(toys: int, repeat: int, quick: bool, json_file: str | None) -> None:
     """
     import numpy as np
 
+    from ..toys.combination import build
     from ..toys.ensemble import Ensemble
-    from ..toys.model import build
     from ..toys.neyman import Construction
     from ..toys.problem import reference_problem
 

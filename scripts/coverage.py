@@ -62,9 +62,9 @@ def command(
     """Part of the toys whose region holds the truth: Wilks, one threshold, and Feldman-Cousins."""
     import numpy as np
 
+    from ..toys.combination import build
     from ..toys.coverage import coverage
     from ..toys.ensemble import Ensemble
-    from ..toys.model import build
 
     parsed = [_point(text) for text in points]
     scanned = tuple(parsed[0])

@@ -97,9 +97,9 @@ def command(
     """
     from ..toys.adaptive import throw_adaptively
     from ..toys.asimov import grid, threshold
+    from ..toys.combination import build
     from ..toys.ensemble import Ensemble, warning
     from ..toys.importance import check, importance_region
-    from ..toys.model import build
     from ..toys.neyman import Construction, run
     from ..toys.observed import observed
     from ..toys.record import configuration, missing, open_record

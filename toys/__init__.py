@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .asimov import Axis, scan_1d, scan_2d
+    from .combination import build
     from .ensemble import Ensemble
     from .fit import search
     from .likelihood import Chi2
-    from .model import Data, Model, build
+    from .model import Data, Model
     from .neyman import Construction
     from .template import templates
 
@@ -25,7 +26,7 @@ _HOME = {
     "Data": "model",
     "Ensemble": "ensemble",
     "Model": "model",
-    "build": "model",
+    "build": "combination",
     "scan_1d": "asimov",
     "scan_2d": "asimov",
     "search": "fit",

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from ..generator.kernel import kernel
 from ..reco.errors import ExperimentError
-from .ensemble import throw
 from .fit import take
 from .minimise import CONVERGED
 from .model import Data
 from .neyman import Belt, Construction, Ordering
 from .region import Region
+from .throw import throw
 
 Array = NDArray[np.float64]
 

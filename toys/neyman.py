@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
-from .ensemble import MOST_TOYS, Ensemble, Truth, throw, truth_at
+from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
 from .event_toys import runs_at, throw_events
 from .fit import Fits, Search, local_fit, search, take
 from .minimise import CONVERGED
 from .model import Data, Model
+from .throw import throw
 
 Array = NDArray[np.float64]
 Ordering = Literal["likelihood-ratio", "central", "upper"]

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from ..reco.errors import OutputError
 from ..reco.experiment import Experiment, validate
 from ..reco.ntuple import replacing
+from .combination import build
 from .ensemble import Ensemble
-from .model import Data, build
+from .model import Data
 from .neyman import Construction, Statistic
 
 MANIFEST = "manifest.json"

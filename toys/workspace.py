@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
-from .model import Data, Model, build
+from .combination import build
+from .model import Data, Model
 from .polynomial import Powers
 
 Array = NDArray[np.float64]

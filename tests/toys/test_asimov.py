@@ -7,8 +7,8 @@ from nuspill.generator.constants import SIN2_THETA_W
 from nuspill.generator.coupling import structure_couplings
 from nuspill.reco import ExperimentError, load
 from nuspill.toys.asimov import Axis, Profile, outlines, scan_1d, scan_2d, threshold
+from nuspill.toys.combination import build
 from nuspill.toys.likelihood import Chi2
-from nuspill.toys.model import build
 from nuspill.toys.template import templates
 from scipy.optimize import brentq
 from scipy.stats import chi2

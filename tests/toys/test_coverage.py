@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from nuspill.reco import ExperimentError, load
+from nuspill.toys.combination import build
 from nuspill.toys.coverage import clopper_pearson, coverage
 from nuspill.toys.ensemble import Ensemble
-from nuspill.toys.model import build
 from nuspill.toys.problem import counting, reference_problem
 from scipy.stats import binom, chi2
 

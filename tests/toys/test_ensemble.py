@@ -7,20 +7,12 @@ import numpy as np
 import pytest
 from nuspill.reco import ExperimentError, generate, load, plan
 from nuspill.reco.expectation import truth_threshold
-from nuspill.toys.ensemble import (
-    LARGEST_TABLE,
-    MEANINGLESS,
-    Ensemble,
-    Truth,
-    alias_tables,
-    expected_mean_q,
-    throw,
-    truth_at,
-    warning,
-)
-from nuspill.toys.model import Data, build
+from nuspill.toys.combination import build
+from nuspill.toys.ensemble import MEANINGLESS, Ensemble, Truth, expected_mean_q, truth_at, warning
+from nuspill.toys.model import Data
 from nuspill.toys.neyman import Construction
 from nuspill.toys.problem import counting, reference_problem
+from nuspill.toys.throw import LARGEST_TABLE, alias_tables, throw
 from scipy.stats import chi2, ks_2samp, kstest, norm, poisson
 
 SMALL = 1e-3

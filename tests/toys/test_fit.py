@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from nuspill.reco import load
+from nuspill.toys.combination import build
 from nuspill.toys.fit import CONVERGED, local_fit, search, take
-from nuspill.toys.model import Data, build
+from nuspill.toys.model import Data
 
 FEW = {"analysis.edges": [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 46.1]}
 

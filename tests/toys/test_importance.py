@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from nuspill.reco import ExperimentError, load
+from nuspill.toys.combination import build
 from nuspill.toys.ensemble import Ensemble
 from nuspill.toys.importance import (
     MOST_TOYS,
@@ -10,7 +11,6 @@ from nuspill.toys.importance import (
     throw_mixture,
     weighted_quantile,
 )
-from nuspill.toys.model import build
 from nuspill.toys.neyman import Construction, run
 from nuspill.toys.problem import counting, reference_problem
 from nuspill.toys.region import region

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from iminuit import Minuit
 from nuspill.reco import load
+from nuspill.toys.combination import build
 from nuspill.toys.fit import search
 from nuspill.toys.likelihood import Chi2, background, bin_chi2
-from nuspill.toys.model import Data, build
+from nuspill.toys.model import Data
 from scipy.optimize import minimize_scalar
 from scipy.stats import poisson
 

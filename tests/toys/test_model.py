@@ -6,7 +6,7 @@ from nuspill.generator.constants import CM2_MEV2, W_MASS
 from nuspill.generator.coupling import Interaction, structure_couplings
 from nuspill.generator.cross_section import recoil_factors, structure_factors
 from nuspill.reco import ExperimentError, load, shipped_experiments
-from nuspill.toys.model import build
+from nuspill.toys.combination import build
 from nuspill.toys.parameter import PARAMETERS
 from nuspill.toys.template import templates
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from nuspill.reco import ExperimentError, load
-from nuspill.toys.ensemble import Ensemble, throw
-from nuspill.toys.model import Data, build
+from nuspill.toys.combination import build
+from nuspill.toys.ensemble import Ensemble
+from nuspill.toys.model import Data
 from nuspill.toys.neyman import (
     Construction,
     belt,
@@ -17,6 +18,7 @@ from nuspill.toys.neyman import (
     run,
 )
 from nuspill.toys.problem import bounded_gaussian, counting, reference_problem
+from nuspill.toys.throw import throw
 from scipy.stats import binom, chi2, kstest, norm, poisson
 
 SMALL = 1e-3

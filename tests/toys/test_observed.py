@@ -6,7 +6,7 @@ import uproot
 from nuspill.reco import ExperimentError, generate, load
 from nuspill.reco.ntuple import write
 from nuspill.reco.run import plan
-from nuspill.toys.model import build
+from nuspill.toys.combination import build
 from nuspill.toys.observed import observed
 
 SHORT = {"exposure.years": 0.02}

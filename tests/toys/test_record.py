@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from nuspill.reco import OutputError, load
 from nuspill.toys import record as module
+from nuspill.toys.combination import build
 from nuspill.toys.ensemble import Ensemble
-from nuspill.toys.model import build
 from nuspill.toys.neyman import Construction, run
 from nuspill.toys.record import (
     configuration,

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 from nuspill.reco import load
+from nuspill.toys.combination import build
 from nuspill.toys.ensemble import Ensemble
-from nuspill.toys.model import Data, build
+from nuspill.toys.model import Data
 from nuspill.toys.neyman import Belt, Construction, Statistic, run
 from nuspill.toys.problem import counting, reference_problem
 from nuspill.toys.region import Region, contours, intervals, region

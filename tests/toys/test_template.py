@@ -8,7 +8,7 @@ from nuspill.generator.coupling import structure_couplings
 from nuspill.reco import ExperimentError, generate, load, shipped_experiments
 from nuspill.reco.detector import Shift
 from nuspill.reco.expectation import background_in_bins
-from nuspill.toys.model import build
+from nuspill.toys.combination import build
 from nuspill.toys.template import bin_edges, event_templates, templates
 from scipy.special import ndtr
 from scipy.stats import chi2, poisson

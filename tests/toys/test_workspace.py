@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from nuspill.reco.errors import ExperimentError
 from nuspill.reco.experiment import load
+from nuspill.toys.combination import build
 from nuspill.toys.likelihood import Chi2, background
-from nuspill.toys.model import Data, build
+from nuspill.toys.model import Data
 from nuspill.toys.workspace import workspace
 
 pyhf = pytest.importorskip("pyhf")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...reco.experiment import Experiment
 from ..asimov import Axis, scan_1d
-from ..model import build
+from ..combination import build
 from .paper import BOTH, DETECTORS, periods, printed
 
 CL = 0.9

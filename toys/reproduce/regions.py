@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ...generator.coupling import vector_couplings
 from ...reco.experiment import Experiment
 from ..asimov import Axis, Profile, Scan2D, outlines, scan_1d, scan_2d, threshold
-from ..model import Model, build
+from ..combination import build
+from ..model import Model
 from ..plot import draw_regions
 from .explain import common_pull
 from .paper import BOTH, DETECTORS, experiment, periods
