@@ -30,6 +30,8 @@ TOLERANCE = 1e-9
 """Predicted fall of χ² at which a fit has converged, and 1e-12 χ²; the step is still taken."""
 QUADRATIC = 1e-6
 """The same for an undamped step, after which hardly its square is left."""
+LEAST = 1e-150
+"""Counts that are expected at least in a logarithm or below a fraction: its square is not 0."""
 
 CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK = 0, 1, 2, 3
 
@@ -298,7 +300,7 @@ def _poisson(n, expected, f, g, h, bad):  # type: ignore[no-untyped-def]
     for lane in range(LANES):
         x, count = expected[lane], n[lane]
         bad[lane] += 1.0 if (x < 0.0 or (x == 0.0 and count > 0.0)) else 0.0
-        x = x if x > 1e-300 else 1e-300
+        x = x if x > LEAST else LEAST
         safe = count if count > 0.0 else 1.0
         f[lane] += x - count + count * neg_log(x / safe)
         g[lane] = 1.0 - count / x
@@ -319,9 +321,9 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
         background = (b + root) / (2.0 * a) if b > 0.0 else low
         x = s + background
         bad[lane] += 1.0 if (x <= 0.0 and count > 0.0) else 0.0
-        x = x if x > 1e-300 else 1e-300
+        x = x if x > LEAST else LEAST
         safe = count if count > 0.0 else 1.0
-        held = background if background > 1e-300 else 1e-300
+        held = background if background > LEAST else LEAST
         safe_off = beside if beside > 0.0 else 1.0
         f[lane] += x - count + count * neg_log(x / safe)
         f[lane] += tau * background - beside + beside * neg_log(tau * held / safe_off)
