@@ -125,6 +125,11 @@ def command(
         raise click.BadParameter(f"{adaptive:g} is not a finite error", param_hint="--adaptive")
     if importance:
         check(construction, toys, ordering)
+        if adaptive is not None or resume or ntuple:
+            raise click.BadParameter(
+                "keeps no toys: not with --adaptive, --resume or --ntuple",
+                param_hint="--importance",
+            )
     points = range(len(construction.points))
     record = open_record(output, configuration(construction, experiments), resume)
     with interrupted_keeps(output), progress_bar(len(points) * toys, "toys") as advance:

@@ -89,9 +89,14 @@ class Construction:
         return [self.model.number(name) for name in self.names]
 
     @cached_property
-    def best(self) -> Fits:
-        """Global minimum of the data."""
+    def _first(self) -> Fits:
         return self.search_free.fit(self.data)
+
+    @cached_property
+    def best(self) -> Fits:
+        """Global minimum of the data, no worse than at any grid point."""
+        nearest = self.profiled.values[[int(np.argmin(self.profiled.chi2))]]
+        return self._first.better(local_fit(self.model, self.data, nearest))
 
     @cached_property
     def profiled(self) -> Fits:
@@ -114,7 +119,7 @@ class Construction:
         return q, self._signed(q, self.best.values, points)
 
     def _fits_at(self, points: Array) -> Fits:
-        start = np.repeat(self.best.values, len(points), axis=0)
+        start = np.repeat(self._first.values, len(points), axis=0)
         start[:, self.held] = points
         return self.search_held.fit(self.data, start)
 

@@ -29,7 +29,7 @@ from .model import Data
 from .neyman import Construction, Statistic
 
 MANIFEST = "manifest.json"
-TOYS_A_FILE = 1 << 20
+TOYS_A_FILE = 1 << 18
 """A file is closed at this number of toys."""
 TOYS_A_TASK = 1 << 16
 """Of one point, made in one piece."""

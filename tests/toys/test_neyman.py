@@ -407,3 +407,22 @@ def test_seeds_and_numbers_out_of_range():
     for a, b in ((-1, 2), (3, 2), (0, 2**32 + 1)):
         with pytest.raises(ExperimentError, match="toys must be"):
             c.toys(0, a, b)
+
+
+def test_bins_without_counts_in_beam_on_and_off():
+    """Fails if empty bins whose expectation vanishes make a slope of 0/0, and fits that fail.
+
+    At strength 0 nothing depends on the signal's pull, so that it is at its centre. One free fit in
+    4000 may go to and fro across the kink of χ'' at which a bin's background vanishes.
+    """
+    settings = {"analysis.statistic": "on-off", "exposure.years": 1e-4}
+    model = build([load("ess-csi", settings)], ["strength"])
+    axes = (("strength", np.array([0.0, 1.0, 5.0])),)
+    c = Construction(model, axes, Ensemble(), 7, model.asimov())
+    for point in range(3):
+        at, free = c.fits(point, 0, 4000)
+        assert np.all(at.status == 0)
+        assert np.count_nonzero(free.status) <= 1
+        assert np.min(at.chi2 - free.chi2) >= -1e-9
+    centre = throw(model, c.ensemble, c.truth(0), 7, 0, 0, 4000).centre
+    np.testing.assert_allclose(c.fits(0, 0, 4000)[0].values[:, 1], centre[:, 1], atol=1e-6)
