@@ -159,7 +159,7 @@ def test_mistakes(samples, nuspill, tmp_path):
         ((a, b, "-o", tmp_path / "a.doc"), ".html or .pdf"),
         ((a, b, "--energy", "6:30"), "LOW:HIGH:BINS"),
         ((a, b, "--time", "6:3:4"), "LOW:HIGH:BINS"),
-        ((a, b, "--from-b", "nexus"), "is no whole file"),
+        ((a, b, "--from-b", "compass"), "not with a CoMPASS header"),
     ):
         status, out, errors = nuspill("compare", *arguments)
         assert (status, out) == (2, "")
