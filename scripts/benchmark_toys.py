@@ -1,4 +1,4 @@
-"""`nuspill benchmark toys`: toys per second beside loops of iminuit and pyhf."""
+"""`nuspill benchmark toys`: toys per second beside loops of iminuit, pyhf and ROOT."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def command(toys: int, repeat: int, quick: bool, json_file: str | None) -> None:
     """Measure toys per second: thrown, fitted at a point and globally.
 
     The reference problem has 20 bins, a strength and two pulls; its toys are also thrown with
-    NumPy and fitted by iminuit (MIGRAD, strategy 0, a χ² of a few lines of NumPy), and where it is
-    installed by pyhf. Then toys of two NSI couplings, with the global minimum, of ess-csi and
-    ess-ar.
+    NumPy and fitted by iminuit (MIGRAD, strategy 0, a χ² of a few lines of NumPy), and where they
+    are installed by pyhf and by ROOT (RooFit and Minuit 2). Then toys of two NSI couplings, with
+    the global minimum, of ess-csi and ess-ar.
     """
     import numpy as np
 
@@ -58,6 +58,8 @@ def command(toys: int, repeat: int, quick: bool, json_file: str | None) -> None:
         "toys_per_second_2_threads": lambda: _throw(one, toys, 2),
         "iminuit_toys_per_second": lambda: _iminuit(one, 40 if quick else 200),
     }
+    if find_spec("ROOT"):
+        tasks["root_toys_per_second"] = _root(one, 20 if quick else 100)
     if find_spec("pyhf"):
         tasks["pyhf_toys_per_second"] = _pyhf(one, 4 if quick else 20)
     for name, plane in planes.items():
@@ -67,7 +69,7 @@ def command(toys: int, repeat: int, quick: bool, json_file: str | None) -> None:
             tasks[key] = partial(_throw, plane, toys // 4, threads)
     times = best_of(tasks, repeat)
     result: dict[str, Any] = {key: rate for key, (rate, _, _) in times.items()}
-    for peer in ("iminuit", "pyhf"):
+    for peer in ("iminuit", "pyhf", "root"):
         if f"{peer}_toys_per_second" in result:
             result[f"ratio_to_{peer}"] = (
                 result["toys_per_second_1_thread"] / result[f"{peer}_toys_per_second"]
@@ -169,6 +171,56 @@ def _pyhf(construction: Construction, toys: int) -> Any:
             observed = [*counts.tolist(), *aux]
             pyhf.infer.mle.fixed_poi_fit(1.0, observed, histfactory)
             pyhf.infer.mle.fit(observed, histfactory)
+        return toys
+
+    return task
+
+
+def _root(construction: Construction, toys: int) -> Any:
+    """The same toys with RooFit's Poisson terms and Minuit 2, as a task."""
+    import ROOT
+
+    model = construction.model
+    background = model.counts([0.0, 0.0, 0.0])
+    signal = model.counts([1.0, 0.0, 0.0]) - background
+    ROOT.RooMsgService.instance().setGlobalKillBelow(ROOT.RooFit.FATAL)
+    space = ROOT.RooWorkspace("space")
+    space.factory("mu[1, -1, 3]")
+    for pull, width in (("s", 0.10), ("b", 0.01)):
+        space.factory(f"{pull}[0, -8, 8]")
+        space.factory(f"Gaussian::pull_{pull}(centre_{pull}[0, -10, 10], {pull}, 1)")
+        space.factory(f"PolyVar::factor_{pull}({pull}, {{1, {width}}})")
+    terms = ["pull_s", "pull_b"]
+    for i, (s, b) in enumerate(zip(signal, background, strict=True)):
+        space.factory(f"prod::signal_{i}({s}, mu, factor_s)")
+        space.factory(f"prod::background_{i}({b}, factor_b)")
+        space.factory(f"sum::expected_{i}(signal_{i}, background_{i})")
+        space.factory(f"Poisson::bin_{i}(count_{i}[0, 1e9], expected_{i}, true)")
+        terms.append(f"bin_{i}")
+    space.factory(f"PROD::model({', '.join(terms)})")
+    observed = [space.var(f"count_{i}") for i in range(model.bins)]
+    observed += [space.var("centre_s"), space.var("centre_b")]
+    names = ROOT.RooArgSet(*observed)
+    data = _data(construction, toys)
+    asimov = ROOT.RooDataSet("asimov", "", names)
+    asimov.add(names)
+    nll = space.pdf("model").createNLL(asimov)
+
+    def task() -> int:
+        for counts, centre in zip(data.counts, data.centre, strict=True):
+            for variable, value in zip(observed, (*counts, *centre[1:]), strict=True):
+                variable.setVal(float(value))
+            single = ROOT.RooDataSet("data", "", names)
+            single.add(names)
+            nll.setData(single, False)
+            for name in ("mu", "s", "b"):
+                space.var(name).setVal(float(name == "mu"))
+            for constant in (True, False):
+                space.var("mu").setConstant(constant)
+                minimizer = ROOT.RooMinimizer(nll)
+                minimizer.setPrintLevel(-1)
+                minimizer.setStrategy(0)
+                minimizer.minimize("Minuit2", "migrad")
         return toys
 
     return task

@@ -175,12 +175,13 @@ def report(found: Any, content: dict[str, Any], title: str, json_file: str | Non
     )
     rows: list[tuple[Any, ...]]
     if "intervals" in content:
-        columns = [content["parameter"], "by toys", "Wilks"]
-        pairs = [content["intervals"], content["wilks"]["intervals"]]
+        columns = [content["parameter"], "by toys", "Wilks", "Wilks, Asimov data"]
+        pairs = [part["intervals"] for part in (content, content["wilks"], content["asimov"])]
         shown = [" ".join(f"[{a:.5g}, {b:.5g}]" for a, b in part) or "none" for part in pairs]
         rows = [("region", *shown)]
     else:
-        columns = ["plane", "by toys", "Wilks"]
-        rows = [("area", content["area"], content["wilks"]["area"])]
+        columns = ["plane", "by toys", "Wilks", "Wilks, Asimov data"]
+        parts = (content, content["wilks"], content["asimov"])
+        rows = [("area", *(part["area"] for part in parts))]
     print_table(head, columns, rows, json_file == "-")
     write_json(json_file, content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -64,7 +64,9 @@ class Region:
         q, statistic = c.observed_at(points)
         outside = margin(statistic, Belt(low, high, low), self.ordering, len(axes))
         outside = np.where(np.isnan(outside), np.inf, outside)  # beside points without toys
-        return Fine(axes, outside, q - threshold(self.cl, len(axes)))
+        level = threshold(self.cl, len(axes))
+        expected = replace(c, data=c.model.asimov())
+        return Fine(axes, outside, q - level, expected.observed_at(points)[0] - level)
 
     def describe(self) -> dict[str, Any]:
         """Content for JSON."""
@@ -100,13 +102,19 @@ class Region:
         if len(c.axes) == 1:
             content |= {"parameter": c.names[0], "best": content["best"][0]}
             content["intervals"] = intervals(self.fine.axes[0], self.fine.by_toys)
-            content["wilks"] = {"intervals": intervals(self.fine.axes[0], self.fine.wilks)}
+            for name, outside in (("wilks", self.fine.wilks), ("asimov", self.fine.asimov)):
+                content[name] = {"intervals": intervals(self.fine.axes[0], outside)}
         else:
             content["parameters"] = list(c.names)
-            for place, outside in ((content, self.fine.by_toys), ("wilks", self.fine.wilks)):
-                lines, area = contours(self.fine.axes, outside)
+            fine = self.fine
+            for name, outside in (
+                ("", fine.by_toys),
+                ("wilks", fine.wilks),
+                ("asimov", fine.asimov),
+            ):
+                lines, area = contours(fine.axes, outside)
                 found = {"contours": [line.tolist() for line in lines], "area": area}
-                content |= found if place is content else {"wilks": found}
+                content |= {name: found} if name else found
         content["grid"] = grid
         return content
 
@@ -118,6 +126,8 @@ class Fine(NamedTuple):
     by_toys: Array
     """Shape (points,), the first axis running fastest."""
     wilks: Array
+    asimov: Array
+    """By Wilks' threshold with the Asimov data in the place of the data."""
 
 
 def _finer(x: Array, least: int) -> Array:
