@@ -173,7 +173,9 @@ def _counted(energy, edges):
     return np.diff(np.searchsorted(np.sort(energy), edges)).astype(float)
 
 
-CASES = [(name, "SM") for name in SHIPPED] + [("ess-csi", m) for m in MODELS if m != "SM"]
+TABLE_1 = ["ess-csi", "ess-si", "ess-xe", "ess-ge", "ess-ar", "ess-c3f8"]
+CASES = [(name, "SM") for name in SHIPPED]
+CASES += [(name, m) for name in TABLE_1 for m in MODELS if m != "SM"]
 
 
 @pytest.mark.slow
@@ -205,6 +207,8 @@ def test_events_follow_the_templates(name, model):
         )
     p, bins = agree(seen, due, due)
     assert p > LEAST, f"p = {p:.2g} in {bins} bins"
+    if model != "SM" and name != "ess-csi":
+        return
 
     counts, variances = event_templates(experiment, events, years)
     structures = {key[2] for key in counts}
