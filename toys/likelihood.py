@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .minimise import ROUNDING
+from .deviance import ROUNDING
 from .model import Data, Model
 from .polynomial import Polynomial
 

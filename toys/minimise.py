@@ -1,12 +1,7 @@
 """The compiled fit: many data sets at once, by damped Newton with exact derivatives.
 
-χ² = 2 Σ_i [N_i − n_i + n_i ln(n_i/N_i)] + Σ_k w_k (z_k − c_k)², N_i a polynomial of z (4.3, 4.4 of
-arXiv:1911.00762). A bin with τ > 0 has a beam-off count m_i ~ Poisson(τ B_i) with B_i free:
-B_i is solved for in closed form, and N_i is what comes on top of it.
-
-LANES data sets are fitted side by side, an innermost loop over them doing the same step for all,
-which the compiler vectorises; when one has converged, the next takes its lane. The arithmetic of a
-data set does not depend on its lane or its neighbours: results do not depend on blocks or threads.
+LANES data sets are fitted side by side; when one has converged, the next takes its lane. Results do
+not depend on blocks or threads, see `deviance`.
 
 A step solves (H + λ D) p = −g for the variables that are not held at a bound by their gradient
 (Bertsekas' projected Newton), and is clipped to the bounds. D is diag H, but at least what counts
@@ -18,44 +13,21 @@ nothing of convergence: the fall it promises is taken times 1 + λ.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..generator.kernel import kernel, kernel_inline
-from ..generator.stream import neg_log
+from ..generator.kernel import kernel
+from .deviance import LANES, Work, evaluate
 
-LANES = 64
 MOST_STEPS = 200
+"""Evaluations of χ² a fit."""
 TOLERANCE = 1e-9
 """Predicted fall of χ² at which a fit has converged, and 1e-12 χ²; the step is still taken."""
 QUADRATIC = 1e-6
 """The same where Newton's method converges quadratically: hardly its square is left."""
 
-ROUNDING = 1e-12
-"""Below nought by this part of the counts, a signal that vanishes is nought."""
-
 CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK = 0, 1, 2, 3
-
-
-class Terms(NamedTuple):
-    """A polynomial over bins, with the tables that its derivatives need."""
-
-    coefficients: NDArray[np.float64]
-    """Shape (terms, bins)."""
-    parent: NDArray[np.int64]
-    """A term is a variable times an earlier one, its parent; −1 for the constant, the first."""
-    variable: NDArray[np.int64]
-    """That variable."""
-    first: NDArray[np.int64]
-    """Rows (free variable, term, monomial, factor): a term's derivative, where not zero."""
-    second: NDArray[np.int64]
-    """Rows (free variable, free variable, place in `curved`, monomial, factor), likewise."""
-    curved: NDArray[np.int64]
-    """Terms with second derivatives."""
-    filled: NDArray[np.int64]
-    """Terms with coefficients; the others are derivatives of terms."""
+"""Status of a fit."""
 
 
 @kernel
@@ -67,7 +39,7 @@ def minimise(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     terms
-        `Terms`.
+        `deviance.Terms`.
     tau
         Shape (bins,); 0 where the bin has no beam-off count.
     free
@@ -104,7 +76,7 @@ def minimise(  # type: ignore[no-untyped-def]
     factor = np.zeros((p * (p + 1) // 2, LANES))
     step = np.zeros((p, LANES))
     held = np.zeros((p, LANES))
-    work = _Work(
+    work = Work(
         np.zeros((size, LANES)),
         np.zeros((len(first), LANES)),
         np.zeros((p, LANES)),
@@ -127,7 +99,7 @@ def minimise(  # type: ignore[no-untyped-def]
         else:
             _load(lane, 0, counts, off, centre, start, n, m_off, c, trial)
     while active > 0:
-        _evaluate(
+        evaluate(
             coefficients, parent, variable, first, second, curved, filled, tau, free, weight,
             trial, n, m_off, c, work, f, new_gradient, new_hessian, new_scale,
         )  # fmt: skip
@@ -197,20 +169,6 @@ def minimise(  # type: ignore[no-untyped-def]
                 trial[k, lane] = min(max(now[k, lane] + step[j, lane], lower[k]), upper[k])
 
 
-class _Work(NamedTuple):
-    """Scratch of `_evaluate`."""
-
-    monomials: NDArray[np.float64]
-    derived: NDArray[np.float64]
-    slopes: NDArray[np.float64]
-    pulls: NDArray[np.float64]
-    expected: NDArray[np.float64]
-    g: NDArray[np.float64]
-    h: NDArray[np.float64]
-    least: NDArray[np.float64]
-    bad: NDArray[np.float64]
-
-
 @kernel
 def _load(lane, d, counts, off, centre, start, n, m_off, c, trial):  # type: ignore[no-untyped-def]
     """Put data set d into a lane."""
@@ -226,153 +184,6 @@ def _load(lane, d, counts, off, centre, start, n, m_off, c, trial):  # type: ign
     row = d if len(start) > 1 else 0
     for k in range(start.shape[1]):
         trial[k, lane] = start[row, k]
-
-
-@kernel
-def _evaluate(  # type: ignore[no-untyped-def]
-    coefficients, parent, variable, first, second, curved, filled, tau, free, weight, z, n, m_off,
-    c, work, f, gradient, hessian, scale,
-):  # fmt: skip
-    """χ², gradient, Hessian (lower triangle by rows) and least D of every lane at z."""
-    monomials, derived, slopes, pulls, expected, g, h, least, bad = work
-    p = len(free)
-    bins = coefficients.shape[1]
-    for lane in range(LANES):
-        monomials[0, lane] = 1.0
-        f[lane] = 0.0
-        bad[lane] = 0.0
-    for t in range(1, len(parent)):
-        a, k = parent[t], variable[t]
-        for lane in range(LANES):
-            monomials[t, lane] = monomials[a, lane] * z[k, lane]
-    for r in range(len(first)):
-        a, e = first[r, 2], float(first[r, 3])
-        for lane in range(LANES):
-            derived[r, lane] = e * monomials[a, lane]
-    gradient[:] = 0.0
-    hessian[:] = 0.0
-    scale[:] = 0.0
-    pulls[:] = 0.0
-    for i in range(bins):
-        t = filled[0]
-        x = coefficients[t, i]
-        for lane in range(LANES):
-            expected[lane] = monomials[t, lane] * x
-        for r in range(1, len(filled)):
-            t = filled[r]
-            x = coefficients[t, i]
-            for lane in range(LANES):
-                expected[lane] += monomials[t, lane] * x
-        slopes[:] = 0.0
-        for r in range(len(first)):
-            j, x = first[r, 0], coefficients[first[r, 1], i]
-            for lane in range(LANES):
-                slopes[j, lane] += derived[r, lane] * x
-        for lane in range(LANES):
-            least[lane] = 1.0 / (abs(expected[lane]) + 1.0)
-        if tau[i] > 0:
-            _on_off(n[i], m_off[i], tau[i], expected, f, g, h, bad)
-        else:
-            _poisson(n[i], expected, f, g, h, bad)
-        for j in range(p):
-            for lane in range(LANES):
-                gradient[j, lane] += slopes[j, lane] * g[lane]
-                scale[j, lane] += slopes[j, lane] * slopes[j, lane] * least[lane]
-            row = j * (j + 1) // 2
-            for k in range(j + 1):
-                for lane in range(LANES):
-                    hessian[row + k, lane] += slopes[j, lane] * slopes[k, lane] * h[lane]
-        for r in range(len(curved)):
-            x = coefficients[curved[r], i]
-            for lane in range(LANES):
-                pulls[r, lane] += g[lane] * x
-    for r in range(len(second)):
-        j, k, q, a, e = second[r, 0], second[r, 1], second[r, 2], second[r, 3], second[r, 4]
-        row = j * (j + 1) // 2 + k
-        for lane in range(LANES):
-            hessian[row, lane] += float(e) * monomials[a, lane] * pulls[q, lane]
-    for j in range(p):
-        k = free[j]
-        row = j * (j + 1) // 2 + j
-        w = weight[k]
-        for lane in range(LANES):
-            gradient[j, lane] = 2.0 * (gradient[j, lane] + w * (z[k, lane] - c[k, lane]))
-            hessian[row, lane] += w
-            scale[j, lane] = 2.0 * (scale[j, lane] + w)
-    for r in range(p * (p + 1) // 2):
-        for lane in range(LANES):
-            hessian[r, lane] *= 2.0
-    for lane in range(LANES):
-        f[lane] = 2.0 * f[lane] if bad[lane] == 0.0 else np.inf
-    for k in range(len(weight)):
-        w = weight[k]
-        if w > 0:
-            for lane in range(LANES):
-                f[lane] += w * (z[k, lane] - c[k, lane]) * (z[k, lane] - c[k, lane])
-
-
-@kernel_inline
-def _deviance(x, count, safe):  # type: ignore[no-untyped-def]
-    """N − n + n ln(n/N) of N = x and n = count; `safe` is n, or 1 where n = 0.
-
-    Near N = n the terms cancel: with δ = (N − n)/n and s = δ/(2 + δ) what is left is
-    n [δ s − 2 (s³/3 + s⁵/5 + ...)], exact for any n.
-    """
-    delta = (x - count) / safe
-    s = delta / (2.0 + delta)
-    z = s * s
-    p = 1 / 15
-    p = p * z + 1 / 13
-    p = p * z + 1 / 11
-    p = p * z + 1 / 9
-    p = p * z + 1 / 7
-    p = p * z + 1 / 5
-    p = p * z + 1 / 3
-    near = count * (delta * s - 2.0 * s * z * p)
-    far = x - count + count * neg_log(x / safe)
-    return near if abs(delta) < 0.2 and count > 0.0 else far
-
-
-@kernel
-def _poisson(n, expected, f, g, h, bad):  # type: ignore[no-untyped-def]
-    """Half of χ² of a bin with expectation N, and its derivatives by N."""
-    for lane in range(LANES):
-        x, count = expected[lane], n[lane]
-        bad[lane] += 1.0 if (x < 0.0 or (x == 0.0 and count > 0.0)) else 0.0
-        x = x if x > 1e-300 else 1e-300
-        safe = count if count > 0.0 else 1.0
-        f[lane] += _deviance(x, count, safe)
-        g[lane] = 1.0 - count / x
-        h[lane] = count / x / x  # x² may be 0
-
-
-@kernel
-def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-def]
-    """The same of a bin with a beam-off count, its background B ≥ 0 solved for."""
-    a = 1.0 + tau
-    for lane in range(LANES):
-        s, count, beside = expected[lane], n[lane], m_off[lane]
-        bad[lane] += 1.0 if s < -ROUNDING * (1.0 + count + beside) else 0.0
-        s = s if s > 0.0 else 0.0
-        b = count + beside - a * s
-        root = math.sqrt(b * b + 4.0 * a * beside * s)
-        other = root - b
-        low = 2.0 * beside * s / (other if other > 0.0 else 1.0)
-        background = (b + root) / (2.0 * a) if b > 0.0 else low
-        x = s + background
-        bad[lane] += 1.0 if (x <= 0.0 and count > 0.0) else 0.0
-        x = x if x > 1e-300 else 1e-300
-        safe = count if count > 0.0 else 1.0
-        held = background if background > 1e-300 else 1e-300
-        safe_off = beside if beside > 0.0 else 1.0
-        f[lane] += _deviance(x, count, safe)
-        f[lane] += _deviance(tau * held, beside, safe_off)
-        u = count / x / x
-        v = beside / held / held
-        inside = background > 0.0
-        g[lane] = 1.0 - count / x
-        total = u + v
-        h[lane] = u * v / (total if total > 0.0 else 1.0) if inside else u
 
 
 @kernel

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
-from .minimise import Terms
+from .deviance import Terms
 from .parameter import Parameter
 from .polynomial import Polynomial, Powers
 

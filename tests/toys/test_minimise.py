@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from iminuit import Minuit
 from nuspill.reco.errors import ExperimentError
-from nuspill.toys import minimise as compiled
+from nuspill.toys.deviance import LANES, Work
 from nuspill.toys.fit import local_fit, search, take
 from nuspill.toys.likelihood import Chi2
-from nuspill.toys.minimise import LANES
 from nuspill.toys.model import Data, Model, Nuisance
 from nuspill.toys.parameter import Parameter
 from nuspill.toys.polynomial import Polynomial
@@ -118,7 +117,7 @@ def test_derivatives(kind, seed):
     point = model.truth + np.where(model.weight > 0, 0.3, 0.05)
 
     def evaluate(z):
-        work = compiled._Work(
+        work = Work(
             np.zeros((len(terms.coefficients), LANES)), np.zeros((len(terms.first), LANES)),
             np.zeros((p, LANES)), np.zeros((len(terms.curved), LANES)),
             *(np.zeros(LANES) for _ in range(5)),
@@ -127,7 +126,7 @@ def test_derivatives(kind, seed):
         def lanes(x):
             return np.repeat(np.asarray(x, float)[:, None], LANES, axis=1)
 
-        compiled._evaluate.py_func(
+        evaluate.py_func(
             *terms, model.tau, np.array(free), model.weight, lanes(z), lanes(data.counts[0]),
             lanes(data.off[0]), lanes(data.centre[0]), work, f, g, h, scale,
         )  # fmt: skip
