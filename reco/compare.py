@@ -23,10 +23,9 @@ from .errors import ExperimentError
 from .experiment import Experiment
 from .formats import blocks_of, opened_source, sample_of
 from .plot import energy_edges, equal_bins
-from .window import Windows
+from .window import OFF, ON, Windows
 
 Array = NDArray[np.float64]
-ON, OFF = 1, 2
 LIVE_BINS = 20
 SECONDS_A_DAY = 86_400.0
 NEEDS = ("pulse", "time", "window", "selected", "e_reco")

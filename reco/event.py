@@ -33,14 +33,13 @@ from ..generator.stream import (
 from .arrive import BATCH, arrive, time_order
 from .chain import ELECTRON, RECOIL, STEADY, TRUE, UNIT
 from .respond import acceptance, quenched, smear, unquenched
+from .window import OFF, ON
 
 Array = NDArray[np.float64]
 
 # purposes of the words of a slice's streams, in the third counter
 # (2 is TIME of `arrive`, 5 PHOTONS of `respond`)
 COUNT, SAMPLE, RESPONSE, PLACE, VETO = (np.uint64(i) * PURPOSE for i in (0, 1, 3, 4, 6))
-ON, OFF = 1, 2
-"""Windows."""
 
 
 class Columns(NamedTuple):

@@ -28,14 +28,13 @@ from .expectation import selected_signal
 from .experiment import Experiment, validate
 from .ntuple import PROVENANCE, TREE, replacing
 from .resolution import Photoelectrons
+from .window import OFF, ON
 
 Array = NDArray[np.float64]
 
 FORMATS = ("pdf", "png", "svg")
 STEP = 500_000
 """Events read at a time."""
-ON, OFF = 1, 2
-"""Values of the column `window`."""
 OF_A_RUN = ("experiment", "seed", "run_events", "expected", "truth_threshold_kev")
 """What the provenance of the parts of a run has in common, as far as it is used."""
 LEAST_EXPECTED = 5.0

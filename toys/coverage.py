@@ -45,7 +45,7 @@ class Coverage:
     """Clopper-Pearson limits of one standard deviation (68.27 %)."""
     high: float
     error: float
-    """Standard error of the coverage, that of the critical value included."""
+    """Standard error of the coverage; for Feldman-Cousins that of the critical value included."""
     failed: int
 
     @property

@@ -21,19 +21,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..generator.stream import (
-    stream_number,
-)
 from ..reco.errors import ExperimentError
 from .likelihood import background
 from .model import Data, Model
 
 Array = NDArray[np.float64]
 
-STREAM = np.uint64(stream_number("toys"))
 MOST_TOYS = 2**32
 """Toys of a grid point, and grid points."""
-LARGEST_TABLE = 1 << 16
 MEANINGLESS = 0.9
 """A warning is given where the toys' q is expected to be below this part of what it should be."""
 

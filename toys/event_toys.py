@@ -17,14 +17,13 @@ from ..generator.stream import SHIFT, philox, stream_number
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
 from ..reco.run import Block, Run, plan
+from ..reco.window import OFF, ON
 from .ensemble import Truth
 from .model import NORMALISATIONS, Model
 
 Array = NDArray[np.float64]
 
 STREAM = np.uint64(stream_number("toys of events"))
-ON, OFF = 1, 2
-"""Values of the column `window`."""
 
 
 def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> list[Run]:

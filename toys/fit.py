@@ -70,6 +70,7 @@ def local_fit(
     start: Array,
     held: Sequence[int] = (),
     threads: int | None = None,
+    bounds: tuple[Array, Array] | None = None,
 ) -> Fits:
     """Minimum that is reached from one start.
 
@@ -83,6 +84,8 @@ def local_fit(
         Numbers of the variables that stay at their start.
     threads
         By default one a core. Results do not depend on it.
+    bounds
+        Lower and upper ones in place of the model's, shape (variables,) each.
     """
     free = [i for i in range(model.variables) if i not in set(held)]
     sets = max(len(data), len(start))
@@ -93,7 +96,7 @@ def local_fit(
         np.empty(sets, np.int64),
     )
     terms = model.terms(free)
-    lower, upper = model.lower.copy(), model.upper.copy()
+    lower, upper = bounds or (model.lower, model.upper)
     numbers = np.array(free, np.int64)
 
     def run(low: int) -> None:
@@ -125,6 +128,8 @@ class Search:
     """Numbers of the variables that are not fitted."""
     straight: Model | None
     """The model in x = (θ − v)², if the rate is a sum of functions of one parameter each."""
+    bounds: tuple[Array, Array] | None
+    """Of its variables."""
     vertices: Mapping[int, float]
     """v by number of a parameter that enters with its square."""
     factors: Mapping[int, tuple[int, float]]
@@ -165,7 +170,7 @@ class Search:
             squared[:, i] = (start[:, i] - v) ** 2
         for i, (k, sigma) in self.factors.items():
             squared[:, i] *= 1 + sigma * start[:, k]
-        straight = local_fit(self.straight, data, squared, self.held, threads)
+        straight = local_fit(self.straight, data, squared, self.held, threads, self.bounds)
         sides = [self._sides(i) for i in self.vertices]
         found = [self._there_and_back(straight, signs) for signs in itertools.product(*sides)]
         if self.exact:
@@ -243,7 +248,7 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     parameters = [i for i in range(len(model.parameters)) if i not in numbers]
     if not _apart(model, parameters):
         starts = _lattice(model, numbers, parameters)
-        return Search(model, numbers, None, {}, {}, False, starts)
+        return Search(model, numbers, None, None, {}, {}, False, starts)
     vertices, straight, exact = {}, model.expected, True
     lower, upper = model.lower.copy(), model.upper.copy()
     for i in parameters:
@@ -266,10 +271,8 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
                 {q: c for q, c in straight.terms.items() if not (q[i] and q[found[0]])}
             )
     other = replace(model, expected=straight)
-    object.__setattr__(other, "lower", lower)  # cached properties of the new model
-    object.__setattr__(other, "upper", upper)
     none = np.empty((0, model.variables))
-    return Search(model, numbers, other, vertices, factors, exact, none)
+    return Search(model, numbers, other, (lower, upper), vertices, factors, exact, none)
 
 
 def _apart(model: Model, parameters: Sequence[int]) -> bool:

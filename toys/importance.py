@@ -39,8 +39,6 @@ class Mixture(NamedTuple):
     data: Data
     free: Array
     """χ² at the global minimum of each toy, shape (toys,)."""
-    fitted: Array
-    """First parameter there, shape (toys,)."""
     failed: NDArray[np.bool_]
     features: Array
     """What log p is linear in, shape (toys, features)."""
@@ -131,11 +129,11 @@ def throw_mixture(
     truths = [c.truth(g) for g in range(size)]
     numbers = first_toy, first_toy + toys
 
-    def make(g: int) -> tuple[Data, Array, Array, NDArray[np.bool_]]:
+    def make(g: int) -> tuple[Data, Array, NDArray[np.bool_]]:
         data = throw(model, c.ensemble, truths[g], c.seed, c.first_point + g, *numbers)
         fits = c.search_free.fit(data, truths[g].values[None], threads=1)
         progress(toys)
-        return data, fits.chi2, fits.values[:, c.held[0]], fits.status != CONVERGED
+        return data, fits.chi2, fits.status != CONVERGED
 
     with ThreadPoolExecutor(threads) as pool:
         made = list(pool.map(make, range(size)))
@@ -166,13 +164,13 @@ def throw_mixture(
     with ThreadPoolExecutor(threads) as pool:
         parts = [(table[a : a + 1024], log_mixture[a : a + 1024]) for a in edges]
         list(pool.map(lambda p: _log_mixture(p[0], slopes.T.copy(), offsets, p[1]), parts))
-    free, fitted, bad = (np.concatenate([m[k] for m in made]) for k in (1, 2, 3))
-    return Mixture(data, free, fitted, bad, table, slopes, offsets, log_mixture)
+    free, bad = (np.concatenate(column) for column in list(zip(*made, strict=True))[1:])
+    return Mixture(data, free, bad, table, slopes, offsets, log_mixture)
 
 
 @kernel
 def _log_mixture(features, slopes, offsets, result):  # type: ignore[no-untyped-def]
-    """Log Σ_s p_s/S of toys, shape (toys,); slopes of shape (features, points)."""
+    """The log Σ_s p_s/S of toys, shape (toys,); slopes of shape (features, points)."""
     points = len(offsets)
     value = np.empty(points)
     for t in range(len(features)):
@@ -191,7 +189,7 @@ def _log_mixture(features, slopes, offsets, result):  # type: ignore[no-untyped-
 
 @kernel
 def _log_density(features, slope, offset, result):  # type: ignore[no-untyped-def]
-    """Log p of toys at one point."""
+    """The log p of toys at one point."""
     for t in range(len(features)):
         value = offset
         for f in range(len(slope)):

@@ -9,7 +9,7 @@ signed root r = sign(θ̂ − θ) √q also gives central intervals and upper li
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,7 +105,7 @@ class Construction:
 
     @cached_property
     def delta_chi2(self) -> Array:
-        """Q of the data at every point, shape (points,)."""
+        """The q of the data at every point, shape (points,)."""
         return self.profiled.chi2 - self.best.chi2[0]
 
     @cached_property
@@ -114,7 +114,7 @@ class Construction:
         return self._signed(self.delta_chi2, self.best.values, self.points)
 
     def observed_at(self, points: Array) -> tuple[Array, Array]:
-        """Q and statistic of the data at other points, of shape (n, scanned parameters)."""
+        """The q and statistic of the data at other points, of shape (n, scanned parameters)."""
         q = self._fits_at(points).chi2 - self.best.chi2[0]
         return q, self._signed(q, self.best.values, points)
 
@@ -264,19 +264,18 @@ def run(
     """Make the toys of tasks (point, start, stop), in their order, on several threads."""
     construction.warm()
     threads = threads or os.cpu_count() or 1
-    make: Callable[[tuple[int, int, int]], Statistic] = lambda task: construction.toys(*task)  # noqa: E731
     if threads == 1:
         for task in tasks:
-            yield task, make(task)
+            yield task, construction.toys(*task)
         return
     with ThreadPoolExecutor(threads) as pool:
         ahead = 4 * threads
-        pending = [pool.submit(make, task) for task in tasks[:ahead]]
+        pending = [pool.submit(construction.toys, *task) for task in tasks[:ahead]]
         try:
             for k, task in enumerate(tasks):
                 result = pending.pop(0).result()
                 if k + ahead < len(tasks):
-                    pending.append(pool.submit(make, tasks[k + ahead]))
+                    pending.append(pool.submit(construction.toys, *tasks[k + ahead]))
                 yield task, result
         finally:
             for future in pending:

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
 from ..reco.ntuple import TREE, read
+from ..reco.window import OFF, ON
 from .model import Data, Model
 
 Array = NDArray[np.float64]
 
 MOST_COUNTS = 2.0**53
 """In a bin; greater numbers are not all whole as float64."""
-ON, OFF = 1, 2
-"""Values of the column `window`."""
 
 
 def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[str]) -> Data:

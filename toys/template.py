@@ -27,6 +27,7 @@ from ..reco.expectation import (
 from ..reco.experiment import Experiment
 from ..reco.quenching import NoQuenching
 from ..reco.resolution import NoResolution, Photoelectrons, Sqrt
+from ..reco.window import ON
 
 if TYPE_CHECKING:
     import hist
@@ -245,7 +246,7 @@ def event_templates(
         chosen = np.flatnonzero(
             (events["component"] == channel.flavour.component)
             & (events["target"] == channel.nucleus.pdg)
-            & (events["window"] == 1)
+            & (events["window"] == ON)
             & events["selected"]
         )
         e, t = (np.asarray(events[name], float)[chosen] for name in ("e_nu", "e_nr"))

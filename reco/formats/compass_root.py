@@ -109,5 +109,6 @@ def read(source: Source) -> Iterator[Block]:
                     "e_reco": rows["Energy"][keep] * source.gain,
                     "module": module[keep],
                 }
+    # uproot says of damage that it is not implemented, or that it asserts otherwise
     except (uproot.DeserializationError, EOFError, NotImplementedError, AssertionError) as error:
         raise source.wrong(f"is a damaged ROOT file: {error}") from error
