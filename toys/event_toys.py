@@ -20,6 +20,7 @@ from ..reco.run import Block, Run, plan
 from ..reco.window import OFF, ON
 from .ensemble import Truth
 from .model import NORMALISATIONS, Model
+from .template import counted
 
 Array = NDArray[np.float64]
 
@@ -106,7 +107,7 @@ def throw_events(
 
 def _histogram(block: Block, column: str, edges: Array, window: int) -> Array:
     chosen = block["selected"] & (block["window"] == window)
-    return np.histogram(block[column][chosen].astype(float), edges)[0].astype(float)
+    return counted(block[column][chosen], edges)
 
 
 @kernel

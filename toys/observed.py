@@ -15,6 +15,7 @@ from ..reco.experiment import Experiment
 from ..reco.ntuple import TREE, read
 from ..reco.window import OFF, ON
 from .model import Data, Model
+from .template import counted
 
 Array = NDArray[np.float64]
 
@@ -75,11 +76,10 @@ def _counts(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Arr
 def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array]:
     column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
     columns, _ = read(file, [column, "window", "selected"])
-    energy = columns[column].astype(float)
     found = []
     for window in (ON, OFF):
         chosen = columns["selected"] & (columns["window"] == window)
-        found.append(np.histogram(energy[chosen], edges)[0].astype(float))
+        found.append(counted(columns[column][chosen], edges))
     return found[0], found[1]
 
 

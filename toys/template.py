@@ -238,7 +238,6 @@ def event_templates(
         Arrays of shape (bins,) by (flavour, nucleus, structure).
     """
     edges = bin_edges(experiment)
-    edges[-1] = np.nextafter(edges[-1], -np.inf)  # np.histogram's last bin holds its upper edge
     column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
     scale = experiment.exposure.years / years
     counts, variances = {}, {}
@@ -259,6 +258,19 @@ def event_templates(
         for structure, factor in factors.items():
             w = start * (factor * powers).sum(axis=0) / sample * scale
             key = channel.flavour.name, channel.nucleus.name, structure
-            counts[key] = np.histogram(events[column][chosen], edges, weights=w)[0]
-            variances[key] = np.histogram(events[column][chosen], edges, weights=w**2)[0]
+            counts[key] = counted(events[column][chosen], edges, w)
+            variances[key] = counted(events[column][chosen], edges, w**2)
     return counts, variances
+
+
+def counted(energy: NDArray[Any], edges: Array, weights: Array | None = None) -> Array:
+    """Counts in bins that hold their lower edge alone, as those of templates do.
+
+    `np.histogram` lets the last bin hold its upper edge too, which photo-electrons may have.
+    """
+    inside = np.asarray(energy, float) < edges[-1]
+    return np.histogram(
+        np.asarray(energy, float)[inside],
+        edges,
+        weights=np.ones(int(inside.sum())) if weights is None else weights[inside],
+    )[0]

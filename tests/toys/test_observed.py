@@ -158,3 +158,19 @@ def test_beam_off_is_needed(tmp_path):
     path.write_text("1\n" * model.bins)
     with pytest.raises(ExperimentError, match="no beam-off counts"):
         observed(model, [e], [str(path)])
+
+
+def test_upper_edge(tmp_path):
+    """Fails if the last bin holds its upper edge, which that of a template does not.
+
+    Photo-electrons are whole numbers, and 30 of them lie on it.
+    """
+    e = load("sns-csi-2017")
+    path = tmp_path / "events.root"
+    write(plan(e, seed=5, years=20), path)
+    events = generate(e, seed=5, years=20, library="np")
+    on = events["selected"] & (events["window"] == 1)
+    energy = events["e_reco"][on]
+    assert np.count_nonzero(energy == 30) > 100
+    data = observed(build([e], ["strength"]), [e], [str(path)])
+    assert data.counts[0, 11] == np.count_nonzero((energy >= 28) & (energy < 30))
