@@ -33,12 +33,22 @@ def source_stamp() -> bytes:
     return digest.digest()
 
 
+class _Index(IndexDataCacheFile):
+    """An index that an older version left may name types by modules that are gone: start anew."""
+
+    def _load_index(self) -> dict[Any, Any]:
+        try:
+            return super()._load_index()  # type: ignore[no-untyped-call]
+        except (ImportError, AttributeError):
+            return {}
+
+
 class _ProjectCache(FunctionCache):
     """Numba's file cache, stamped with the sources of all kernels in place of one file."""
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
         super().__init__(py_func)  # type: ignore[no-untyped-call]
-        self._cache_file = IndexDataCacheFile(  # type: ignore[no-untyped-call]
+        self._cache_file = _Index(  # type: ignore[no-untyped-call]
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
             source_stamp=source_stamp(),

@@ -113,6 +113,29 @@ def test_a_new_option_compiles_anew(package):
     assert package.run() == {"value": 51.0, "hits": 0, "misses": 1}
 
 
+def test_a_type_that_moved_is_no_error(tmp_path):
+    # fails if an old index is unpickled, which names its types by their modules
+    package = Package(tmp_path)
+    pair = """
+from typing import NamedTuple
+
+class Pair(NamedTuple):
+    a: float
+    b: float
+"""
+    package.path("reco/old.py").write_text(pair)
+    package.edit("reco/outer.py", "\n@kernel", "\nfrom .old import Pair\n\n@kernel")
+    package.edit("reco/outer.py", "def total(x):\n", "def total(pair):\n    x = pair.a\n")
+    package.edit("run.py", "import total", "import Pair, total")
+    package.edit("run.py", "total(10.0)", "total(Pair(10.0, 1.0))")
+    assert package.run() == {"value": 51.0, "hits": 0, "misses": 1}
+    assert package.run() == {"value": 51.0, "hits": 1, "misses": 0}
+    package.path("reco/old.py").unlink()
+    package.path("reco/new.py").write_text(pair)
+    package.edit("reco/outer.py", ".old", ".new")
+    assert package.run() == {"value": 51.0, "hits": 0, "misses": 1}
+
+
 def project_files():
     folders = [PROJECT / name for name in (*kernel_module.PACKAGES, "scripts")]
     return sorted(p for folder in folders if folder.exists() for p in folder.rglob("*.py"))

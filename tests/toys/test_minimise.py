@@ -9,6 +9,7 @@ import pytest
 from iminuit import Minuit
 from nuspill.reco.errors import ExperimentError
 from nuspill.toys.deviance import LANES, Work
+from nuspill.toys.deviance import evaluate as kernel_evaluate
 from nuspill.toys.fit import local_fit, search, take
 from nuspill.toys.likelihood import Chi2
 from nuspill.toys.model import Data, Model, Nuisance
@@ -126,7 +127,7 @@ def test_derivatives(kind, seed):
         def lanes(x):
             return np.repeat(np.asarray(x, float)[:, None], LANES, axis=1)
 
-        evaluate.py_func(
+        kernel_evaluate.py_func(
             *terms, model.tau, np.array(free), model.weight, lanes(z), lanes(data.counts[0]),
             lanes(data.off[0]), lanes(data.centre[0]), work, f, g, h, scale,
         )  # fmt: skip
