@@ -1,8 +1,9 @@
 """Neutrino energy and recoil energy of true events, for any coupling and spectrum.
 
 The density φ(E) dσ/dT of a channel is bounded from above by a constant in each cell of a grid in
-(E, T). A cell is drawn by the alias method (Walker 1977), a point in it uniformly, and kept with
-the ratio of density to bound (about 90 % are). So the grid decides the speed alone, and the
+(E, T). A cell of any channel is drawn by the alias method (Walker 1977), a point in it uniformly,
+and kept with the ratio of density to bound (about 95 % are); what lies below the least ratio of
+the cell is kept without a look at the density. So the grid decides the speed alone, and the
 distribution is that of φ and of the cubic pieces through T P0, T P1, T P2 (smooth also where a
 magnetic moment makes P ∝ 1/T), which follow the exact functions to 1e-5 (tested).
 """
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from .constants import KEV
 from .cross_section import energy_min
-from .kernel import kernel
+from .kernel import kernel, kernel_inline
 from .rate import Channel
 from .spectrum import Spectrum
 from .stream import LOW, PURPOSE, SHIFT, fill_words, stream_number, uniform
@@ -25,7 +26,7 @@ Array = NDArray[np.float64]
 
 ENERGY_CELLS = 32
 RECOIL_CELLS = 128
-"""Cells in T; a power of two, so that the compiled kernel divides by a shift."""
+"""Cells of a channel in E (more for a tabulated spectrum) and in T."""
 LEAST_RECOIL = 1e-6
 """Smallest truth threshold, keV."""
 CANDIDATES = 512
@@ -38,16 +39,18 @@ _TO_CUBIC = np.linalg.inv(np.vander(_FIT, 4, increasing=True))
 
 
 class RecoilTables(NamedTuple):
-    """Tables of the sampler, one row a channel."""
+    """Tables of the sampler: cells with weight of all channels, drawn by their alias table."""
 
     alias: NDArray[np.uint64]
-    """Alias table over cells, (threshold << 32) | other, shape (channels, cells)."""
+    """Alias table over cells, (threshold << 32) | other, shape (cells,)."""
+    cell: NDArray[np.uint32]
+    """Word below which a point is kept unseen, row in E, row in T and channel; (cells, 4)."""
     bound: Array
-    """Upper bound of the density in each cell, shape (channels, cells)."""
+    """Upper bound of the density in each cell, shape (cells,)."""
     energy: Array
-    """Cells in E: start and width (MeV), cubic of φ; shape (channels, energy cells, 6)."""
+    """Start and width (MeV) of cells in E, cubic of φ; of all channels, shape (rows, 6)."""
     recoil: Array
-    """Cells in T: start and width (keV), cubics of T P0, T P1, T P2; (channels, cells, 14)."""
+    """Start and width (keV) of cells in T, cubics of T P0, T P1, T P2; likewise, (rows, 14)."""
     mass: Array
     """Nuclear mass, MeV, shape (channels,)."""
 
@@ -82,94 +85,121 @@ def build_alias(weight, alias):  # type: ignore[no-untyped-def]
         alias[small[i]] = (LOW << SHIFT) | np.uint64(small[i])
 
 
+@kernel_inline
+def density(energy, recoil, mass, row, column, s, r):  # type: ignore[no-untyped-def]
+    """φ(E) T (P0 + P1/E + P2/E²) at a point of a cell, 0 beyond the kinematic limit."""
+    e = energy[row, 0] + s * energy[row, 1]
+    t = recoil[column, 0] + r * recoil[column, 1]
+    phi = energy[row, 2] + s * (energy[row, 3] + s * (energy[row, 4] + s * energy[row, 5]))
+    p0 = recoil[column, 2] + r * (
+        recoil[column, 3] + r * (recoil[column, 4] + r * recoil[column, 5])
+    )
+    p1 = recoil[column, 6] + r * (
+        recoil[column, 7] + r * (recoil[column, 8] + r * recoil[column, 9])
+    )
+    p2 = recoil[column, 10] + r * (
+        recoil[column, 11] + r * (recoil[column, 12] + r * recoil[column, 13])
+    )
+    inverse = 1.0 / e
+    allowed = t * KEV * (mass + 2.0 * e) <= 2.0 * e * e
+    return phi * (p0 + inverse * (p1 + inverse * p2)) if allowed else 0.0
+
+
 @kernel
 def sample_recoils(  # type: ignore[no-untyped-def]
-    key, c1, c2, c3, count, alias, bound, energy, recoil, mass, words, e_nu, e_nr
+    key, c1, c2, c3, count, tables, words, channel, e_nu, e_nr
 ):
-    """Write `count` pairs (E in MeV, T in keV) to `e_nu` and `e_nr`; return candidates drawn.
+    """Write `count` channels, E (MeV) and T (keV) to the last three; return candidates drawn.
 
-    `alias` ... `recoil` are the rows of one channel, `words` is scratch, uint32 (4, CANDIDATES).
-    The arrays for the result need room for CANDIDATES more than `count`.
+    `words` is scratch, uint32 (4, CANDIDATES).
     """
+    alias, cells, energy, recoil = tables.alias, tables.cell, tables.energy, tables.recoil
     n_cells = np.uint64(alias.size)
+    room = words.shape[1]
+    where, keep = np.empty(room, np.uint32), np.empty(room, np.bool_)
+    open_ = np.empty(room, np.uint32)
+    e, t = np.empty(room), np.empty(room)
     done = 0
     drawn = 0
     while done < count:
-        batch = min(words.shape[1], (count - done) + (count - done) // 8 + 8)
+        batch = min(room, (count - done) + (count - done) // 8 + 8)
         fill_words(key, np.uint64(drawn), c1, c2, c3, batch, words)
         drawn += batch
+        w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
         for i in range(batch):
-            scaled = np.uint64(words[0, i]) * n_cells
-            cell = scaled >> SHIFT
-            entry = alias[cell]
-            other = entry & LOW  # chosen without a branch, which would be mispredicted
-            mask = np.uint64(0) - np.uint64((scaled & LOW) <= (entry >> SHIFT))
-            cell = other ^ ((other ^ cell) & mask)
-            row = cell // np.uint64(RECOIL_CELLS)
-            column = cell % np.uint64(RECOIL_CELLS)
-            s = uniform(words[1, i])
-            r = uniform(words[2, i])
-            e = energy[row, 0] + s * energy[row, 1]
-            t = recoil[column, 0] + r * recoil[column, 1]
-            phi = energy[row, 2] + s * (energy[row, 3] + s * (energy[row, 4] + s * energy[row, 5]))
-            p0 = recoil[column, 2] + r * (
-                recoil[column, 3] + r * (recoil[column, 4] + r * recoil[column, 5])
+            scaled = np.uint64(w0[i]) * n_cells
+            entry = alias[scaled >> SHIFT]
+            other = entry & LOW
+            first = (scaled & LOW) <= (entry >> SHIFT)
+            where[i] = (scaled >> SHIFT) if first else other
+        n_open = 0
+        for i in range(
+            batch
+        ):  # no branch that depends on a random number: it would be mispredicted
+            cell = where[i]
+            row, column = cells[cell, 1], cells[cell, 2]
+            e[i] = energy[row, 0] + uniform(w1[i]) * energy[row, 1]
+            t[i] = recoil[column, 0] + uniform(w2[i]) * recoil[column, 1]
+            keep[i] = w3[i] < cells[cell, 0]
+            open_[n_open] = i
+            n_open += int(w3[i] >= cells[cell, 0])
+        for k in range(n_open):
+            i = open_[k]
+            cell = where[i]
+            row, column, s, r = cells[cell, 1], cells[cell, 2], uniform(w1[i]), uniform(w2[i])
+            mass = tables.mass[cells[cell, 3]]
+            keep[i] = uniform(w3[i]) * tables.bound[cell] * t[i] < density(
+                energy, recoil, mass, row, column, s, r
             )
-            p1 = recoil[column, 6] + r * (
-                recoil[column, 7] + r * (recoil[column, 8] + r * recoil[column, 9])
-            )
-            p2 = recoil[column, 10] + r * (
-                recoil[column, 11] + r * (recoil[column, 12] + r * recoil[column, 13])
-            )
-            inverse = 1.0 / e
-            density = phi * (p0 + inverse * (p1 + inverse * p2))
-            allowed = t * KEV * (mass + 2.0 * e) <= 2.0 * e * e
-            e_nu[done] = e
-            e_nr[done] = t
-            done += int(allowed & (uniform(words[3, i]) * bound[cell] * t < density))
+        for i in range(batch):
+            channel[done] = cells[where[i], 3]
+            e_nu[done] = e[i]
+            e_nr[done] = t[i]
+            done += int(keep[i])
+            if done == count:
+                break
     return drawn
 
 
 def recoil_tables(channels: tuple[Channel, ...], truth_threshold: float) -> RecoilTables:
-    """Tables for sampling recoils above `truth_threshold` (keV) in each channel."""
+    """Tables for sampling recoils above `truth_threshold` (keV) in all channels, by their rates."""
     low = max(truth_threshold, LEAST_RECOIL)
-    energies = [_energy_edges(c.flavour.spectrum, low, c.nucleus.mass) for c in channels]
-    n_energy = max(len(e) for e in energies) - 1
-    shape = (len(channels), n_energy * RECOIL_CELLS)
-    tables = RecoilTables(
-        np.zeros(shape, np.uint64),
-        np.zeros(shape),
-        np.zeros((len(channels), n_energy, 6)),
-        np.zeros((len(channels), RECOIL_CELLS, 14)),
+    nothing = np.empty((0, 4), np.uint32), *(np.empty(n) for n in (0, 0, (0, 6), (0, 14)))
+    parts = [_channel_tables(c, i, low) for i, c in enumerate(channels) if low < c.end_point]
+    cells, bounds, weights, energies, recoils = zip(nothing, *parts, strict=True)
+    rows = np.cumsum([0] + [len(e) for e in energies])
+    columns = np.cumsum([0] + [len(r) for r in recoils])
+    for cell, row, column in zip(cells, rows, columns, strict=False):
+        cell[:, 1] += np.uint32(row)
+        cell[:, 2] += np.uint32(column)
+    weight = np.concatenate(weights)
+    alias = np.zeros(weight.size, np.uint64)
+    build_alias(weight, alias)
+    return RecoilTables(
+        alias,
+        np.concatenate(cells),
+        np.concatenate(bounds),
+        np.concatenate(energies),
+        np.concatenate(recoils),
         np.array([c.nucleus.mass for c in channels]),
     )
-    for i, (channel, edges) in enumerate(zip(channels, energies, strict=True)):
-        tables.energy[i] = 1.0  # cells that pad the table have no weight, only a finite 1/E
-        if low < channel.end_point:
-            _fill_channel(channel, edges, low, tables, i)
-    return tables
 
 
-def _fill_channel(
-    channel: Channel, edges: Array, low: float, tables: RecoilTables, row: int
-) -> None:
-    spectrum = channel.flavour.spectrum
-    t_edges = _recoil_edges(channel, low)
+def _channel_tables(
+    channel: Channel, number: int, low: float
+) -> tuple[NDArray[np.uint32], Array, Array, Array, Array]:
+    """Cells, bounds and weights of those that have one, and the rows in E and T of a channel."""
+    spectrum, mass = channel.flavour.spectrum, channel.nucleus.mass
+    edges, t_edges = _energy_edges(spectrum, low, mass), _recoil_edges(channel, low)
     starts, widths = edges[:-1], np.diff(edges)
-    if spectrum.is_line:
-        phi, measure = np.array([[1.0, 0.0, 0.0, 0.0]]), np.ones(1)
-    else:
-        phi = _cubics(spectrum, edges)
-        measure = widths
+    phi = np.array([[1.0, 0.0, 0.0, 0.0]]) if spectrum.is_line else _cubics(spectrum, edges)
+    measure = np.ones(1) if spectrum.is_line else widths
     t_starts, t_widths = t_edges[:-1], np.diff(t_edges)
     points = t_starts[:, None] + t_widths[:, None] * _FIT
     factors = (channel.factors(points.ravel()) * points.ravel()).reshape(3, -1, 4) @ _TO_CUBIC.T
-    factors = factors / np.abs(factors[0]).max()
+    factors = factors * channel.exposure
 
     n = len(starts)
-    tables.energy[row, :n] = np.column_stack([starts, widths, phi])
-    tables.recoil[row] = np.column_stack([t_starts, t_widths, *factors])
-
     powers = np.vander(_SUB, 4, increasing=True)
     e = (starts[:, None] + widths[:, None] * _SUB).ravel()
     t = (t_starts[:, None] + t_widths[:, None] * _SUB).ravel()
@@ -177,18 +207,27 @@ def _fill_channel(
     inverse = 1 / e[:, None]
     density = (phi @ powers.T).ravel()[:, None] * (p[0] + inverse * (p[1] + inverse * p[2]))
     blocks = density.reshape(n, len(_SUB), -1, len(_SUB))
-    highest = blocks.max(axis=(1, 3))
-    # between the points the smooth density rises little above the largest of them (tested); the
-    # kinematic limit is left aside, so that it stays smooth in the cells that the limit cuts
-    bound = np.maximum(highest + _MARGIN * (highest - blocks.min(axis=(1, 3))), 0.0)
+    highest, lowest = blocks.max(axis=(1, 3)), blocks.min(axis=(1, 3))
+    # between the points the smooth density rises little above the largest of them, and falls little
+    # below the least (tested); the kinematic limit is left aside, so that it stays smooth in the
+    # cells that the limit cuts
+    margin = _MARGIN * (highest - lowest)
+    bound = np.maximum(highest + margin, 0.0)
     top = starts + widths
-    reached = t_starts * KEV * (channel.nucleus.mass + 2 * top[:, None]) <= 2 * top[:, None] ** 2
-    bound = np.where(reached, bound, 0.0)
-    cells = n * RECOIL_CELLS
-    tables.bound[row, :cells] = bound.ravel()
-    weight = np.zeros(tables.bound.shape[1])
-    weight[:cells] = (bound * measure[:, None] * t_widths).ravel()
-    build_alias(weight, tables.alias[row])
+    reached = t_starts * KEV * (mass + 2 * top[:, None]) <= 2 * top[:, None] ** 2
+    whole = (t_starts + t_widths) * KEV * (mass + 2 * starts[:, None]) <= 2 * starts[:, None] ** 2
+    weight = np.where(reached, bound, 0.0) * measure[:, None] * t_widths
+    row, column = np.nonzero(weight)
+    bound = bound[row, column]
+    surely = np.where(whole, np.maximum(lowest - margin, 0.0), 0.0)[row, column] / bound
+    cell = np.column_stack([surely * (2.0**32 - 2), row, column, np.full(len(row), number)])
+    return (
+        cell.astype(np.uint32),
+        bound,
+        weight[row, column],
+        np.column_stack([starts, widths, phi]),
+        np.column_stack([t_starts, t_widths, *factors]),
+    )
 
 
 def _energy_edges(spectrum: Spectrum, low: float, mass: float) -> Array:
@@ -253,9 +292,8 @@ def sample(
             f"truth threshold {truth_threshold:g} keV is not below the end point "
             f"{channel.end_point:.4g} keV of {channel.nucleus.name}"
         )
-    tables = recoil_tables((channel,), truth_threshold)
     words = np.empty((4, CANDIDATES), np.uint32)
-    e_nu, e_nr = np.empty(count + CANDIDATES), np.empty(count + CANDIDATES)
+    e_nu, e_nr = np.empty(count), np.empty(count)
     name = f"{channel.flavour.name}/{channel.nucleus.name}"
     sample_recoils(
         np.uint64(seed),
@@ -263,16 +301,13 @@ def sample(
         CANDIDATE_DRAW,
         np.uint64(stream_number(name)),
         count,
-        tables.alias[0],
-        tables.bound[0],
-        tables.energy[0],
-        tables.recoil[0],
-        tables.mass[0],
+        recoil_tables((channel,), truth_threshold),
         words,
+        np.empty(count, np.int16),
         e_nu,
         e_nr,
     )
-    return e_nu[:count], e_nr[:count]
+    return e_nu, e_nr
 
 
 def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
@@ -295,21 +330,23 @@ def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
     if spectrum.is_line:
         return np.full(count, spectrum.edges[0])
     energies = _energy_edges(spectrum, 0.0, 0.0)
-    recoil = np.zeros((RECOIL_CELLS, 14))  # a "cross section" of one at a recoil that is allowed
+    recoil = np.zeros((1, 14))  # a "cross section" of one at a recoil that is allowed
     recoil[:, 0] = recoil[:, 2] = LEAST_RECOIL
     phi = _cubics(spectrum, energies)
-    bound = np.repeat(_cubic_bound(phi), RECOIL_CELLS)
+    bound = _cubic_bound(phi)
     alias = np.zeros(bound.size, np.uint64)
-    build_alias(bound * np.repeat(np.diff(energies), RECOIL_CELLS), alias)
+    build_alias(bound * np.diff(energies), alias)
+    cell = np.zeros((bound.size, 4), np.uint32)
+    cell[:, 1] = np.arange(bound.size)
     table = np.column_stack([energies[:-1], np.diff(energies), phi])
-    e_nu, unused = np.empty(count + CANDIDATES), np.empty(count + CANDIDATES)
-    words = np.empty((4, CANDIDATES), np.uint32)
+    tables = RecoilTables(alias, cell, bound, table, recoil, np.zeros(1))
+    e_nu, unused = np.empty(count), np.empty(count)
+    words, channel = np.empty((4, CANDIDATES), np.uint32), np.empty(count, np.int16)
     zero, stream = np.uint64(0), np.uint64(stream_number("flux"))
     sample_recoils(
-        np.uint64(seed), zero, CANDIDATE_DRAW, stream, count, alias, bound, table, recoil, 0.0,
-        words, e_nu, unused,
-    )  # fmt: skip
-    return e_nu[:count]
+        np.uint64(seed), zero, CANDIDATE_DRAW, stream, count, tables, words, channel, e_nu, unused
+    )
+    return e_nu
 
 
 def _cubics(spectrum: Spectrum, edges: Array) -> Array:

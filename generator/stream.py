@@ -31,6 +31,9 @@ ATTEMPT = np.uint64(1 << 16)
 TO_UNIT = 2.0**-32
 LN2 = math.log(2.0)
 SQRT2 = math.sqrt(2.0)
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+THIRD, FIFTH, SEVENTH = np.float32(1 / 3), np.float32(1 / 5), np.float32(1 / 7)
+LN2_32, ROOT_2 = np.float32(LN2), np.float32(SQRT2)
 
 
 def stream_number(name: str) -> int:
@@ -129,6 +132,59 @@ def normal_quantile(u):  # type: ignore[no-untyped-def]
     p = p * k + 2.6638548523586087
     p = p * k + 3.8122932058778094
     return (2.0 * u - 1.0) * p
+
+
+@kernel_inline
+def neg_log_32(x):  # type: ignore[no-untyped-def]
+    """−ln x of a normal float32 x > 0, to 3e-7 (relative, and absolute near 1)."""
+    bits = np.float32(x).view(np.int32)
+    exponent = np.int32(np.int32(bits >> np.int32(23)) - np.int32(127))
+    mantissa = np.int32(np.int32(bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)).view(np.float32)
+    above = mantissa > ROOT_2
+    mantissa = mantissa * HALF if above else mantissa
+    whole = np.float32(exponent) + (ONE if above else ZERO)
+    s = (mantissa - ONE) / (mantissa + ONE)
+    z = s * s
+    p = (SEVENTH * z + FIFTH) * z + THIRD
+    return -(whole * LN2_32 + (s + s) * (p * z + ONE))
+
+
+@kernel_inline
+def exponential(word):  # type: ignore[no-untyped-def]
+    """Standard exponential deviate of a 32-bit word, float32, 0 to 22: −ln of its 31 high bits."""
+    x = np.float32(np.int32(np.uint32(word) >> np.uint32(1)))
+    return neg_log_32((x + HALF) * np.float32(2.0**-31))
+
+
+@kernel_inline
+def normal(word):  # type: ignore[no-untyped-def]
+    """Standard normal deviate of a 32-bit word, float32, to 2e-6.
+
+    The high bit is the sign, the others the tail 0 < u < 1/2; z = (1 − 2u) f(w), w = −ln 4u(1 − u),
+    with f a polynomial of degree 14 in √(w + 3), fitted at Chebyshev nodes to scipy.special.ndtri.
+    """
+    low = np.int32(np.uint32(word) & np.uint32(0x7FFFFFFF))
+    u = (np.float32(low) + HALF) * np.float32(2.0**-32)
+    inside = (np.float32(np.int32(np.int32(0x7FFFFFFF) - low)) + HALF) * np.float32(2.0**-31)
+    w = max(neg_log_32(np.float32(4.0) * u * (ONE - u)), ZERO)
+    k = (math.sqrt(w + np.float32(3.0)) - np.float32(1.7320508)) * np.float32(0.62180545) - ONE
+    p = np.float32(-0.018325414)
+    p = p * k + np.float32(0.01957158)
+    p = p * k + np.float32(0.06764333679)
+    p = p * k - np.float32(0.09692253405)
+    p = p * k - np.float32(0.06367651742)
+    p = p * k + np.float32(0.17773234458)
+    p = p * k - np.float32(0.07617614095)
+    p = p * k - np.float32(0.08506984093)
+    p = p * k + np.float32(0.1679994343)
+    p = p * k - np.float32(0.1607863939)
+    p = p * k + np.float32(0.08245105916)
+    p = p * k + np.float32(0.03212678291)
+    p = p * k - np.float32(0.16720626218)
+    p = p * k + np.float32(2.65567043745)
+    p = p * k + np.float32(3.80292556685)
+    z = inside * p
+    return -z if np.int32(np.uint32(word)) < np.int32(0) else z
 
 
 @kernel

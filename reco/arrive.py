@@ -1,4 +1,4 @@
-"""Kernels of time: the pulse and time of events, and their order."""
+"""Kernels of time: pulse, true and measured time of the events of a source, in order of time."""
 
 from __future__ import annotations
 
@@ -7,120 +7,159 @@ import numpy as np
 from ..generator.kernel import kernel
 from ..generator.stream import (
     ATTEMPT,
-    LOW,
     PURPOSE,
-    SHIFT,
-    TO_UNIT,
+    exponential,
     fill_words,
-    neg_log,
+    normal,
     piecewise_linear,
     uniform,
 )
-from .chain import DELAYED, PROFILE, PROMPT, STEADY
+from .chain import PROFILE, STEADY
+from .window import OFF, ON
 
 BATCH = 512
 """Events whose words are drawn at a time."""
-TIME = np.uint64(2) * PURPOSE
-"""Purpose of the words of pulse and time (the others are listed in `event`)."""
+TIME, SMEAR = np.uint64(2) * PURPOSE, np.uint64(7) * PURPOSE
+"""Purposes of the words of time: pulse, place in it and decays; and its measurement."""
+EXTRA = TIME + ATTEMPT
+"""Further words of time of backgrounds, since the third of `TIME` are their energies."""
+MANY = 32
+"""Events of one pulse from which on sorting by comparing neighbours takes too long."""
 
 
 @kernel
-def arrive(key, chain, source, c1, high, pulses, words, pulse, time, last):  # type: ignore[no-untyped-def]
-    """Pulse in the slice and true time in the pulse of each event of a source.
-
-    Two words make pulse and place in it (of the proton, or in what is recorded), two the decays;
-    of a background the third goes to `last` as a uniform for its energy.
-    """
+def emitted(chain, source, words, time):  # type: ignore[no-untyped-def]
+    """Time of emission, of protons or as measured if steady, from the second words of a batch."""
     sources, timing = chain.sources, chain.timing
-    n_pulses = np.uint64(pulses)
-    kind = sources.timing[source]
-    delay = sources.delay[source]
-    background = source >= sources.n_channels
-    on_length = timing.on_stop - timing.on_start
-    recorded = on_length + timing.off_stop - timing.off_start
+    kind, delay = sources.timing[source], sources.delay[source]
     table = sources.profile[:, sources.profile_start[source] : sources.profile_start[source + 1]]
-    for start in range(0, pulse.size, BATCH):
-        n = min(BATCH, pulse.size - start)
-        c2 = TIME + high
-        fill_words(key, np.uint64(start), c1, c2, sources.stream[source], n, words)
-        w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
-        here, when, uniforms = pulse[start:], time[start:], last[start:]
-        for i in range(n):
-            product = np.uint64(w0[i]) * n_pulses + ((np.uint64(w1[i]) * n_pulses) >> SHIFT)
-            here[i] = product >> SHIFT
-            when[i] = (np.float64(np.int64(product & LOW)) + 0.5) * TO_UNIT
-        if kind == STEADY and background and timing.windows_only:
-            skip = timing.off_start - timing.on_start - on_length
-            for i in range(n):
-                t = when[i] * recorded
-                when[i] = timing.on_start + t + (skip if t >= on_length else 0.0)
-        elif kind == STEADY:
-            for i in range(n):
-                when[i] = timing.first + when[i] * timing.period
-        elif kind == PROFILE:
-            for i in range(n):
-                when[i] = delay + piecewise_linear(when[i], table[0], table[1], table[2])
-        else:
-            if timing.pulse_shape.shape[1] > 0:
-                shape = timing.pulse_shape
-                for i in range(n):
-                    when[i] = delay + piecewise_linear(when[i], shape[0], shape[1], shape[2])
-            else:
-                for i in range(n):
-                    when[i] = delay + when[i] * timing.pulse_width
-            if kind == PROMPT:
-                for i in range(n):
-                    when[i] += timing.pion * neg_log(uniform(w2[i]))
-            elif kind == DELAYED and not background:
-                for i in range(n):
-                    when[i] += timing.pion * neg_log(uniform(w2[i]))
-                    when[i] += timing.muon * neg_log(uniform(w3[i]))
-            elif kind == DELAYED:
-                for i in range(n):
-                    when[i] += timing.muon * neg_log(uniform(w3[i]))
-        if background:
-            for i in range(n):
-                uniforms[i] = uniform(w2[i])
-        if background and kind == DELAYED:  # the pion's life has no word left above
-            fill_words(key, np.uint64(start), c1, c2 + ATTEMPT, sources.stream[source], n, words)
-            for i in range(n):
-                when[i] += timing.pion * neg_log(uniform(w0[i]))
+    w1 = words[1]
+    if kind == STEADY and source > 0 and timing.windows_only:
+        on_length = timing.on_stop - timing.on_start
+        recorded = on_length + timing.off_stop - timing.off_start
+        skip = timing.off_start - timing.on_start - on_length
+        for i in range(time.size):
+            t = uniform(w1[i]) * recorded
+            time[i] = timing.on_start + t + (skip if t >= on_length else 0.0)
+    elif kind == STEADY:
+        for i in range(time.size):
+            time[i] = timing.first + uniform(w1[i]) * timing.period
+    elif kind == PROFILE:
+        for i in range(time.size):
+            time[i] = delay + piecewise_linear(uniform(w1[i]), table[0], table[1], table[2])
+    elif timing.pulse_shape.shape[1] > 0:
+        shape = timing.pulse_shape
+        for i in range(time.size):
+            time[i] = delay + piecewise_linear(uniform(w1[i]), shape[0], shape[1], shape[2])
+    else:
+        for i in range(time.size):
+            time[i] = delay + uniform(w1[i]) * timing.pulse_width
 
 
 @kernel
-def time_order(timing, pulses, pulse, time, order, place, buckets):  # type: ignore[no-untyped-def]
-    """Write to `order` the events in order of (pulse, true time): bucket sort, then insertion.
+def add_lives(words, channel, pion, muon, spare, time):  # type: ignore[no-untyped-def]
+    """Add the lives of pion (third words) and muon (fourth) before each neutrino of a batch."""
+    w2, w3 = words[2], words[3]
+    first, second = spare[0], spare[1]
+    for i in range(time.size):
+        first[i] = exponential(w2[i])
+    for i in range(time.size):
+        second[i] = exponential(w3[i])
+    for i in range(time.size):
+        code = channel[i]
+        time[i] += pion[code] * first[i] + muon[code] * second[i]
 
-    `place` is scratch of the same length, `buckets` of a power of two at least as long, plus one.
+
+@kernel
+def measure_time(key, chain, source, start, c1, high, words, time_true, time):  # type: ignore[no-untyped-def]
+    """Measured time of a batch; what is steady is drawn as measured, and its true time made."""
+    sigma, n = chain.timing.sigma, time.size
+    for i in range(n):
+        time[i] = time_true[i]
+    if sigma > 0.0:
+        stream = chain.sources.stream[source]
+        fill_words(key, np.uint64(start), c1, SMEAR + high, stream, n, words)
+        w0 = words[0]
+        if chain.sources.timing[source] == STEADY:
+            for i in range(n):
+                time_true[i] -= sigma * normal(w0[i])
+        else:
+            for i in range(n):
+                time[i] += sigma * normal(w0[i])
+
+
+@kernel
+def find_windows(timing, time, window):  # type: ignore[no-untyped-def]
+    """Window of each measured time; all that an exposure tells is its middle."""
+    for i in range(time.size):
+        on = (time[i] >= timing.on_start) & (time[i] < timing.on_stop)
+        off = (time[i] >= timing.off_start) & (time[i] < timing.off_stop)
+        window[i] = ON * np.int8(on) + OFF * np.int8(off)
+    if timing.exposures:
+        for i in range(time.size):
+            if window[i] == ON:
+                time[i] = 0.5 * (timing.on_start + timing.on_stop)
+            elif window[i] == OFF:
+                time[i] = 0.5 * (timing.off_start + timing.off_stop)
+
+
+@kernel
+def spacings(words, spare, before, place):  # type: ignore[no-untyped-def]
+    """Cumulative exponential spacings from the first words of a batch; returns the last."""
+    w0, steps = words[0], spare[0]
+    for i in range(place.size):
+        steps[i] = exponential(w0[i])
+    for i in range(place.size):
+        before += np.float64(steps[i])
+        place[i] = before
+    return before
+
+
+@kernel
+def to_pulses(place, total, first, pulses, pulse):  # type: ignore[no-untyped-def]
+    """Pulses in order: places on a line of length `total` become one of `pulses` from `first` on.
+
+    Cumulative spacings over the sum of one more are the order statistics of uniform numbers.
+    """
+    scale = pulses / max(total, 1e-30)
+    for i in range(pulse.size):
+        pulse[i] = first + min(np.int64(place[i] * scale), pulses - 1)
+
+
+@kernel
+def settle(pulse, time_true, time, window, channel, signal, e_nu, e_nr):  # type: ignore[no-untyped-def]
+    """Put events that share a pulse in order of true time; the columns go along.
+
+    Energies of a background stay where they are: they do not depend on the time.
     """
     n = pulse.size
-    n_buckets = 1
-    while n_buckets < n:
-        n_buckets *= 2
-    scale = n_buckets / pulses
-    for i in range(n_buckets + 1):
-        buckets[i] = 0
-    for i in range(n):
-        part = (time[i] - timing.first) / timing.period
-        part = min(max(part, 0.0), 0.999999)
-        place[i] = min(np.int32((pulse[i] + part) * scale), n_buckets - 1)
-    for i in range(n):
-        buckets[place[i] + 1] += 1
-    for i in range(n_buckets):
-        buckets[i + 1] += buckets[i]
-    for i in range(n):
-        where = buckets[place[i]]
-        buckets[place[i]] = where + 1
-        order[where] = i
-    for i in range(1, n):
-        this = order[i]
-        j = i
-        while j > 0:
-            other = order[j - 1]
-            if pulse[other] < pulse[this] or (
-                pulse[other] == pulse[this] and time[other] <= time[this]
-            ):
-                break
-            order[j] = other
-            j -= 1
-        order[j] = this
+    low = 0
+    while low < n - 1:
+        if pulse[low] != pulse[low + 1]:
+            low += 1
+            continue
+        high = low + 2
+        while high < n and pulse[high] == pulse[low]:
+            high += 1
+        if high - low < MANY:
+            for i in range(low + 1, high):
+                j = i
+                while j > low and time_true[j - 1] > time_true[j]:
+                    time_true[j - 1], time_true[j] = time_true[j], time_true[j - 1]
+                    time[j - 1], time[j] = time[j], time[j - 1]
+                    window[j - 1], window[j] = window[j], window[j - 1]
+                    channel[j - 1], channel[j] = channel[j], channel[j - 1]
+                    if signal:
+                        e_nu[j - 1], e_nu[j] = e_nu[j], e_nu[j - 1]
+                        e_nr[j - 1], e_nr[j] = e_nr[j], e_nr[j - 1]
+                    j -= 1
+        else:
+            order = np.argsort(time_true[low:high], kind="mergesort")
+            time_true[low:high] = time_true[low:high][order]
+            time[low:high] = time[low:high][order]
+            window[low:high] = window[low:high][order]
+            channel[low:high] = channel[low:high][order]
+            if signal:
+                e_nu[low:high] = e_nu[low:high][order]
+                e_nr[low:high] = e_nr[low:high][order]
+        low = high

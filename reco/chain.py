@@ -21,28 +21,25 @@ from .resolution import NoResolution, Photoelectrons, Sqrt
 Array = NDArray[np.float64]
 
 CURVE_POINTS = 16385
-SLICE_SIGNAL = 2048
-"""Signal events a slice aims at: enough to fill the loops over each channel."""
-SLICE_EVENTS = 131_072
-"""Events a slice holds at most on average: memory of a thread stays below 20 MB."""
+SLICE_SIGNAL = 1024
+"""Signal events a slice aims at: enough to fill the loops over them."""
+SLICE_EVENTS = 65_536
+"""Events a slice holds at most on average: memory of a thread stays below 10 MB."""
 
-STEADY, PROMPT, DELAYED, PROFILE, WITH_PROTONS = 0, 1, 2, 3, 4
-"""When events come: at any time, after a pion's life, after pion and muon, by a table, at once."""
+STEADY, PROFILE, WITH_PROTONS = 0, 1, 2
+"""When events come: at any time, by a table of their own, with the protons or after decays."""
 RECOIL, ELECTRON, UNIT, TRUE = 0, 1, 2, 3
 """Scale of a background's energy: keV_nr, keV_ee, unit of e_reco, true recoils."""
 
 
 class Sources(NamedTuple):
-    """What makes events: signal channels (flavour, nucleus) first, then backgrounds."""
+    """What makes events: the signal of all channels (flavour, nucleus) first, then backgrounds."""
 
-    n_channels: int
     stream: NDArray[np.uint64]
     mean: Array
     """Expected events a pulse."""
-    component: NDArray[np.int8]
-    nu_pdg: NDArray[np.int16]
-    target: NDArray[np.int32]
     timing: NDArray[np.int64]
+    """Of the signal `WITH_PROTONS` for a pulsed source, its channels have lives."""
     delay: Array
     """Added to the time, ns."""
     scale: NDArray[np.int64]
@@ -56,6 +53,15 @@ class Sources(NamedTuple):
     profile: Array
     """The same of tabulated arrival times, ns."""
     profile_start: NDArray[np.int64]
+    component: NDArray[np.int8]
+    """Of each channel, then of each background; so are the next two, and lives."""
+    nu_pdg: NDArray[np.int16]
+    target: NDArray[np.int32]
+    pion: NDArray[np.float32]
+    """Mean life before the neutrino, ns; 0 without."""
+    muon: NDArray[np.float32]
+    channels: int
+    """Number of channels: background number i has code channels + i."""
 
 
 class Timing(NamedTuple):
@@ -70,8 +76,6 @@ class Timing(NamedTuple):
     pulse_width: float
     pulse_shape: Array
     """Times, intensity and cumulative of a tabulated pulse, (3, n); (3, 0) if flat."""
-    pion: float
-    muon: float
     on_start: float
     on_stop: float
     off_start: float
@@ -171,14 +175,7 @@ def with_cumulative(x: Array, density: Array) -> Array:
 def _sources(experiment: Experiment, mean: Array) -> Sources:
     source, backgrounds = experiment.source, experiment.background
     channels = experiment.channels
-    n = len(channels)
-    names = [f"{c.flavour.name}/{c.nucleus.name}" for c in channels]
-    names += [f"background/{b.name}" for b in backgrounds]
-    signal_timing = [
-        STEADY if source.steady else (WITH_PROTONS, PROMPT, DELAYED)[c.flavour.lives]
-        for c in channels
-    ]
-    named = {"steady": STEADY, "prompt": WITH_PROTONS, "delayed": DELAYED, "table": PROFILE}
+    named = {"steady": STEADY, "prompt": WITH_PROTONS, "delayed": WITH_PROTONS, "table": PROFILE}
     scales = {"keV_nr": RECOIL, "keV_ee": ELECTRON, "reco": UNIT}
     shapes: list[BackgroundShape] = [background_shape(experiment, b) for b in backgrounds]
     spectra = [with_cumulative(s.edges, s.density) for s in shapes]
@@ -188,30 +185,40 @@ def _sources(experiment: Experiment, mean: Array) -> Sources:
         else np.zeros((3, 0))
         for b in backgrounds
     ]
-    empty = np.zeros((3, 0))
+    codes = [(c.flavour.component, c.flavour.pdg, c.nucleus.pdg) for c in channels]
+    codes += [(experiment.component_of(b), 0, 0) for b in backgrounds]
+    component, nu_pdg, target = np.array(codes).T
+    lives = np.array(
+        [0 if source.steady else c.flavour.lives for c in channels]
+        + [2 * (b.timing == "delayed") for b in backgrounds]
+    )
+    names = ["signal", *(f"background/{b.name}" for b in backgrounds)]
+    empty, n = np.zeros((3, 0)), len(channels)
     return Sources(
-        n,
         np.array([stream_number(name) for name in names], np.uint64),
-        mean,
+        np.append(mean[:n].sum(), mean[n:]),
         np.array(
-            [c.flavour.component for c in channels] + [10 + i for i in range(len(backgrounds))],
-            np.int8,
+            [STEADY if source.steady else WITH_PROTONS, *(named[b.timing] for b in backgrounds)],
+            np.int64,
         ),
-        np.array([c.flavour.pdg for c in channels] + [0] * len(backgrounds), np.int16),
-        np.array([c.nucleus.pdg for c in channels] + [0] * len(backgrounds), np.int32),
-        np.array(signal_timing + [named[b.timing] for b in backgrounds], np.int64),
-        np.array([0.0] * n + [b.delay for b in backgrounds]),
-        np.array([TRUE] * n + [scales[b.scale] if b.measured else TRUE for b in backgrounds]),
-        np.array([0.0] * n + [s.length for s in shapes]),
+        np.array([0.0, *(b.delay for b in backgrounds)]),
+        np.array([TRUE, *(scales[b.scale] if b.measured else TRUE for b in backgrounds)]),
+        np.array([0.0, *(s.length for s in shapes)]),
         np.ascontiguousarray(np.concatenate([empty, *spectra], axis=1)),
-        _starts(n, spectra),
+        _starts(spectra),
         np.ascontiguousarray(np.concatenate([empty, *profiles], axis=1)),
-        _starts(n, profiles),
+        _starts(profiles),
+        component.astype(np.int8),
+        nu_pdg.astype(np.int16),
+        target.astype(np.int32),
+        np.where(lives > 0, PION_LIFETIME, 0.0).astype(np.float32),
+        np.where(lives > 1, MUON_LIFETIME, 0.0).astype(np.float32),
+        n,
     )
 
 
-def _starts(n_channels: int, tables: list[Array]) -> NDArray[np.int64]:
-    lengths = [0] * n_channels + [t.shape[1] for t in tables]
+def _starts(tables: list[Array]) -> NDArray[np.int64]:
+    lengths = [0, *(t.shape[1] for t in tables)]  # the signal has none
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
@@ -228,8 +235,6 @@ def _timing(experiment: Experiment, pulses: int, length: int) -> Timing:
         with_cumulative(np.asarray(shape.time, float), np.asarray(shape.intensity, float))
         if shape
         else np.zeros((3, 0)),
-        PION_LIFETIME,
-        MUON_LIFETIME,
         w.on_start,
         w.on_stop,
         w.off_start,

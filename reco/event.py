@@ -1,9 +1,9 @@
 """The fused chain: from the source to reconstructed columns, slice by slice.
 
-A slice is a stretch of beam and a pure function of (experiment, seed, slice number). In it every
-component draws its number of events from its own stream, then E and T, pulse and time, and the
-response, in loops over arrays that stay in cache; a bucket sort puts the slice in order of time,
-and the columns are written once.
+A slice is a stretch of beam and a pure function of (experiment, seed, slice number). In it the
+signal and each background draw their number of events from their own stream, then pulse and time
+(in order, from exponential spacings), E and T, and the response, in loops over arrays that stay in
+cache. A single source is written to the columns at once; several are merged run by run.
 """
 
 from __future__ import annotations
@@ -24,21 +24,32 @@ from ..generator.stream import (
     binomial,
     fill_words,
     neg_log,
-    normal_quantile,
     philox,
     piecewise_linear,
     poisson,
     uniform,
 )
-from .arrive import BATCH, arrive, time_order
-from .chain import ELECTRON, RECOIL, STEADY, TRUE, UNIT
+from .arrive import (
+    BATCH,
+    EXTRA,
+    TIME,
+    add_lives,
+    emitted,
+    find_windows,
+    measure_time,
+    settle,
+    spacings,
+    to_pulses,
+)
+from .chain import ELECTRON, RECOIL, TRUE, UNIT
+from .merge import BLOCK, copy_runs, cut_runs, find_runs
 from .respond import acceptance, quenched, smear, unquenched
-from .window import OFF, ON
 
 Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
 
 # purposes of the words of a slice's streams, in the third counter
-# (2 is TIME of `arrive`, 5 PHOTONS of `respond`)
+# (2 and 7 are those of `arrive`, 5 PHOTONS of `respond`)
 COUNT, SAMPLE, RESPONSE, PLACE, VETO = (np.uint64(i) * PURPOSE for i in (0, 1, 3, 4, 6))
 
 
@@ -71,31 +82,28 @@ class Place(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Events of a slice before they are in order."""
+    """What a thread needs while it makes a slice; its columns hold source after source."""
 
+    columns: Columns
+    channel: NDArray[np.int16]
+    """Of signal events, or the code of a background, as of `Sources`."""
+    place: Array
+    """Cumulative spacings."""
     words: NDArray[np.uint32]
-    source: NDArray[np.int16]
-    pulse: NDArray[np.uint32]
-    """In the slice."""
-    time_true: Array
-    time: Array
-    window: NDArray[np.int8]
-    selected: NDArray[np.bool_]
-    e_nu: Array
-    e_nr: Array
-    e_ee: Array
-    e_reco: Array
-    e_reco_nr: Array
-    order: NDArray[np.int32]
-    """Number of the event in its source."""
+    spare: Array32
+    """Two numbers for each event of a batch."""
+    edges: NDArray[np.int64]
+    """First event of each source, and the end."""
+    head: NDArray[np.int64]
+    run_from: NDArray[np.int32]
+    run_length: NDArray[np.int32]
 
 
 @kernel
 def slice_counts(key, chain, number, fixed, counts):  # type: ignore[no-untyped-def]
     """Events of each source in slice `number`, into `counts`; returns their sum.
 
-    `fixed` ≥ 0 is the number of signal events in the slice, shared among the channels as a
-    multinomial; with −1 every number is Poisson.
+    `fixed` ≥ 0 is the number of signal events in the slice; with −1 it is Poisson, as all are.
     """
     sources = chain.sources
     length = chain.timing.slice_pulses
@@ -103,16 +111,9 @@ def slice_counts(key, chain, number, fixed, counts):  # type: ignore[no-untyped-
     block = np.uint64(number)
     c1, c2 = block & LOW, COUNT + (block >> SHIFT)
     total = np.int64(0)
-    left = np.int64(fixed)
-    rest = sources.mean[: sources.n_channels].sum()
     for i in range(sources.mean.size):
-        n = np.int64(0)
-        if fixed >= 0 and i < sources.n_channels:
-            share = min(sources.mean[i] / rest, 1.0) if i < sources.n_channels - 1 else 1.0
-            n = binomial(key, np.uint64(0), c1, c2, sources.stream[i], left, share)
-            left -= n
-            rest -= sources.mean[i]
-        else:
+        n = np.int64(fixed)
+        if i > 0 or fixed < 0:
             mean = sources.mean[i] * pulses
             n = poisson(key, np.uint64(0), c1, c2, sources.stream[i], mean)
         counts[i] = n
@@ -144,101 +145,69 @@ def share_out(key, timing, stream, events, fixed):  # type: ignore[no-untyped-de
 
 
 @kernel
-def background_energies(chain, source, u, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
-    """Energies of a background from uniforms `u`; all but e_nr are left alone if they are true."""
+def background_energies(chain, source, word, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
+    """Energies of a background from words; all but e_nr are left alone if they are true recoils."""
     sources, response = chain.sources, chain.response
     columns = slice(sources.spectrum_start[source], sources.spectrum_start[source + 1])
     table = sources.spectrum[:, columns]
     scale, length = sources.scale[source], sources.length[source]
     measured = e_nr if scale in (RECOIL, TRUE) else (e_ee if scale == ELECTRON else e_reco)
     low, high = table[0, 0], table[0, -1]
+    n = e_nr.size
     if length > 0.0:
         lost = -math.expm1(-(high - low) / length)
-        for i in range(u.size):
-            measured[i] = low + length * neg_log(1.0 - u[i] * lost)
+        for i in range(n):
+            measured[i] = low + length * neg_log(1.0 - uniform(word[i]) * lost)
     elif table.shape[1] == 2 and table[1, 0] == table[1, 1]:
-        for i in range(u.size):
-            measured[i] = low + u[i] * (high - low)
+        for i in range(n):
+            measured[i] = low + uniform(word[i]) * (high - low)
     else:
-        for i in range(u.size):
-            measured[i] = piecewise_linear(u[i], table[0], table[1], table[2])
+        for i in range(n):
+            measured[i] = piecewise_linear(uniform(word[i]), table[0], table[1], table[2])
     if scale == TRUE:
         return
+    per_kev = np.float32(response.per_kev)
     if scale == RECOIL:
         quenched(response, e_nr, e_ee)
     elif scale == ELECTRON:
         unquenched(response, e_ee, e_nr)
     else:
         if response.resolution == 2:
-            for i in range(u.size):
-                e_reco[i] = np.floor(e_reco[i] + 0.5)
-        for i in range(u.size):
-            e_ee[i] = e_reco[i] / response.per_kev
+            for i in range(n):
+                e_reco[i] = np.floor(e_reco[i] + np.float32(0.5))
+        for i in range(n):
+            e_ee[i] = e_reco[i] / per_kev
         unquenched(response, e_ee, e_nr)
-    for i in range(u.size):
+    for i in range(n):
         e_reco_nr[i] = e_nr[i]
     if scale != UNIT:
-        for i in range(u.size):
-            e_reco[i] = e_ee[i] * response.per_kev
+        for i in range(n):
+            e_reco[i] = e_ee[i] * per_kev
 
 
 @kernel
-def observe(key, chain, source, c1, high, words, s):  # type: ignore[no-untyped-def]
-    """Measured time and window, response and selection of the events of one source.
-
-    `s` is the part of the scratch that holds them, with true energies and times filled.
-    """
+def observe(key, chain, source, c1, high, first, words, c):  # type: ignore[no-untyped-def]
+    """Response and selection of the events of one source, whose pulses count from `first`."""
     sources, timing, response = chain.sources, chain.timing, chain.response
     stream = sources.stream[source]
     true = sources.scale[source] == TRUE
-    steady = sources.timing[source] == STEADY
-    width = np.float64(response.region_high)
-    needs_words = true or timing.sigma > 0.0 or timing.dead_time > 0.0
-    for start in range(0, s.time.size, BATCH):
-        n = min(BATCH, s.time.size - start)
+    low, width = np.float32(response.region_low), np.float32(response.region_high)
+    for start in range(0, c.time.size, BATCH):
+        n = min(BATCH, c.time.size - start)
         stop = start + n
-        if needs_words:
+        if true or timing.dead_time > 0.0:
             fill_words(key, np.uint64(start), c1, RESPONSE + high, stream, n, words)
-        w1, w2, w3 = words[1], words[2], words[3]
-        time_true, time = s.time_true[start:stop], s.time[start:stop]
-        window, selected = s.window[start:stop], s.selected[start:stop]
-        e_reco, e_reco_nr = s.e_reco[start:stop], s.e_reco_nr[start:stop]
-        for i in range(n):
-            time[i] = time_true[i]
-        if timing.sigma > 0.0 and steady:  # drawn flat in measured time, where the windows are
-            for i in range(n):
-                time_true[i] = time[i] - timing.sigma * normal_quantile(uniform(w2[i]))
-        elif timing.sigma > 0.0:
-            for i in range(n):
-                time[i] = time_true[i] + timing.sigma * normal_quantile(uniform(w2[i]))
-        for i in range(n):
-            on = (time[i] >= timing.on_start) & (time[i] < timing.on_stop)
-            off = (time[i] >= timing.off_start) & (time[i] < timing.off_stop)
-            window[i] = ON * np.int8(on) + OFF * np.int8(off)
-        if timing.exposures:
-            for i in range(n):
-                if window[i] == ON:
-                    time[i] = 0.5 * (timing.on_start + timing.on_stop)
-                elif window[i] == OFF:
-                    time[i] = 0.5 * (timing.off_start + timing.off_stop)
+        w1, w2 = words[1], words[2]
+        window, selected = c.window[start:stop], c.selected[start:stop]
+        e_reco, e_reco_nr = c.e_reco[start:stop], c.e_reco_nr[start:stop]
         if true:
-            smear(
-                key,
-                response,
-                stream,
-                c1,
-                high,
-                start,
-                words,
-                s.e_nr[start:stop],
-                s.e_ee[start:stop],
-                e_reco,
-                e_reco_nr,
-            )
+            e_nr, e_ee = c.e_nr[start:stop], c.e_ee[start:stop]
+            smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_reco_nr)
             if response.efficiency == 0:
-                plateau = response.logistic[0]
+                threshold = np.float32(response.threshold)
+                accepted = np.int64(response.logistic[0] * 2.0**32)
                 for i in range(n):
-                    selected[i] = (e_reco_nr[i] >= response.threshold) & (uniform(w1[i]) < plateau)
+                    selected[i] = (e_reco_nr[i] >= threshold) & (np.int64(w1[i]) < accepted)
             else:
                 for i in range(n):
                     selected[i] = uniform(w1[i]) < acceptance(response, e_reco[i])
@@ -246,114 +215,118 @@ def observe(key, chain, source, c1, high, words, s):  # type: ignore[no-untyped-
             for i in range(n):
                 selected[i] = True
         for i in range(n):
-            inside = (e_reco[i] >= response.region_low) & (e_reco[i] <= width)
+            inside = (e_reco[i] >= low) & (e_reco[i] <= width)
             selected[i] = selected[i] & inside & (window[i] > 0)
         if timing.dead_time > 0.0 and timing.veto_exposures:
-            pulse = s.pulse[start:stop]
+            pulse = c.pulse[start:stop]
             for i in range(n):
                 c2 = VETO + high + ATTEMPT * np.uint64(window[i])
-                w, _, _, _ = philox(key, np.uint64(pulse[i]), c1, c2, timing.veto_stream)
+                w, _, _, _ = philox(key, np.uint64(pulse[i] - first), c1, c2, timing.veto_stream)
                 selected[i] = selected[i] & (uniform(w) >= timing.dead_time)
         elif timing.dead_time > 0.0:
             for i in range(n):
-                selected[i] = selected[i] & (uniform(w3[i]) >= timing.dead_time)
+                selected[i] = selected[i] & (uniform(w2[i]) >= timing.dead_time)
 
 
 @kernel
-def make_slice(key, chain, number, counts, s):  # type: ignore[no-untyped-def]
-    """Fill the scratch with the events of a slice, source by source."""
+def make_source(key, chain, number, source, s, channel, place, c):  # type: ignore[no-untyped-def]
+    """Fill the columns of the events of one source in a slice, in order of time, but for `event`.
+
+    `channel`, `place` and the columns `c` are as long as there are events (`place` has one more).
+    """
     sources, timing = chain.sources, chain.timing
-    pulses = min(timing.slice_pulses, timing.pulses - number * timing.slice_pulses)
+    first = number * timing.slice_pulses
+    pulses = min(timing.slice_pulses, timing.pulses - first)
     block = np.uint64(number)
     c1, high = block & LOW, block >> SHIFT
-    done = 0
-    for source in range(sources.mean.size):
-        n = counts[source]
-        if n == 0:
-            continue
-        stop = done + n
-        stream = sources.stream[source]
-        if source < sources.n_channels:
-            recoils = chain.recoils
-            sample_recoils(
-                key,
-                c1,
-                SAMPLE + high,
-                stream,
-                n,
-                recoils.alias[source],
-                recoils.bound[source],
-                recoils.energy[source],
-                recoils.recoil[source],
-                recoils.mass[source],
-                s.words,
-                s.e_nu[done:],
-                s.e_nr[done:],
-            )
-        part = Scratch(
-            s.words,
-            s.source[done:stop],
-            s.pulse[done:stop],
-            s.time_true[done:stop],
-            s.time[done:stop],
-            s.window[done:stop],
-            s.selected[done:stop],
-            s.e_nu[done:stop],
-            s.e_nr[done:stop],
-            s.e_ee[done:stop],
-            s.e_reco[done:stop],
-            s.e_reco_nr[done:stop],
-            s.order[done:stop],
+    stream, n, code = sources.stream[source], channel.size, sources.channels + source - 1
+    if source == 0:
+        sample_recoils(
+            key, c1, SAMPLE + high, stream, n, chain.recoils, s.words, channel, c.e_nu, c.e_nr
         )
-        arrive(key, chain, source, c1, high, pulses, s.words, part.pulse, part.time_true, part.time)
-        if source >= sources.n_channels:
-            for i in range(n):
-                part.e_nu[i] = 0.0
-            background_energies(
-                chain, source, part.time, part.e_nr, part.e_ee, part.e_reco, part.e_reco_nr
-            )
-        observe(key, chain, source, c1, high, s.words, part)
+    else:
+        channel[:] = code
+        c.e_nu[:] = np.float32(0.0)
+    lives = source == 0 and sources.pion[: sources.channels].max() > 0.0
+    total = 0.0
+    for start in range(0, n + 1, BATCH):
+        stop = min(start + BATCH, n + 1)
+        fill_words(key, np.uint64(start), c1, TIME + high, stream, stop - start, s.words)
+        total = spacings(s.words, s.spare, total, place[start:stop])
+        stop = min(stop, n)
+        true = c.time_true[start:stop]
+        emitted(chain, source, s.words, true)
+        if lives:
+            add_lives(s.words, channel[start:stop], sources.pion, sources.muon, s.spare, true)
+        elif source > 0:
+            e_nr, e_ee = c.e_nr[start:stop], c.e_ee[start:stop]
+            e_reco, e_reco_nr = c.e_reco[start:stop], c.e_reco_nr[start:stop]
+            background_energies(chain, source, s.words[2], e_nr, e_ee, e_reco, e_reco_nr)
+            if sources.muon[code] > 0.0:
+                fill_words(key, np.uint64(start), c1, EXTRA + high, stream, stop - start, s.words)
+                add_lives(s.words, channel[start:stop], sources.pion, sources.muon, s.spare, true)
+        time = c.time[start:stop]
+        measure_time(key, chain, source, start, c1, high, s.words, true, time)
+        find_windows(timing, time, c.window[start:stop])
+    to_pulses(place, total, first, pulses, c.pulse)
+    settle(c.pulse, c.time_true, c.time, c.window, channel, source == 0, c.e_nu, c.e_nr)
+    observe(key, chain, source, c1, high, first, s.words, c)
+    if source == 0:
         for i in range(n):
-            part.source[i] = source
-            part.order[i] = i
-        done = stop
+            code = channel[i]
+            c.component[i] = sources.component[code]
+            c.nu_pdg[i] = sources.nu_pdg[code]
+            c.target[i] = sources.target[code]
+    else:
+        c.component[:] = sources.component[code]
+        c.nu_pdg[:] = sources.nu_pdg[code]
+        c.target[:] = sources.target[code]
 
 
 @kernel
-def take(result, column, order):  # type: ignore[no-untyped-def]
-    """Column of the scratch in order of time."""
-    for i in range(order.size):
-        result[i] = column[order[i]]
+def rows_of(c, low, high):  # type: ignore[no-untyped-def]
+    """Columns of rows low ... high − 1."""
+    return Columns(
+        c.event[low:high],
+        c.pulse[low:high],
+        c.time_true[low:high],
+        c.time[low:high],
+        c.window[low:high],
+        c.component[low:high],
+        c.nu_pdg[low:high],
+        c.target[low:high],
+        c.e_nu[low:high],
+        c.e_nr[low:high],
+        c.e_ee[low:high],
+        c.e_reco[low:high],
+        c.e_reco_nr[low:high],
+        c.selected[low:high],
+    )
 
 
 @kernel
-def write(sources, s, order, columns, event, to, pulse):  # type: ignore[no-untyped-def]
-    """Write events of the scratch to the columns from row `to` on; one column after the other.
+def merge(s, edges, skip, to):  # type: ignore[no-untyped-def]
+    """Write the slice in the scratch in order to the columns `to`, but for its first events.
 
-    Fourteen columns at once take half as long again as one by one (measured).
+    Returns the number of runs of one source, which are then in the scratch.
     """
-    stop = to + order.size
-    numbers, pulses = columns.event[to:stop], columns.pulse[to:stop]
-    for i in range(order.size):
-        numbers[i] = event + i
-    for i in range(order.size):
-        pulses[i] = pulse + np.int64(s.pulse[order[i]])
-    component, nu_pdg = columns.component[to:stop], columns.nu_pdg[to:stop]
-    target = columns.target[to:stop]
-    for i in range(order.size):
-        source = s.source[order[i]]
-        component[i] = sources.component[source]
-        nu_pdg[i] = sources.nu_pdg[source]
-        target[i] = sources.target[source]
-    take(columns.time_true[to:stop], s.time_true, order)
-    take(columns.time[to:stop], s.time, order)
-    take(columns.window[to:stop], s.window, order)
-    take(columns.e_nu[to:stop], s.e_nu, order)
-    take(columns.e_nr[to:stop], s.e_nr, order)
-    take(columns.e_ee[to:stop], s.e_ee, order)
-    take(columns.e_reco[to:stop], s.e_reco, order)
-    take(columns.e_reco_nr[to:stop], s.e_reco_nr, order)
-    take(columns.selected[to:stop], s.selected, order)
+    c, run_from, run_length = s.columns, s.run_from, s.run_length
+    runs = find_runs(edges, c.pulse, c.time_true, s.head, run_from, run_length)
+    runs = cut_runs(run_from, run_length, runs, skip, to.pulse.size)
+    copy_runs(to.pulse, c.pulse, run_from, run_length, runs)
+    copy_runs(to.time_true, c.time_true, run_from, run_length, runs)
+    copy_runs(to.time, c.time, run_from, run_length, runs)
+    copy_runs(to.window, c.window, run_from, run_length, runs)
+    copy_runs(to.component, c.component, run_from, run_length, runs)
+    copy_runs(to.nu_pdg, c.nu_pdg, run_from, run_length, runs)
+    copy_runs(to.target, c.target, run_from, run_length, runs)
+    copy_runs(to.e_nu, c.e_nu, run_from, run_length, runs)
+    copy_runs(to.e_nr, c.e_nr, run_from, run_length, runs)
+    copy_runs(to.e_ee, c.e_ee, run_from, run_length, runs)
+    copy_runs(to.e_reco, c.e_reco, run_from, run_length, runs)
+    copy_runs(to.e_reco_nr, c.e_reco_nr, run_from, run_length, runs)
+    copy_runs(to.selected, c.selected, run_from, run_length, runs)
+    return runs
 
 
 @kernel
@@ -363,54 +336,79 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place):  #
     `totals` are the numbers of events of the slices from `start` on, the first of which begins
     with event number `event`; only slices that overlap [low, high) are made.
     """
-    most = totals.max() if totals.size > 0 else 0
-    room = most + CANDIDATES
-    s = Scratch(
-        np.empty((4, CANDIDATES), np.uint32),
-        np.empty(room, np.int16),
-        np.empty(room, np.uint32),
+    room = (totals.max() if totals.size > 0 else 0) + BLOCK
+    sources = chain.sources
+    k = sources.mean.size
+    c = Columns(
+        np.empty(0, np.int64),
+        np.empty(room, np.int64),
         np.empty(room),
         np.empty(room),
         np.empty(room, np.int8),
+        np.empty(room, np.int8),
+        np.empty(room, np.int16),
+        np.empty(room, np.int32),
+        np.empty(room, np.float32),
+        np.empty(room, np.float32),
+        np.empty(room, np.float32),
+        np.empty(room, np.float32),
+        np.empty(room, np.float32),
         np.empty(room, np.bool_),
+    )
+    s = Scratch(
+        c,
+        np.empty(room, np.int16),
         np.empty(room),
-        np.empty(room),
-        np.empty(room),
-        np.empty(room),
-        np.empty(room),
+        np.empty((4, CANDIDATES), np.uint32),
+        np.empty((2, BATCH), np.float32),
+        np.empty(k + 1, np.int64),
+        np.empty(k, np.int64),
+        np.empty(room, np.int32),
         np.empty(room, np.int32),
     )
-    order, spare = np.empty(room, np.int32), np.empty(room, np.int32)
-    buckets = np.empty(2 * room + 2, np.int32)
-    counts = np.empty(chain.sources.mean.size, np.int64)
-    sources, timing = chain.sources, chain.timing
+    counts, edges = np.empty(k, np.int64), s.edges
     for i in range(totals.size):
-        number = start + i
-        n = totals[i]
+        number, n = start + i, totals[i]
         first, last = max(event, low), min(event + n, high)
         if first < last:
             wanted = fixed[number] if fixed.size > 0 else np.int64(-1)
             slice_counts(key, chain, number, wanted, counts)
-            make_slice(key, chain, number, counts, s)
-            pulses = min(timing.slice_pulses, timing.pulses - number * timing.slice_pulses)
-            time_order(timing, pulses, s.pulse[:n], s.time_true[:n], order, spare, buckets)
-            write(
-                sources,
-                s,
-                order[first - event : last - event],
-                columns,
-                first,
-                first - low,
-                number * timing.slice_pulses,
-            )
+            to = rows_of(columns, first - low, last - low)
+            alone = counts.max() == n and last - first == n
+            runs = 1
+            s.run_from[0], s.run_length[0] = 0, n
+            edges[0] = 0
+            for j in range(k):
+                edges[j + 1] = edges[j] + counts[j]
+                if counts[j] > 0:
+                    a, b = edges[j], edges[j + 1]
+                    part = to if alone else rows_of(c, a, b)
+                    make_source(
+                        key, chain, number, j, s, s.channel[a:b], s.place[: b - a + 1], part
+                    )
+            if not alone:
+                runs = merge(s, edges, first - event, to)
+            for j in range(last - first):
+                to.event[j] = first + j
             if place.module.size > 0:
-                block = np.uint64(number)
-                c1, c2 = block & LOW, PLACE + (block >> SHIFT)
-                for k in range(first, last):
-                    j = order[k - event]
-                    stream = sources.stream[s.source[j]]
-                    put(key, chain.response, np.uint64(s.order[j]), c1, c2, stream, place, k - low)
+                put_slice(key, chain, number, s, runs, first - low, place)
         event += n
+
+
+@kernel
+def put_slice(key, chain, number, s, runs, row, place):  # type: ignore[no-untyped-def]
+    """Places of the events of the runs of a slice, from `row` on."""
+    block = np.uint64(number)
+    c1, c2 = block & LOW, PLACE + (block >> SHIFT)
+    for k in range(runs):
+        source = 0
+        while s.run_from[k] >= s.edges[source + 1]:
+            source += 1
+        stream = chain.sources.stream[source]
+        for i in range(s.run_length[k]):
+            c0 = np.uint64(s.run_from[k] + i - s.edges[source])
+            put(key, chain.response, c0, c1, c2, stream, place, row)
+            row += 1
 
 
 @kernel

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..generator.kernel import kernel, kernel_inline
-from ..generator.stream import PURPOSE, normal_quantile, poisson, uniform
+from ..generator.stream import PURPOSE, normal, poisson
 
 PHOTONS = np.uint64(5) * PURPOSE
 """Purpose of the words of photo-electrons (the others are listed in `event`)."""
@@ -25,8 +25,9 @@ def curve(table, step, x):  # type: ignore[no-untyped-def]
 def quenched(response, energy, result):  # type: ignore[no-untyped-def]
     """Quenched energy in keV_ee of recoils in keV_nr."""
     if response.factor > 0.0:
+        factor = np.float32(response.factor)
         for i in range(energy.size):
-            result[i] = response.factor * energy[i]
+            result[i] = factor * energy[i]
     else:
         for i in range(energy.size):
             result[i] = curve(response.quench, response.quench_step, energy[i])
@@ -36,8 +37,9 @@ def quenched(response, energy, result):  # type: ignore[no-untyped-def]
 def unquenched(response, energy, result):  # type: ignore[no-untyped-def]
     """Recoil in keV_nr of quenched energies in keV_ee."""
     if response.factor > 0.0:
+        inverse = np.float32(1.0 / response.factor)
         for i in range(energy.size):
-            result[i] = energy[i] / response.factor
+            result[i] = energy[i] * inverse
     else:
         for i in range(energy.size):
             result[i] = curve(response.unquench, response.unquench_step, energy[i])
@@ -70,9 +72,10 @@ def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_r
     w0 = words[0]
     quenched(response, e_nr, e_ee)
     if response.resolution == 1:
+        width = np.float32(response.root_width)
         for i in range(n):
-            z = normal_quantile(uniform(w0[i]))
-            e_reco_nr[i] = max(e_nr[i] + response.root_width * math.sqrt(e_nr[i]) * z, 0.0)
+            spread = width * math.sqrt(e_nr[i]) * normal(w0[i])
+            e_reco_nr[i] = max(e_nr[i] + spread, np.float32(0.0))
         quenched(response, e_reco_nr, e_reco)
     else:
         if response.resolution == 2:
@@ -84,14 +87,15 @@ def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_r
         elif response.resolution == 3:
             step = response.unquench_step
             for i in range(n):
-                z = normal_quantile(uniform(w0[i]))
-                e_reco[i] = max(e_ee[i] + curve(response.width, step, e_ee[i]) * z, 0.0)
+                sigma = curve(response.width, step, e_ee[i])
+                e_reco[i] = max(e_ee[i] + sigma * normal(w0[i]), 0.0)
         else:
             for i in range(n):
                 e_reco[i] = e_ee[i]
         unquenched(response, e_reco, e_reco_nr)
+    per_kev = np.float32(response.per_kev)
     for i in range(n):
-        e_reco[i] *= response.per_kev
+        e_reco[i] *= per_kev
     if response.resolution == 2:
         for i in range(n):  # a whole number again, on which regions and acceptance are exact
             e_reco[i] = np.floor(e_reco[i] + 0.5)

@@ -156,21 +156,25 @@ def words_per_event(run: Run) -> float:
     import numpy as np
 
     from ..generator.sampler import CANDIDATES, sample_recoils
-    from ..reco.chain import DELAYED, TRUE
+    from ..reco.chain import TRUE
 
     sources, timing, response = run.chain.sources, run.chain.timing, run.chain.response
-    recoils, zero, count = run.chain.recoils, np.uint64(0), 1 << 16
-    scratch = np.empty((4, CANDIDATES), np.uint32), np.empty(count + 512), np.empty(count + 512)
     words = np.full(len(sources.mean), 4.0)  # pulse, place in it, decays or energy
-    words[sources.n_channels :][sources.timing[sources.n_channels :] == DELAYED] += 4
+    words[1:] += 4 * (sources.muon[sources.channels :] > 0)
+    words += 4 * (timing.sigma > 0)
     true = sources.scale == TRUE
-    words[true | (timing.sigma > 0) | (timing.dead_time > 0)] += 4  # smearing, acceptance, veto
+    words[true | (timing.dead_time > 0)] += 4  # smearing, acceptance, veto
     words[true] += 4 * (response.resolution == 2)  # photo-electrons
     words += 4 * bool(timing.veto_exposures and timing.dead_time > 0)
-    for i in np.flatnonzero(sources.mean[: sources.n_channels]):
-        rows = (table[i] for table in recoils)
-        drawn = sample_recoils(zero, zero, zero, sources.stream[i], count, *rows, *scratch)
-        words[i] += 4 * drawn / count
+    if sources.mean[0] > 0:
+        zero, count = np.uint64(0), 1 << 16
+        scratch, channel = np.empty((4, CANDIDATES), np.uint32), np.empty(count, np.int16)
+        energies = np.empty((2, count), np.float32)
+        drawn = sample_recoils(
+            zero, zero, zero, sources.stream[0], count, run.chain.recoils, scratch, channel,
+            *energies,
+        )  # fmt: skip
+        words[0] += 4 * drawn / count
     return float(np.average(words, weights=sources.mean))
 
 

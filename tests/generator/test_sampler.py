@@ -38,6 +38,7 @@ from nuspill.generator.sampler import (
     CANDIDATES,
     LEAST_RECOIL,
     RECOIL_CELLS,
+    RecoilTables,
     recoil_tables,
     sample,
     sample_recoils,
@@ -273,7 +274,7 @@ def test_kinematics_and_threshold_hold_for_every_event():
 def cells(c, low):
     """Tables of one channel, with the scale that its factors have there."""
     tables = recoil_tables((c,), low)
-    recoil = tables.recoil[0]
+    recoil = tables.recoil
     s = np.array([0.1, 0.9])
     t = recoil[:, :1] + recoil[:, 1:2] * s
     exact = (t.ravel() * c.factors(t.ravel())[0]).reshape(t.shape)
@@ -304,10 +305,13 @@ CELLS = pytest.mark.parametrize(("c", "low"), [g[1] for g in GRID], ids=[g[0] fo
 @CELLS
 def test_bound_is_nowhere_exceeded(c, low):
     # 64 random points in each cell and 1024 in those cut by the kinematic limit: where the density
-    # is above the bound, events are lost. It may differ by 1e-5 from the cubic pieces (next test)
+    # is above the bound, events are lost, and where it is below what is kept unseen, there are too
+    # many. It may differ by 1e-5 from the cubic pieces (next test)
     tables, scale = cells(c, low)
-    energy, recoil = tables.energy[0], tables.recoil[0]
-    bound = tables.bound[0].reshape(len(energy), RECOIL_CELLS)
+    energy, recoil = tables.energy, tables.recoil
+    bound, surely = np.zeros((2, len(energy), RECOIL_CELLS))
+    cell = tables.cell[:, 1], tables.cell[:, 2]
+    bound[cell], surely[cell] = tables.bound, tables.cell[:, 0] / 2**32
     spectrum, mass = c.flavour.spectrum, c.nucleus.mass
     rng = np.random.default_rng(4)
 
@@ -328,16 +332,19 @@ def test_bound_is_nowhere_exceeded(c, low):
     most, least = energy[i, 0] + energy[i, 1], energy[i, 0]
     cut = allowed(most, recoil[j, 0]) & ~allowed(least, recoil[j, 0] + recoil[j, 1])
     for chosen, points in ((np.ones_like(cut), 64), (cut, 1024)):
-        worst = ratio(i[chosen], j[chosen], points).max(axis=1, initial=0.0)
+        found = ratio(i[chosen], j[chosen], points)
+        worst = found.max(axis=1, initial=0.0)
         number = int(np.sum(worst > 1 + 1e-5))
         assert number == 0, f"in {number} of {len(worst)} cells, by up to {worst.max():.3g}"
+        least = found.min(axis=1, initial=np.inf) - surely[i[chosen], j[chosen]]
+        assert least[bound[i[chosen], j[chosen]] > 0].min(initial=0.0) > -1e-5
 
 
 @CELLS
 def test_cubic_pieces_follow_the_factors(c, low):
     # to 1e-5 of the largest value, at 33 points a cell
     tables, scale = cells(c, low)
-    recoil = tables.recoil[0]
+    recoil = tables.recoil
     s = np.linspace(0, 1, 33)
     t = recoil[:, :1] + recoil[:, 1:2] * s
     exact = t.ravel() * c.factors(t.ravel()) * scale  # the tables hold T P
@@ -350,7 +357,7 @@ def test_cubic_pieces_follow_the_factors(c, low):
 def test_cubic_pieces_change_no_share_by_more_than_1e_5(c, low):
     # what counts for events: ∫ |P − cubic| ⟨E⁻ᵏ⟩ dT over the rate above the threshold
     tables, scale = cells(c, low)
-    recoil = tables.recoil[0]
+    recoil = tables.recoil
     x, w = np.polynomial.legendre.leggauss(9)
     s, w = (x + 1) / 2, w / 2
     t = (recoil[:, :1] + recoil[:, 1:2] * s).ravel()
@@ -362,15 +369,18 @@ def test_cubic_pieces_change_no_share_by_more_than_1e_5(c, low):
     assert error @ weights <= 1e-5 * ((exact * moments).sum(axis=0) @ weights)
 
 
+def draw(tables, count, seed, stream):
+    """Candidates drawn, channels, E and T of events from tables."""
+    e, t, number = np.empty(count), np.empty(count), np.empty(count, np.int16)
+    words, u = np.empty((4, CANDIDATES), np.uint32), np.uint64
+    drawn = sample_recoils(
+        u(seed), u(0), CANDIDATE_DRAW, u(stream), count, tables, words, number, e, t
+    )
+    return drawn, number, e, t
+
+
 def drawn_for(c, count, low, seed=2):
-    tables = recoil_tables((c,), low)
-    e, t = np.empty(count + CANDIDATES), np.empty(count + CANDIDATES)
-    words = np.empty((4, CANDIDATES), np.uint32)
-    u = np.uint64
-    return sample_recoils(
-        u(seed), u(0), CANDIDATE_DRAW, u(1), count, tables.alias[0], tables.bound[0],
-        tables.energy[0], tables.recoil[0], tables.mass[0], words, e, t,
-    )  # fmt: skip
+    return draw(recoil_tables((c,), low), count, seed, 1)[0]
 
 
 @CELLS
@@ -385,8 +395,8 @@ def test_number_of_candidates_follows_from_the_tables():
     # acceptance is ∫ density / Σ bound: fails if candidates are lost, used twice or miscounted
     c = channel("Ar[40]", "numubar")
     tables, scale = cells(c, 0.1)
-    widths = tables.energy[0][:, 1:2] * tables.recoil[0][None, :, 1]
-    bound = (tables.bound[0].reshape(widths.shape) * widths).sum()
+    _, row, column, _ = tables.cell.T
+    bound = (tables.bound * tables.energy[row, 1] * tables.recoil[column, 1]).sum()
     p = above(c, 0.1) * scale / bound
     count = 1_000_000
     drawn = drawn_for(c, count, 0.1)
@@ -412,20 +422,18 @@ def test_kernel_draws_each_power_of_the_inverse_energy(powers):
     sampler.build_alias(np.ones(RECOIL_CELLS), alias)
     largest = max(sum(p / x**k for k, p in enumerate(powers)) for x in (2.0, 10.0))
     bound = np.full(RECOIL_CELLS, 2.0 * largest)
-    count, u = 10_000_000, np.uint64
-    stream = u(POWERS.index(powers))
-    e, t = np.empty(count + CANDIDATES), np.empty(count + CANDIDATES)
-    words = np.empty((4, CANDIDATES), np.uint32)
-    sample_recoils(
-        u(1), u(0), CANDIDATE_DRAW, stream, count, alias, bound, energy, recoil, 0.0, words, e, t
-    )
+    count = 10_000_000
+    cell = np.zeros((RECOIL_CELLS, 4), np.uint32)  # nothing is kept unseen
+    cell[:, 2] = np.arange(RECOIL_CELLS)
+    tables = RecoilTables(alias, cell, bound, energy, recoil, np.zeros(1))
+    _, _, e, t = draw(tables, count, 1, POWERS.index(powers))
     edges = np.linspace(2.0, 10.0, 101)
     nodes, weights = legendre(edges[:-1], edges[1:], 12)
     s = (nodes - 2.0) / 8.0
     factor = sum(p / nodes**k for k, p in enumerate(powers))
     expected = ((1 + s - s**2 + s**3) * factor * weights).sum(axis=1)
-    check_counts(histogram(edges, e[:count]), expected, tests=2 * len(POWERS))
-    check_uniform((t[:count] - 1.0) / 5.0, tests=2 * len(POWERS))
+    check_counts(histogram(edges, e), expected, tests=2 * len(POWERS))
+    check_uniform((t - 1.0) / 5.0, tests=2 * len(POWERS))
 
 
 def test_alias_table_has_the_weights_it_was_made_from():
@@ -500,36 +508,36 @@ def test_threshold_above_the_end_point(threshold):
 
 
 def test_channels_together_have_the_tables_they_have_alone():
-    # one of them below the threshold: it has no weight, and the others are untouched
+    # one of them below the threshold: it has no cell, and the others are untouched
     found = [channel("Xe[132]", "nue"), channel("Xe[132]", "numu"), channel("Si[28]", "nue")]
     low = 30.0
     assert found[1].end_point < low
     together = recoil_tables(tuple(found), low)
+    assert set(together.cell[:, 3]) == {0, 2}
     for i in (0, 2):
-        alone = recoil_tables((found[i],), low)
-        n = alone.bound.shape[1]
-        assert np.array_equal(together.bound[i, :n], alone.bound[0])
-        assert np.array_equal(together.recoil[i], alone.recoil[0])
-        assert np.array_equal(together.energy[i, : len(alone.energy[0])], alone.energy[0])
-    assert np.all(together.bound[1] == 0)
-    assert np.all(np.isfinite(1 / together.energy[:, :, 0]))
+        alone, cell = recoil_tables((found[i],), low), together.cell[:, 3] == i
+        assert np.array_equal(together.bound[cell], alone.bound)
+        assert np.array_equal(together.cell[cell, 0], alone.cell[:, 0])
+        for k, name in ((1, "energy"), (2, "recoil")):
+            rows = getattr(together, name)[together.cell[cell, k]]
+            assert np.array_equal(rows, getattr(alone, name)[alone.cell[:, k]])
 
 
-def test_padded_channels_sample_alike():
-    # a line beside a continuum has one cell in E and padding: it must draw no candidate there
-    both = (channel("Ar[40]", "numu"), channel("Ar[40]", "nue"))
-    tables = recoil_tables(both, 0.1)
-    u = np.uint64
-    words = np.empty((4, CANDIDATES), np.uint32)
-    e, t = np.empty(1_000_000 + CANDIDATES), np.empty(1_000_000 + CANDIDATES)
-    sample_recoils(
-        u(3), u(0), CANDIDATE_DRAW, u(stream_number("x")), 1_000_000, tables.alias[0],
-        tables.bound[0], tables.energy[0], tables.recoil[0], tables.mass[0], words, e, t,
-    )  # fmt: skip
-    assert np.all(e[:1_000_000] == PION_LINE)
-    edges = recoil_edges(both[0], 0.1)
-    expected = rates(both[0], edges)
-    check_counts(histogram(edges, t[:1_000_000]), expected)
+def test_nothing_above_the_threshold():
+    # no cells, rather than an error: an experiment may expect no signal
+    assert recoil_tables((channel("Xe[132]", "numu"),), 1e3).bound.size == 0
+
+
+def test_channels_come_by_their_rates():
+    # a line beside continua of two nuclei: 3·10⁶ events, their numbers and the energies of each
+    low, count = 0.1, 3_000_000
+    found = (channel("Ar[40]", "numu"), channel("Ar[40]", "nue"), channel("Xe[132]", "numubar"))
+    _, number, e, t = draw(recoil_tables(found, low), count, 3, stream_number("x"))
+    check_counts(np.bincount(number), np.array([above(c, low) for c in found]), tests=4)
+    assert np.all(e[number == 0] == PION_LINE)
+    for i, c in enumerate(found):
+        edges = recoil_edges(c, low)
+        check_counts(histogram(edges, t[number == i]), rates(c, edges), tests=4)
 
 
 @pytest.mark.parametrize(("flavour", "cdf"), [("nue", cdf_nue), ("numubar", cdf_numubar)])

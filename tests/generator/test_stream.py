@@ -19,8 +19,11 @@ from nuspill.generator.stream import (
     ATTEMPT,
     PURPOSE,
     binomial,
+    exponential,
     fill_words,
     neg_log,
+    neg_log_32,
+    normal,
     normal_quantile,
     philox,
     piecewise_linear,
@@ -263,6 +266,46 @@ def test_normal_numbers():
     edges = np.array([-np.inf, -5, -4.5, -4, -3.5, 3.5, 4, 4.5, 5, np.inf])
     counts = np.bincount(np.searchsorted(edges, z) - 1, minlength=9)
     check_counts(counts, np.diff(special.ndtr(edges)), tests=2)
+
+
+def hard_words():
+    """All near 0, the middle and the end, and a million spread evenly in logarithm and value."""
+    near = np.arange(-5000, 5000)
+    words = np.concatenate([near, near + 2**31, np.arange(500_000) * 8589])
+    words = np.concatenate([words, np.geomspace(1, 2**32 - 1, 500_000)])
+    return (words.astype(np.int64) % 2**32).astype(np.uint32)
+
+
+def test_logarithm_in_single_precision():
+    # relative error below 3e-7 for floats from 2⁻³³ on, absolute near 1, where the result vanishes
+    x = np.concatenate([np.geomspace(2.0**-33, 1, 500_000), np.linspace(0.5, 1, 500_000)])
+    x = x.astype(np.float32)
+    exact = -np.log(x.astype(float))
+    error = np.abs(apply(neg_log_32, x) - exact)
+    assert np.all(error < 3e-7 * np.maximum(exact, 1.0))
+
+
+def test_exponential_deviates():
+    # against the logarithm of the word's 31 high bits; 10⁷ words are exponential, far tail included
+    words = hard_words()
+    x, exact = apply(exponential, words), -np.log(((words >> 1) + 0.5) / 2**31)
+    assert np.all(np.abs(x - exact) < 3e-7 * np.maximum(exact, 1.0))
+    x = apply(exponential, words_of(10_000_000, c3=3)[0])
+    check_uniform(-np.expm1(-x.astype(float)), bins=500, tests=2)
+    edges = np.array([0, 8, 10, 12, 14, np.inf])
+    check_counts(np.histogram(x, edges)[0], -np.diff(np.exp(-edges)), tests=2)
+
+
+def test_normal_deviates():
+    # against scipy's quantile of the word's tail and sign; 10⁷ words are normal, far tails included
+    words = hard_words()
+    z, tail = apply(normal, words), ((words & 0x7FFFFFFF) + 0.5) / 2**32
+    exact = np.where(words < 2**31, -1, 1) * special.ndtri(tail)  # the tail is below 0
+    assert np.abs(z - exact).max() < 2e-6
+    z = apply(normal, words_of(10_000_000, c3=4)[0])
+    check_uniform(special.ndtr(z.astype(float)), bins=500, tests=2)
+    edges = np.array([-np.inf, -5, -4.5, -4, -3.5, 3.5, 4, 4.5, 5, np.inf])
+    check_counts(np.histogram(z, edges)[0], np.diff(special.ndtr(edges)), tests=2)
 
 
 def discrete_counts(numbers, distribution):
