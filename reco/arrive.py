@@ -23,8 +23,6 @@ TIME, SMEAR = np.uint64(2) * PURPOSE, np.uint64(7) * PURPOSE
 """Purposes of the words of time: pulse, place in it and decays; and its measurement."""
 EXTRA = TIME + ATTEMPT
 """Further words of time of backgrounds, since the third of `TIME` are their energies."""
-MANY = 32
-"""Events of one pulse from which on sorting by comparing neighbours takes too long."""
 
 
 @kernel
@@ -141,25 +139,21 @@ def settle(pulse, time_true, time, window, channel, signal, e_nu, e_nr):  # type
         high = low + 2
         while high < n and pulse[high] == pulse[low]:
             high += 1
-        if high - low < MANY:
-            for i in range(low + 1, high):
+        gap = 1
+        while 9 * gap < high - low:
+            gap = 3 * gap + 1
+        while gap > 0:  # Shell's sort: for few events that of neighbours
+            for i in range(low + gap, high):
                 j = i
-                while j > low and time_true[j - 1] > time_true[j]:
-                    time_true[j - 1], time_true[j] = time_true[j], time_true[j - 1]
-                    time[j - 1], time[j] = time[j], time[j - 1]
-                    window[j - 1], window[j] = window[j], window[j - 1]
-                    channel[j - 1], channel[j] = channel[j], channel[j - 1]
+                while j >= low + gap and time_true[j - gap] > time_true[j]:
+                    k = j - gap
+                    time_true[k], time_true[j] = time_true[j], time_true[k]
+                    time[k], time[j] = time[j], time[k]
+                    window[k], window[j] = window[j], window[k]
+                    channel[k], channel[j] = channel[j], channel[k]
                     if signal:
-                        e_nu[j - 1], e_nu[j] = e_nu[j], e_nu[j - 1]
-                        e_nr[j - 1], e_nr[j] = e_nr[j], e_nr[j - 1]
-                    j -= 1
-        else:
-            order = np.argsort(time_true[low:high], kind="mergesort")
-            time_true[low:high] = time_true[low:high][order]
-            time[low:high] = time[low:high][order]
-            window[low:high] = window[low:high][order]
-            channel[low:high] = channel[low:high][order]
-            if signal:
-                e_nu[low:high] = e_nu[low:high][order]
-                e_nr[low:high] = e_nr[low:high][order]
+                        e_nu[k], e_nu[j] = e_nu[j], e_nu[k]
+                        e_nr[k], e_nr[j] = e_nr[j], e_nr[k]
+                    j = k
+            gap //= 3
         low = high
