@@ -43,7 +43,7 @@ from .arrive import (
 )
 from .chain import ELECTRON, RECOIL, TRUE, UNIT
 from .merge import BLOCK, copy_runs, cut_runs, find_runs
-from .respond import acceptance, quenched, smear, unquenched
+from .respond import acceptance, quenched, smear, unquench, unquenched
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -176,8 +176,8 @@ def background_energies(chain, source, word, e_nr, e_ee, e_reco, e_reco_nr):  # 
             for i in range(n):
                 e_reco[i] = np.floor(e_reco[i] + np.float32(0.5))
         for i in range(n):
-            e_ee[i] = e_reco[i] / per_kev
-        unquenched(response, e_ee, e_nr)
+            e_ee[i] = e_reco[i] / response.per_kev
+            e_nr[i] = unquench(response, e_reco[i] / response.per_kev)
     for i in range(n):
         e_reco_nr[i] = e_nr[i]
     if scale != UNIT:

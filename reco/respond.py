@@ -33,13 +33,20 @@ def quenched(response, energy, result):  # type: ignore[no-untyped-def]
             result[i] = curve(response.quench, response.quench_step, energy[i])
 
 
+@kernel_inline
+def unquench(response, energy):  # type: ignore[no-untyped-def]
+    """Recoil in keV_nr of a quenched energy in keV_ee."""
+    if response.factor > 0.0:
+        return energy / response.factor
+    return curve(response.unquench, response.unquench_step, energy)
+
+
 @kernel
 def unquenched(response, energy, result):  # type: ignore[no-untyped-def]
-    """Recoil in keV_nr of quenched energies in keV_ee."""
+    """Recoils in keV_nr of quenched energies in keV_ee."""
     if response.factor > 0.0:
-        inverse = np.float32(1.0 / response.factor)
         for i in range(energy.size):
-            result[i] = energy[i] * inverse
+            result[i] = energy[i] / response.factor
     else:
         for i in range(energy.size):
             result[i] = curve(response.unquench, response.unquench_step, energy[i])
@@ -77,14 +84,15 @@ def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_r
             spread = width * math.sqrt(e_nr[i]) * normal(w0[i])
             e_reco_nr[i] = max(e_nr[i] + spread, np.float32(0.0))
         quenched(response, e_reco_nr, e_reco)
+    elif response.resolution == 2:  # whole numbers, on which regions and acceptance are exact
+        for i in range(n):
+            mean = e_ee[i] * response.per_kev
+            number = poisson(key, np.uint64(start + i), c1, PHOTONS + high, stream, mean)
+            e_reco[i] = number
+            e_reco_nr[i] = unquench(response, number / response.per_kev)
+        return
     else:
-        if response.resolution == 2:
-            for i in range(n):
-                mean = e_ee[i] * response.per_kev
-                c0 = np.uint64(start + i)
-                number = poisson(key, c0, c1, PHOTONS + high, stream, mean)
-                e_reco[i] = number / response.per_kev
-        elif response.resolution == 3:
+        if response.resolution == 3:
             step = response.unquench_step
             for i in range(n):
                 sigma = curve(response.width, step, e_ee[i])
@@ -96,6 +104,3 @@ def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_r
     per_kev = np.float32(response.per_kev)
     for i in range(n):
         e_reco[i] *= per_kev
-    if response.resolution == 2:
-        for i in range(n):  # a whole number again, on which regions and acceptance are exact
-            e_reco[i] = np.floor(e_reco[i] + 0.5)
