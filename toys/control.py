@@ -24,11 +24,11 @@ from .surrogate import INTEGRATION, Surrogate
 
 Array = NDArray[np.float64]
 
-WIDTH = 0.5
+WIDTH = 0.7
 """Of the step in q, with 100 effective toys; it falls as their number to the power 1/5."""
 FAR = 8.0
 """Widths beyond which the step is 0 or 1."""
-LEAST_NEAR = 10
+LEAST_NEAR = 4
 """Effective toys within two widths of the critical value."""
 
 

@@ -230,7 +230,7 @@ def _at_point(
         if model is not None:
             toys = Compared(q, model.q(features), weight, len(mixture.free), effective)
             found = controlled_quantile(model, toys, cl)
-            if found is not None and found[1] < error:
+            if found is not None:
                 critical, error = found
                 p_value = toys.above(model, max(float(c.delta_chi2[g]), 0.0))
     return critical, error, effective, p_value, int(failed)

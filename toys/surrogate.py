@@ -18,7 +18,7 @@ left, the difference of q and q_s.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,8 @@ def _efficient_scores(c: Construction, values: Array, scale: Array) -> Array:
     """Slopes of counts, centres and beam-off counts by the scanned parameters.
 
     In units of their standard deviations, without what the other variables would do as well.
-    Where a parameter has no first derivative, as a coupling at the least of its rate, its second.
+    Where one standard deviation of counts, √(2/bend) of the parameter by its second derivative
+    alone, is mostly due to that, as for a coupling close to the least of its rate, the second.
     """
     model = c.model
     pulled, measured = np.flatnonzero(model.weight), np.flatnonzero(model.tau)
@@ -164,7 +165,11 @@ def _efficient_scores(c: Construction, values: Array, scale: Array) -> Array:
         once = derivative(model.expected, k)
         rows[k, : model.bins] = once.at(values)
         curved = np.broadcast_to(derivative(once, k).at(values), (model.bins,))
-        if np.abs(rows[k]).sum() <= 1e-6 * np.abs(curved).sum():
+        slope, bend = (
+            float(np.linalg.norm(x * inverse[: model.bins]))
+            for x in (rows[k, : model.bins], curved)
+        )
+        if slope**2 < bend / 2:
             rows[k, : model.bins] = curved
     rows[pulled, model.bins + np.arange(len(pulled))] = 1.0
     free = model.variables + np.arange(len(measured))
@@ -193,7 +198,7 @@ def _spectrum(dimension: int, b: Array, mean: Array, spread: Array) -> Complex |
         Coefficients of standard normal numbers, shape (dimension, numbers).
     """
 
-    def log_phi(t: Array) -> Complex:
+    def log_phi(t: NDArray[Any]) -> Any:
         x = t @ b
         return (np.exp(1j * x) - 1 - 1j * x) @ mean - np.sum((t @ spread) ** 2, axis=1) / 2
 
