@@ -3,7 +3,9 @@
 L. Berns, arXiv:2303.11290. Toys thrown at all points of the grid are one sample of the mixture of
 their densities. At a point g a toy x counts with w_g(x) = p_g(x) / Σ_s (N_s/N) p_s(x), N_s of the N
 toys being from point s, so that neighbours, and points that predict nearly the same, share theirs.
-Only the fit at g is made again for each toy, where w is not negligible.
+Only the fit at g is made again for each toy, where w is not negligible. Points far from all others
+share no toys; there, as everywhere, most of the error is saved by a control variate (`surrogate`,
+`control`), which needs toys only for the difference of q and a function with known distribution.
 """
 
 from __future__ import annotations

@@ -94,13 +94,13 @@ class Surrogate(NamedTuple):
 
     def q(self, features: Array) -> Array:
         """The q_s of toys, shape (toys,), of features of shape (toys, features)."""
-        z = np.ascontiguousarray((features - self.mean) @ self.scores.T)
+        z = np.einsum("tf,if->ti", features - self.mean, self.scores)  # whatever threads BLAS has
         return _interpolate(z, self.radii, self.waves)
 
     def above(self, c: float) -> float:
         """The probability of q_s > c."""
         part = np.clip(0.5 + (self.table - c) / self.width, 0.0, 1.0)
-        return float(part @ self.probability)
+        return float(np.sum(part * self.probability))
 
 
 def surrogate(construction: Construction, g: int, on: Lattice) -> Surrogate | None:
