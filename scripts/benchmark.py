@@ -11,6 +11,7 @@ command = LazyGroup(
         "asimov": ("benchmark_asimov", "An NSI plane of all detectors beside iminuit."),
         "formats": ("benchmark_formats", "Fast writers beside the bare packages."),
         "generate": ("benchmark_generate", "Events beside plain NumPy, the bare limit and uproot."),
+        "importance": ("benchmark_importance", "Importance sampling beside brute force."),
         "toys": ("benchmark_toys", "Toys beside loops of iminuit, pyhf and ROOT."),
     },
 )

@@ -56,7 +56,10 @@ POINTS = {1: 101, 2: 51}
     help="Throw up to --toys only where the region's edge needs them, to this error of "
     "the critical value.",
 )
-@click.option("--importance", is_flag=True, help="Use every toy at every point, with its weight.")
+@click.option(
+    "--importance", is_flag=True,
+    help="Use every toy at every point, with its weight; needs far fewer toys for the same error.",
+)  # fmt: skip
 @click.option("--events", is_flag=True, help="Toys of events through the whole chain; slow.")
 @click.option("--resume", is_flag=True, help="Go on with the toys that the folder holds.")
 @click.option("--ntuple", is_flag=True, help="Also write the toys as a ROOT ntuple.")

@@ -3,7 +3,9 @@
 L. Berns, arXiv:2303.11290. Toys thrown at all points of the grid are one sample of the mixture of
 their densities. At a point g a toy x counts with w_g(x) = p_g(x) / Σ_s (N_s/N) p_s(x), N_s of the N
 toys being from point s, so that neighbours, and points that predict nearly the same, share theirs.
-Only the fit at g is made again for each toy, where w is not negligible.
+Only the fit at g is made again for each toy, where w is not negligible. Points far from all others
+share no toys; there, as everywhere, most of the error is saved by a control variate (`surrogate`,
+`control`), which needs toys only for the difference of q and a function with known distribution.
 """
 
 from __future__ import annotations
@@ -18,17 +20,21 @@ from numpy.typing import NDArray
 
 from ..generator.kernel import kernel
 from ..reco.errors import ExperimentError
+from .control import Compared, controlled_quantile
 from .fit import take
 from .minimise import CONVERGED
 from .model import Data
 from .neyman import Belt, Construction, Ordering
 from .region import Region
+from .surrogate import RAYS, Lattice, lattice, surrogate
 from .throw import throw
 
 Array = NDArray[np.float64]
 
 LEAST_WEIGHT = 1e-4
 """Toys of less weight are left out: at most this part of the probability, since w averages to 1."""
+LEAST_TOYS = 30
+"""Effective number at a point, for a surrogate."""
 MOST_TOYS = 5_000_000
 """In all; they are held in memory."""
 
@@ -82,8 +88,10 @@ def importance_region(
     construction.warm()
     threads = threads or os.cpu_count() or 1
     mixture = throw_mixture(construction, toys, first_toy, threads, progress)
+    dimension = len(construction.axes)
+    on = lattice(dimension, cl) if dimension in RAYS else None
     with ThreadPoolExecutor(threads) as pool:
-        rows = list(pool.map(lambda g: _at_point(construction, mixture, g, cl), range(size)))
+        rows = list(pool.map(lambda g: _at_point(construction, mixture, g, cl, on), range(size)))
     critical, error, effective, p_value, failed = (np.array(column) for column in zip(*rows))  # noqa: B905
     number = np.full(size, toys, np.int64)
     limits = Belt(np.full(size, -np.inf), critical, error)
@@ -198,7 +206,7 @@ def _log_density(features, slope, offset, result):  # type: ignore[no-untyped-de
 
 
 def _at_point(
-    construction: Construction, mixture: Mixture, g: int, cl: float
+    construction: Construction, mixture: Mixture, g: int, cl: float, on: Lattice | None
 ) -> tuple[float, float, float, float, int]:
     """Critical value of q at a point, its error, effective toys, p-value, failed fits."""
     c = construction
@@ -212,11 +220,27 @@ def _at_point(
     some = take(mixture.data, used)
     at = c.search_held.fit(some, c.truth(g).values[None], threads=1)
     q = np.maximum(at.chi2 - mixture.free[used], 0.0)
+    failed = np.count_nonzero((at.status != CONVERGED) | mixture.failed[used])
     critical, error = weighted_quantile(q, weight, cl)
     effective = float(weight.sum() ** 2 / np.sum(weight**2))
     p_value = float(weight[q >= c.delta_chi2[g] - 1e-9].sum() / weight.sum())
-    failed = np.count_nonzero((at.status != CONVERGED) | mixture.failed[used])
+    features = mixture.features[used]
+    own = len(mixture.free) // len(c.points)
+    repeat = _repeat(mixture.features[g * own : (g + 1) * own])
+    if on is not None and effective >= LEAST_TOYS and not repeat:
+        model = surrogate(c, g, on)
+        if model is not None:
+            toys = Compared(q, model.q(features), weight, len(mixture.free), effective)
+            found = controlled_quantile(model, toys, cl)
+            if found is not None:
+                critical, error = found
+                p_value = toys.above(model, max(float(c.delta_chi2[g]), 0.0))
     return critical, error, effective, p_value, int(failed)
+
+
+def _repeat(features: Array) -> bool:
+    """Whether toys are alike so often that q is discrete."""
+    return len(np.unique(features, axis=0)) < 0.99 * len(features)
 
 
 def weighted_quantile(values: Array, weights: Array, level: float) -> tuple[float, float]:

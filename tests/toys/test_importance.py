@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from nuspill.reco import ExperimentError, load
+from nuspill.toys.check import compare
 from nuspill.toys.combination import build
 from nuspill.toys.ensemble import Ensemble
 from nuspill.toys.importance import (
@@ -28,32 +29,50 @@ def compared(c, few, many, cl=0.9):
     return found, brute, pulls
 
 
-@pytest.fixture(scope="module")
-def plane():
-    """NSI plane of CsI at two months, where critical values are from 3 to 4.6."""
-    model = build([load("ess-csi", {"exposure.years": 0.2})], ["nsi.u.ee", "nsi.u.mumu"])
-    axes = (("nsi.u.ee", np.linspace(-0.3, 0.7, 9)), ("nsi.u.mumu", np.linspace(-0.3, 0.7, 9)))
+def plane(low, high, points, **settings):
+    """NSI plane of CsI."""
+    model = build([load("ess-csi", settings)], ["nsi.u.ee", "nsi.u.mumu"])
+    axes = tuple((name, np.linspace(low, high, points)) for name in ("nsi.u.ee", "nsi.u.mumu"))
     return Construction(model, axes, Ensemble(), 31, model.asimov())
 
 
 @pytest.mark.slow
-def test_importance_is_brute_force_on_a_plane(plane):
-    """Fails if critical values are not brute force's within errors anywhere on the plane.
+@pytest.mark.parametrize(
+    "c",
+    [plane(-1, 1, 9), plane(-0.3, 0.7, 5, **{"exposure.years": 0.2})],
+    ids=["whole", "around the region"],
+)
+def test_ten_times_fewer_toys_everywhere_on_a_plane(c):
+    """Fails if the error at 90 % is above brute force's with ten times the toys anywhere, or wrong.
 
-    Toys are shared, so that pulls of neighbours are not independent: their mean may be 0.4 off,
-    their width must be near one.
+    All fits are counted. Pulls are of brute force's binomial errors, independent at each point:
+    their mean and width must be 0 and 1 within three of their own errors.
     """
-    found, brute, pulls = compared(plane, 1000, 10_000)
-    assert np.all(np.isfinite(pulls))
-    assert abs(pulls.mean()) < 0.4
-    assert 0.7 < pulls.std() < 1.3
-    assert np.abs(pulls).max() < 4.5
-    assert found.failed.sum() == brute.failed.sum() == 0
-    assert np.ptp(brute.critical) > 0.3  # or there was nothing to find
-    assert np.all(found.effective > 1000)
-    p = brute.p_value
-    error = np.sqrt(p * (1 - p) * (1 / 10_000 + 1 / found.effective)) + 1e-4
-    assert np.abs((found.p_value - p) / error).max() < 5
+    found = compare(c, 0.9, 100, 10, threads=2)
+    assert found.brute_toys == 10 * found.fits == 1360
+    assert np.all(found.ratio < 0.5)
+    points = len(c.points)
+    assert abs(found.pull.mean()) < 3 / np.sqrt(points)
+    assert abs(found.pull.std() - 1) < 3 / np.sqrt(2 * points)
+    assert np.abs(found.pull).max() < 4
+    assert found.region.failed.sum() == 0
+    assert np.ptp(found.region.critical) > 0.3  # or there was nothing to find
+
+
+@pytest.mark.slow
+def test_stated_errors_are_the_spread_of_repeats():
+    """Fails if critical values from separate toys spread by other than their errors.
+
+    Of 9 points far from each other, 20 times.
+    """
+    c = plane(-1, 1, 3)
+    found = [importance_region(c, 0.9, 100, 100 * k, threads=2) for k in range(20)]
+    value = np.array([r.critical for r in found])
+    error = np.array([r.belt.error for r in found])
+    assert error.max() < 0.04
+    spread = value.std(axis=0, ddof=1) / np.sqrt(np.mean(error**2, axis=0))
+    assert np.all((spread > 0.5) & (spread < 1.6))  # χ² of 19, p = 1e-4
+    assert np.sqrt(np.mean(spread**2)) == pytest.approx(1, abs=3 / np.sqrt(2 * 9 * 19))
 
 
 @pytest.fixture(scope="module")
