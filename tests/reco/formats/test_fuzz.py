@@ -2,8 +2,12 @@
 
 Every reader sees good files with bytes changed, cut out, doubled and cut off, and text of its own
 beginning. It may raise `ExperimentError` and nothing else, and memory stays small.
+
+NUSPILL_FUZZ=10000 is the number of files a reader gets, other ones each time, in place of the same
+few; a campaign is `NUSPILL_FUZZ=10000 pytest tests/reco/formats -k fuzz`.
 """
 
+import os
 import resource
 import warnings
 
@@ -18,7 +22,9 @@ EXPERIMENTS = {"compass": "ess-csi", "compass-root": "ess-csi", "nexus": "ess-cs
                "ev44": "ess-csi", "lh5": "ess-csi", "fits": "ess-si", "next": "ess-xe",
                "nuhepmc": "ess-csi", "sbc": "ess-c3f8", "coherent-2017": "sns-csi-2017",
                "coherent-2021": "sns-csi-2017"}  # fmt: skip
-EXAMPLES = 150
+EXAMPLES = int(os.environ.get("NUSPILL_FUZZ", "150"))
+SAME = "NUSPILL_FUZZ" not in os.environ
+"""Whether the files are the same each time."""
 MOST_MEMORY = 600_000
 """kB that reading may add to the peak."""
 
@@ -116,7 +122,7 @@ def test_readers_read_or_refuse(name, good, tmp_path_factory):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seen = []
 
-    @settings(max_examples=EXAMPLES, deadline=30_000, database=None, derandomize=True,
+    @settings(max_examples=EXAMPLES, deadline=30_000, database=None, derandomize=SAME,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(steps=changes, repair=st.booleans())
     def check(steps, repair):
