@@ -32,7 +32,8 @@ COLUMNS: Columns = {
     for name in ("baseline", "rms", "hit_t0", "hit_tf", "hit_area", "hit_amp", "wvf_area",
                  "second_pulse", "max_avg_fft_freq")
 }  # fmt: skip
-STEP = 20_000
+MOST_AREAS = 1 << 20
+"""Read at a time."""
 
 
 def sees(experiment: Experiment) -> bool:
@@ -67,8 +68,9 @@ def read(folder: Path, source: Source) -> tuple[NDArray[np.int64], NDArray[np.fl
     if len(rows) == 0:
         return None
     keys, areas = key_of(rows), np.empty(len(rows))
-    for start in range(0, len(rows), STEP):
-        part = rows["hit_area"][start : start + STEP].astype(float)
+    step = max(MOST_AREAS // max(int(np.prod(kind.shape)), 1), 1)
+    for start in range(0, len(rows), step):
+        part = rows["hit_area"][start : start + step].astype(float)
         part = part.reshape(len(part), -1)
         dark = np.isnan(part).all(axis=1)
         areas[start : start + len(part)] = np.where(dark, np.nan, np.nansum(part, axis=1))

@@ -56,6 +56,8 @@ TABLES: dict[str, np.dtype[Any]] = {
 DRIFT = 0.92
 """Drift velocity of electrons, mm/µs: NEXT-White, arXiv:1804.01680."""
 STEP = 1 << 17
+LONGEST_ROW = 4096
+"""Bytes."""
 
 
 @contextmanager
@@ -181,7 +183,12 @@ def _table(file: Any, name: str, columns: tuple[str, ...], source: Source) -> An
     odd = [c for c in columns if found.coldtypes[c].shape or found.coldtypes[c].kind not in "iufS"]
     if odd:
         raise source.wrong(f"{name} has no numbers in {', '.join(odd)}")
-    size = source.path.stat().st_size
-    if found.nrows * found.rowsize > _hdf5.COMPRESSION * size:
-        raise source.wrong(f"{name} claims {found.nrows} rows in a file of {size} bytes")
+    held = found.size_on_disk * (_hdf5.COMPRESSION if found.filters.complevel else 1)
+    if found.nrows * found.rowsize > held:
+        raise source.wrong(f"{name} claims {found.nrows} rows and has {found.size_on_disk} bytes")
+    if found.rowsize > LONGEST_ROW or found.chunkshape[0] * found.rowsize > _hdf5.LARGEST_CHUNK:
+        raise source.wrong(
+            f"{name} has rows of {found.rowsize} bytes, {found.chunkshape[0]} a chunk; at most "
+            f"{LONGEST_ROW} bytes, and {_hdf5.LARGEST_CHUNK} a chunk"
+        )
     return found
