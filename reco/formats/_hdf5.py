@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._hdf5_heap import SIGNATURE, check
+
 if TYPE_CHECKING:
     from ._source import Source
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK = 1 << 17
 """Rows of a chunk of a column."""
 COMPRESSION = 1100
@@ -36,6 +37,7 @@ def opened(path: Path) -> Iterator[Any]:
     """An HDF5 file to read; what is wrong with it is an OSError or ValueError."""
     import h5py
 
+    check(path)
     try:
         with h5py.File(path, "r") as file:
             yield file

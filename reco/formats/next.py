@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _hdf5
+from ._hdf5_heap import check
 from ._source import LONGEST_TEXT, gain_of, parsed
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def opened(path: Path) -> Iterator[Any]:
     """A file of PyTables to read; what is wrong with it is a ValueError."""
     import tables
 
+    check(path)
     try:
         with tables.open_file(path, "r") as file:
             yield file
