@@ -41,7 +41,7 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (RuntimeError, AttributeError, SystemError) as error:  # of damaged objects
+    except (RuntimeError, AttributeError, SystemError, KeyError) as error:  # of damaged objects
         raise ValueError(str(error)) from error
 
 

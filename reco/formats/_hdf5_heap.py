@@ -38,21 +38,23 @@ def check(path: Path) -> None:
             raise ValueError("it does not begin as HDF5")
         if data[LENGTHS_AT.get(data[8], 14)] != 8:
             raise ValueError("its lengths are not numbers of 8 bytes")
-        at = data.find(HEAP)
+        at, total = data.find(HEAP), 0
         while at >= 0:
             (size,) = struct.unpack("<Q", data[at + 8 : at + 16].ljust(8, b"\0"))
-            if LEAST <= size <= len(data) - at and not _whole(data[at : at + size]):
-                raise ValueError(f"the global heap at byte {at} is damaged")
+            if LEAST <= size <= len(data) - at:
+                total += size  # heaps lie beside each other
+                if total > len(data) or not _whole(data, at, at + size):
+                    raise ValueError(f"the global heap at byte {at} is damaged")
             at = data.find(HEAP, at + 1)
 
 
-def _whole(heap: bytes) -> bool:
+def _whole(data: mmap.mmap, start: int, end: int) -> bool:
     """Whether the objects of a heap fill it one after the other."""
-    at = HEADER
-    while len(heap) - at >= HEADER:
-        number, length = struct.unpack_from("<H6xQ", heap, at)
+    at = start + HEADER
+    while end - at >= HEADER:
+        number, length = struct.unpack_from("<H6xQ", data, at)
         need = length if number == 0 else HEADER + (length + 7) // 8 * 8
-        if not HEADER <= need <= len(heap) - at:
+        if not HEADER <= need <= end - at:
             return False
         at += need
     return True

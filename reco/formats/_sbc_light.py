@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._complete import recoil_scale
 from ._sbc_table import Columns, found_at, key_of, keyed, rows_of
 from ._source import gain_of
 
@@ -81,6 +80,8 @@ def read(folder: Path, source: Source) -> tuple[NDArray[np.int64], NDArray[np.fl
 
 def energies(light: Any, keys: NDArray[np.int64] | None, n: int, source: Source) -> Block:
     """e_reco of n events from their light; where there is none, what a recoil at threshold has."""
+    from ._complete import recoil_scale
+
     experiment, detector = source.experiment, source.experiment.detector
     least = float(detector.electron_equivalent(detector.threshold)) * detector.per_kev
     if light is None or keys is None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _hdf5
-from ._hdf5_heap import check
 from ._source import LONGEST_TEXT, gain_of, parsed
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "next"
 DESCRIPTION = "NEXT kdst and simulation (HDF5 of PyTables)"
 EXTRA = "next"
-REQUIRES = ("tables",)
+REQUIRES = ("tables", "h5py")
 NEEDS = ("event", "pulse", "time", "module", "x", "y", "z", "e_nr", "e_reco")
 KEEPS = (
     "pulse, time, module, x, y, z, e_nr (to 1e-7), e_reco, pulses and protons of the run, "
@@ -66,12 +65,24 @@ def opened(path: Path) -> Iterator[Any]:
     """A file of PyTables to read; what is wrong with it is a ValueError."""
     import tables
 
-    check(path)
+    with _hdf5.opened(path) as file:  # PyTables crashes where h5py has an error
+        _looked_through(file)
     try:
         with tables.open_file(path, "r") as file:
             yield file
     except (tables.HDF5ExtError, tables.NodeError, AttributeError, RuntimeError) as error:
         raise ValueError(str(error).strip().splitlines()[0]) from error
+
+
+def _looked_through(group: Any, depth: int = 3) -> None:
+    """Read attributes and names of objects, and types of columns, so that h5py finds damage."""
+    dict(group.attrs)
+    if not hasattr(group, "items"):
+        _ = group.dtype, group.shape
+    elif depth:
+        for child in group.values():
+            if child is not None:  # a link to nothing
+                _looked_through(child, depth - 1)
 
 
 def recognise(path: Path) -> bool:
