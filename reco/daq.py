@@ -60,6 +60,12 @@ class Daq(Settings):
         "unit of e_reco",
     )
     calibrated: bool = setting(False, "also record calibrated energies, where the format can")
+    header: int | None = setting(
+        None,
+        "of CoMPASS files that go on with a run and begin without it, e.g. 0xCAE1",
+        ge=0xCAE1,
+        le=0xCAEF,
+    )
     channels: (
         Annotated[list[Annotated[list[int], Field(min_length=2, max_length=2)]], Field()] | None
     ) = setting(None, "[board, channel] of each module; by default eight modules a board")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..experiment import Experiment
 from ..run import COLUMNS, PLACE_COLUMNS, Block
-from ._source import Damage, disorder
+from ._source import Damage, in_order
 
 MOST_MODULES = 32767
 REPEATED = 1e-6
@@ -37,10 +37,7 @@ def clean(block: Block, damage: Damage, last_pulse: int) -> tuple[Block, int]:
     pulse = block["pulse"]
     if pulse.size == 0:
         return block, last_pulse
-    old = pulse < last_pulse
-    ahead, behind = disorder(pulse[~old])
-    wrong = old.copy()
-    wrong[~old] = ahead if ahead.sum() < behind.sum() else behind
+    old, wrong = pulse < last_pulse, ~in_order(pulse, last_pulse)
     if wrong.any():
         at = int(np.argmax(old if old.any() else np.diff(pulse, prepend=pulse[0]) < 0))
         before = last_pulse if old.any() else pulse[at - 1]

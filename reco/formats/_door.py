@@ -96,7 +96,7 @@ def _recognised(path: Path) -> Iterator[str]:
         try:
             if hasattr(form, "read") and not missing(form) and form.recognise(path):
                 yield name
-        except (OSError, ValueError):
+        except Exception:  # errors of many kinds: then it is not one
             continue
 
 

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._hdf5_heap import SIGNATURE, check
+
 if TYPE_CHECKING:
     from ._source import Source
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK = 1 << 17
 """Rows of a chunk of a column."""
 COMPRESSION = 1100
 """More than what deflate makes of zeros: a file cannot hold more bytes than so many times its
 size."""
+LARGEST_CHUNK = 1 << 26
+"""Bytes of a chunk, which is read and unpacked as a whole."""
 
 
 def is_hdf5(path: Path) -> bool:
@@ -34,10 +37,11 @@ def opened(path: Path) -> Iterator[Any]:
     """An HDF5 file to read; what is wrong with it is an OSError or ValueError."""
     import h5py
 
+    check(path)
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (RuntimeError, AttributeError, SystemError) as error:  # of damaged objects
+    except (RuntimeError, AttributeError, SystemError, KeyError) as error:  # of damaged objects
         raise ValueError(str(error)) from error
 
 
@@ -78,10 +82,20 @@ def column(group: Any, name: str, kinds: str, source: Source, ndim: int = 1) -> 
         raise source.wrong(f"has no column {where}")
     if found.shape is None or len(found.shape) != ndim or found.dtype.kind not in kinds:
         raise source.wrong(f"{where} is {found.dtype} of shape {found.shape}, not {ndim}-D numbers")
-    size = source.path.stat().st_size
-    if found.size * max(found.dtype.itemsize, 1) > COMPRESSION * size:
-        raise source.wrong(f"{where} claims {found.size} values in a file of {size} bytes")
+    if found.is_virtual or found.external or found.file != group.file:
+        raise source.wrong(f"{where} is kept in another file")
+    filtered = found.id.get_create_plist().get_nfilters() > 0
+    held = found.id.get_storage_size()
+    if found.size * max(found.dtype.itemsize, 1) > held * (COMPRESSION if filtered else 1):
+        raise source.wrong(f"{where} claims {found.size} values and has {held} bytes")
+    if found.chunks and np.prod(found.chunks, dtype=float) * found.dtype.itemsize > LARGEST_CHUNK:
+        raise source.wrong(f"{where} has chunks of more than {LARGEST_CHUNK} bytes")
     return found
+
+
+def total(values: Any) -> float:
+    """Sum of a column, read step by step."""
+    return float(sum(values[part].sum(dtype=float) for part in steps(len(values), CHUNK)))
 
 
 def text(group: Any, name: str) -> str | None:

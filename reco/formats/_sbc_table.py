@@ -27,9 +27,13 @@ TYPES = {
 }  # fmt: skip
 LONGEST_ROW = 100_000_000
 """Bytes."""
+Columns = dict[str, tuple[str, tuple[int, ...]]]
+"""Type and dimensions by name."""
+KEY: Columns = {"runid": ("int32", (2,)), "ev": ("int32", ())}
+"""Day and number of the run, and number of the event in it: what tables have in common."""
 
 
-def header(columns: dict[str, tuple[str, tuple[int, ...]]]) -> tuple[bytes, np.dtype[Any]]:
+def header(columns: Columns) -> tuple[bytes, np.dtype[Any]]:
     """Beginning of a file of columns (type, dimensions), and the type of its rows."""
     text = "".join(
         f"{name};{kind};{','.join(map(str, dims or (1,)))};"
@@ -94,3 +98,26 @@ def _row(text: bytes, order: str, path: Path, source: Source) -> np.dtype[Any]:
     if len({name for name, _, _ in fields}) < len(fields) or not all(n for n, _, _ in fields):
         raise source.wrong(f"{path.name} has two columns of one name, or one without")
     return np.dtype(fields)
+
+
+def keyed(rows: NDArray[Any]) -> bool:
+    """Whether rows say of which event they are."""
+    names = rows.dtype.names or ()
+    if "runid" not in names or "ev" not in names:
+        return False
+    run, event = rows.dtype["runid"], rows.dtype["ev"]
+    return run.shape == (2,) and not event.shape and {run.base.kind, event.kind} <= {"i", "u"}
+
+
+def key_of(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """One number an event of a day's run."""
+    run = rows["runid"].astype(np.int64)
+    key: NDArray[np.int64] = (run[:, 0] * 1000 + run[:, 1]) << 24 | rows["ev"].astype(np.int64)
+    return key
+
+
+def found_at(keys: NDArray[np.int64], known: NDArray[np.int64], values: NDArray[Any]) -> Any:
+    """Values (of sorted keys) by key; NaN where a key is not known. There is at least one value."""
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    same = (known[at] == keys).reshape(-1, *[1] * (values.ndim - 1))
+    return np.where(same, values[at], np.nan)

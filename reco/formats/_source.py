@@ -110,10 +110,16 @@ def parsed(text: str, path: Path) -> dict[str, Any] | None:
     return dict(told)
 
 
-def disorder(pulse: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Events later than one that follows, and events earlier than one before.
+def in_order(pulse: NDArray[np.int64], last: int) -> NDArray[np.bool_]:
+    """Events to keep of a block after pulse `last`, so that no pulse comes before another.
 
-    Without the ones, or without the others, the rest is in order.
+    Earlier ones go, and then the fewest: those later than one that follows, or those earlier than
+    one before.
     """
-    earliest = np.minimum.accumulate(pulse[::-1])[::-1]
-    return pulse > earliest, pulse < np.maximum.accumulate(pulse)
+    keep = pulse >= last
+    rest = pulse[keep]
+    if rest.size:
+        ahead = rest > np.minimum.accumulate(rest[::-1])[::-1]
+        behind = rest < np.maximum.accumulate(rest)
+        keep[keep] = ~(ahead if ahead.sum() < behind.sum() else behind)
+    return keep

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..run import Block
     from ._source import Source
 
-LONGEST = 50_000_000
+LONGEST = 5_000_000
 """Bytes of a text file that are read."""
 UNKNOWN_PULSE = -1
 """Pulse of events of which only the time since the pulse is known."""

@@ -29,7 +29,7 @@ LOSES = "pulses (all -1), order in time"
 PLACES = "either"
 DEFAULT = "sns-csi-2017"
 
-MOST_COUNTS = 10_000_000
+MOST_COUNTS = 1_000_000
 BEAM_OFF_DAYS = 153.5
 """Live days without beam, Science 357 (2017) 1123."""
 

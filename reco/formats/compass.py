@@ -2,7 +2,8 @@
 
 A header 0xCAE0 + bits (1 energy, 2 calibrated energy, 4 short energy, 8 waveform), then records:
 board, channel, time in ps since the run start, the energies the header tells of, flags and, with
-waveforms, their code, length and samples. A run may go on in files without the header.
+waveforms, their code, length and samples. A run may go on in files without the header, which
+`daq.header` tells then.
 """
 
 from __future__ import annotations
@@ -96,19 +97,22 @@ def write(sample: Sample, path: Path) -> int:
 
 
 def read(source: Source) -> Iterator[Block]:
-    """Events of a file with its header; what a run goes on in without one is not told apart."""
+    """Events of a file with its header, or without one if `daq.header` tells it."""
     size = source.path.stat().st_size
     with source.path.open("rb") as file:
-        header = int.from_bytes(file.read(2), "little")
+        header, begin = int.from_bytes(file.read(2), "little"), 2
+        if not _known(header) and source.experiment.daq.header is not None:
+            header, begin = source.experiment.daq.header, 0
         if not _known(header):
             raise source.wrong(
                 f"begins with 0x{header:04X}, not with a CoMPASS header of energies, "
-                "0xCAE1 to 0xCAEF"
+                "0xCAE1 to 0xCAEF; for a file that goes on without one set daq.header"
             )
+        file.seek(begin)
         samples = 0
         if header & WAVEFORM:
             samples = _samples(file.read(record(header).itemsize), header, source, size)
-            file.seek(2)
+            file.seek(begin)
         kind = record(header, samples)
         step = max(64 * STEP // kind.itemsize, 1)
         while data := file.read(step * kind.itemsize):

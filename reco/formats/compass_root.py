@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,8 @@ COLUMNS = {
 TREES = ("Data_R", "Data_F", "Data")
 """Raw, filtered, and the name of older versions."""
 STEP = 500_000
+LARGEST_BASKET = 1 << 26
+"""Bytes."""
 PER_NS = 1000
 
 
@@ -97,6 +99,8 @@ def read(source: Source) -> Iterator[Block]:
             absent = [one for one in wanted if one not in root[name].keys()]  # noqa: SIM118
             if absent:
                 raise source.wrong(f"has no column {', '.join(absent)} in its tree {name}")
+            for one in wanted:
+                _unpacked(root[name][one], source)
             for rows in root[name].iterate(wanted, step_size=STEP, library="np"):
                 late = rows["Timestamp"] >= 2**63
                 source.damage.found(int(late.sum()), "records later than 2^63 ps")
@@ -112,3 +116,14 @@ def read(source: Source) -> Iterator[Block]:
     # uproot says of damage that it is not implemented, or that it asserts otherwise
     except (uproot.DeserializationError, EOFError, NotImplementedError, AssertionError) as error:
         raise source.wrong(f"is a damaged ROOT file: {error}") from error
+
+
+def _unpacked(branch: Any, source: Source) -> None:
+    """Refuse a column with a basket, which is unpacked as a whole, that is too large."""
+    for i in range(branch.num_baskets):
+        size = branch.basket_uncompressed_bytes(i)
+        if not 0 <= size <= LARGEST_BASKET:
+            raise source.wrong(
+                f"has a basket of {size} bytes in its column {branch.name}, at most "
+                f"{LARGEST_BASKET}"
+            )

@@ -33,7 +33,7 @@ DEFAULT = None
 EVENTS, ENERGIES, PULSES = "nuspill", "nuspill_energy", "nuspill_pulses"
 """Names of the sources."""
 MESSAGE_EVENTS = 1 << 14
-LONGEST = 1 << 28
+LONGEST = 1 << 25
 """Bytes of a message."""
 
 

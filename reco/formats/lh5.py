@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from . import _hdf5
 from ._adc import counts_of, waveforms
-from ._source import disorder, gain_of, parsed
+from ._merge import merged
+from ._source import gain_of, in_order, parsed
 
 if TYPE_CHECKING:
     from ..run import Block
@@ -38,7 +39,8 @@ CHANNEL = re.compile(r"ch([0-9]{7})")
 ENERGY = "cuspEmax_ctc_cal"
 NOTE = "nuspill"
 """Attribute of the file with what nuspill knows of the sample."""
-STEP = 1 << 18
+STEP, LEAST_STEP = 1 << 18, 1 << 12
+"""Rows read at a time, of all channels; at least, of each."""
 LATEST = 2.0**62
 
 
@@ -125,22 +127,17 @@ def _raw(seconds: NDArray[np.float64], energy: NDArray[np.float32], sample: Samp
 
 
 def read(source: Source) -> Iterator[Block]:
-    """Hits of all channels, in order of time.
-
-    Columns are checked before they are read; what is read is as large as the file.
-    """
+    """Hits of all channels, in order of time."""
     with _hdf5.opened(source.path) as file:
-        parts = [
-            _channel(group, int(found[1]), source)
+        found = {
+            int(match[1]): group
             for name in file
-            if (found := CHANNEL.fullmatch(name)) and (group := _hits(file, name)) is not None
-        ]
-    if not parts:
-        raise source.wrong("has no hits of a channel, ch0000000/hit")
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.lexsort((whole["time"], whole["pulse"]))
-    for part in _hdf5.steps(len(order), STEP):
-        yield {name: values[order[part]] for name, values in whole.items()}
+            if (match := CHANNEL.fullmatch(name)) and (group := _hits(file, name)) is not None
+        }
+        if not found:
+            raise source.wrong("has no hits of a channel, ch0000000/hit")
+        step = max(STEP // len(found), LEAST_STEP)
+        yield from merged([_channel(group, n, step, source) for n, group in found.items()])
 
 
 def _hits(file: Any, name: str) -> Any:
@@ -149,35 +146,40 @@ def _hits(file: Any, name: str) -> Any:
     return hit if hasattr(hit, "get") else None
 
 
-def _channel(group: Any, number: int, source: Source) -> Block:
+def _channel(group: Any, number: int, step: int, source: Source) -> Iterator[Block]:
+    """Hits of a channel, in order of pulses; columns are checked before they are read."""
     energy = _hdf5.column(group, ENERGY, "f", source)
     unit = _hdf5.attribute(energy, "units", "keV")
     wanted = source.experiment.detector.unit
     if unit not in (wanted, "keV" if wanted == "keV_ee" else wanted):
         raise source.wrong(f"has energies in '{unit[:40]}', {source.experiment.name} in {wanted}")
-    if "pulse" in group and "time" in group:
-        columns = {
-            "pulse": _hdf5.column(group, "pulse", "iu", source),
-            "time": _hdf5.column(group, "time", "f", source),
-        }
-        n = _hdf5.same_length(columns | {ENERGY: energy}, source)
-        pulse, time = columns["pulse"][()].astype(np.int64), columns["time"][()]
-    else:
-        stamp = _hdf5.column(group, "timestamp", "f", source)
-        unit = _hdf5.attribute(stamp, "units", "s")
-        if unit != "s":
-            raise source.wrong(f"{stamp.name} is in '{unit[:40]}', not in s")
-        n = _hdf5.same_length({"timestamp": stamp, ENERGY: energy}, source)
-        ns = (stamp[()].astype(np.float64) - source.experiment.daq.epoch_ns * 1e-9) * 1e9
-        if (np.abs(ns) >= LATEST).any():
-            raise source.wrong(f"{stamp.name} has times beyond 2^62 ns")
-        clock = source.clock(1)
-        known = np.where(np.isfinite(ns), ns, 0.0)
-        pulse, _ = clock.split(np.floor(known).astype(np.int64))
-        time = ns - clock.start(pulse)
-    ahead, behind = disorder(pulse)
-    keep = ~(ahead if ahead.sum() < behind.sum() else behind)
-    source.damage.found(int((~keep).sum()), "events out of the order of time", group.name)
-    module = np.full(n, number, np.int64)
-    block = {"pulse": pulse, "time": time, "e_reco": energy[()], "module": module}
-    return {name: values[keep] for name, values in block.items()}
+    exact = "pulse" in group and "time" in group
+    kinds = {"pulse": "iu", "time": "f"} if exact else {"timestamp": "f"}
+    columns = {name: _hdf5.column(group, name, kind, source) for name, kind in kinds.items()}
+    if not exact and (unit := _hdf5.attribute(columns["timestamp"], "units", "s")) != "s":
+        raise source.wrong(f"{columns['timestamp'].name} is in '{unit[:40]}', not in s")
+    n, last = _hdf5.same_length(columns | {ENERGY: energy}, source), -1
+    for part in _hdf5.steps(n, step):
+        rows = {name: column[part] for name, column in columns.items()}
+        pulse, time = (
+            (rows["pulse"].astype(np.int64), rows["time"])
+            if exact
+            else _times(rows["timestamp"], columns["timestamp"].name, source)
+        )
+        block = {"pulse": pulse, "time": time, "e_reco": energy[part]}
+        keep = in_order(pulse, last)
+        source.damage.found(int((~keep).sum()), "events out of the order of time", group.name)
+        block = {name: values[keep] for name, values in block.items()}
+        block["module"] = np.full(len(block["pulse"]), number, np.int64)
+        last = int(block["pulse"][-1]) if len(block["pulse"]) else last
+        yield block
+
+
+def _times(stamp: Any, name: str, source: Source) -> tuple[Any, Any]:
+    """Pulse, and ns since it, of seconds since 1970."""
+    ns = (stamp.astype(np.float64) - source.experiment.daq.epoch_ns * 1e-9) * 1e9
+    if (np.abs(ns) >= LATEST).any():
+        raise source.wrong(f"{name} has times beyond 2^62 ns")
+    clock = source.clock(1)
+    pulse, _ = clock.split(np.floor(np.where(np.isfinite(ns), ns, 0.0)).astype(np.int64))
+    return pulse, ns - clock.start(pulse)

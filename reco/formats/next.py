@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "next"
 DESCRIPTION = "NEXT kdst and simulation (HDF5 of PyTables)"
 EXTRA = "next"
-REQUIRES = ("tables",)
+REQUIRES = ("tables", "h5py")
 NEEDS = ("event", "pulse", "time", "module", "x", "y", "z", "e_nr", "e_reco")
 KEEPS = (
     "pulse, time, module, x, y, z, e_nr (to 1e-7), e_reco, pulses and protons of the run, "
@@ -56,6 +56,8 @@ TABLES: dict[str, np.dtype[Any]] = {
 DRIFT = 0.92
 """Drift velocity of electrons, mm/µs: NEXT-White, arXiv:1804.01680."""
 STEP = 1 << 17
+LONGEST_ROW = 4096
+"""Bytes."""
 
 
 @contextmanager
@@ -63,11 +65,24 @@ def opened(path: Path) -> Iterator[Any]:
     """A file of PyTables to read; what is wrong with it is a ValueError."""
     import tables
 
+    with _hdf5.opened(path) as file:  # PyTables crashes where h5py has an error
+        _looked_through(file)
     try:
         with tables.open_file(path, "r") as file:
             yield file
     except (tables.HDF5ExtError, tables.NodeError, AttributeError, RuntimeError) as error:
         raise ValueError(str(error).strip().splitlines()[0]) from error
+
+
+def _looked_through(group: Any, depth: int = 3) -> None:
+    """Read attributes and names of objects, and types of columns, so that h5py finds damage."""
+    dict(group.attrs)
+    if not hasattr(group, "items"):
+        _ = group.dtype, group.shape
+    elif depth:
+        for child in group.values():
+            if child is not None:  # a link to nothing
+                _looked_through(child, depth - 1)
 
 
 def recognise(path: Path) -> bool:
@@ -181,7 +196,12 @@ def _table(file: Any, name: str, columns: tuple[str, ...], source: Source) -> An
     odd = [c for c in columns if found.coldtypes[c].shape or found.coldtypes[c].kind not in "iufS"]
     if odd:
         raise source.wrong(f"{name} has no numbers in {', '.join(odd)}")
-    size = source.path.stat().st_size
-    if found.nrows * found.rowsize > _hdf5.COMPRESSION * size:
-        raise source.wrong(f"{name} claims {found.nrows} rows in a file of {size} bytes")
+    held = found.size_on_disk * (_hdf5.COMPRESSION if found.filters.complevel else 1)
+    if found.nrows * found.rowsize > held:
+        raise source.wrong(f"{name} claims {found.nrows} rows and has {found.size_on_disk} bytes")
+    if found.rowsize > LONGEST_ROW or found.chunkshape[0] * found.rowsize > _hdf5.LARGEST_CHUNK:
+        raise source.wrong(
+            f"{name} has rows of {found.rowsize} bytes, {found.chunkshape[0]} a chunk; at most "
+            f"{LONGEST_ROW} bytes, and {_hdf5.LARGEST_CHUNK} a chunk"
+        )
     return found

@@ -208,7 +208,7 @@ def _exposure(entry: Any, source: Source) -> None:
     value = _hdf5.column(log, "value", "fiu", source)
     source.facts["pulses"] = int(log.attrs.get("pulses", len(value)))
     if _hdf5.attribute(value, "units") == "C":
-        source.facts["protons_on_target"] = float(value[()].sum() / ELEMENTARY_CHARGE)
+        source.facts["protons_on_target"] = _hdf5.total(value) / ELEMENTARY_CHARGE
 
 
 def _unit(data: Any, source: Source) -> tuple[int, int]:

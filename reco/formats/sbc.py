@@ -1,8 +1,8 @@
-"""Scintillating Bubble Chamber: a folder of tables of events, bubbles and reconstructed places.
+"""Scintillating Bubble Chamber: a folder of tables of events, bubbles, places and light.
 
 A bubble says that a recoil was above threshold, and not of what energy: e_reco comes back as the
-threshold. Of another table of that binary format the columns t (or time; ns since the run start)
-and x, y, z are imported.
+threshold, unless there is light. Of another table of that binary format the columns t (or time; ns
+since the run start) and x, y, z are imported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._sbc_table import MAGIC, header, rows_of
+from . import _sbc_light
+from ._sbc_table import KEY, MAGIC, Columns, found_at, header, key_of, keyed, rows_of
 
 if TYPE_CHECKING:
     from ..run import Block
@@ -24,17 +25,20 @@ if TYPE_CHECKING:
     from ._source import Source
 
 NAME = "sbc"
-DESCRIPTION = "SBC bubble chambers, folder of event.sbc, bubble.sbc, reco.sbc (imported: any table)"
+DESCRIPTION = (
+    "SBC bubble chambers, folder of event, bubble, reco, scintillation.sbc (imported: any table)"
+)
 EXTRA = ""
 REQUIRES: tuple[str, ...] = ()
-NEEDS = ("pulse", "time", "module", "x", "y", "z")
-KEEPS = "pulse, time, place"
-LOSES = "truth, energies (e_reco comes back as the threshold), module; there are no pictures"
+NEEDS = ("pulse", "time", "module", "x", "y", "z", "e_reco")
+KEEPS = "pulse, time, place, e_reco of detectors that see light"
+LOSES = (
+    "truth, module, e_reco of detectors that only count (it comes back as the threshold); there "
+    "are no pictures and no waveforms"
+)
 PLACES = "either"
 DEFAULT = None
 
-Columns = dict[str, tuple[str, tuple[int, ...]]]
-KEY: Columns = {"runid": ("int32", (2,)), "ev": ("int32", ())}
 TABLES: dict[str, Columns] = {
     "event.sbc": KEY
     | {
@@ -48,6 +52,7 @@ TABLES: dict[str, Columns] = {
     },
     "bubble.sbc": KEY | {"ibubimage": ("int32", ()), "nbubimage": ("int32", ())},
     "reco.sbc": KEY | {"frame": ("int32", ()), "coords_3D": ("double", (3,))},
+    _sbc_light.FILE: KEY | _sbc_light.COLUMNS,
 }
 """Columns of the tables; `pulse` and `time` (ns since it) are ours, and exact."""
 STEP = 100_000
@@ -63,7 +68,7 @@ def recognise(path: Path) -> bool:
 
 
 def write(sample: Sample, path: Path) -> int:
-    """Write one event, bubble and place a recoil."""
+    """Write one event, bubble, place and trigger of the SiPMs a recoil."""
     daq, period = sample.experiment.daq, sample.experiment.beam_windows.period
     day = int(datetime.fromisoformat(daq.run_start).strftime("%Y%m%d"))
     events, last = 0, 0.0
@@ -79,7 +84,7 @@ def write(sample: Sample, path: Path) -> int:
             for table in tables.values():
                 table["runid"], table["ev"] = (day, 0), np.arange(events, events + n)
             since = ((block["pulse"] - daq.first_pulse) * period + block["time"]) * 1e-9
-            event, bubble, place = tables.values()
+            event, bubble, place, light = tables.values()
             event["start_time"] = event["end_time"] = daq.epoch_ns * 1e-9 + since
             event["ev_livetime"] = np.diff(since, prepend=last)
             event["cum_livetime"] = since
@@ -91,6 +96,7 @@ def write(sample: Sample, path: Path) -> int:
             place["coords_3D"] = np.stack(
                 [block[axis] if known else unknown for axis in "xyz"], axis=-1
             )
+            _sbc_light.fill(light, block, sample.experiment)
             for name, table in tables.items():
                 files[name][0].write(table.view(np.uint8).data if n else b"")
             events, last = events + n, float(since[-1]) if n else last
@@ -106,17 +112,14 @@ def read(source: Source) -> Iterator[Block]:
     rows = rows_of(main, source)
     reco = folder / "reco.sbc" if folder else None
     places = _places(rows_of(reco, source), source) if reco and reco.is_file() else None
+    light = _sbc_light.read(folder, source) if folder else None
     for start in range(0, len(rows), STEP):
         part = rows[start : start + STEP]
         block = _times(part, source)
-        n = len(part)
-        block["e_reco"] = np.full(n, source.experiment.detector.threshold)
-        block["e_reco_nr"] = block["e_reco"]
-        if places is not None and _keyed(part):
-            keys, coordinates = places
-            at = np.searchsorted(keys, _key(part))
-            at = np.minimum(at, len(keys) - 1)
-            found = np.where((keys[at] == _key(part))[:, None], coordinates[at], np.nan)
+        keys = key_of(part) if keyed(part) else None
+        block |= _sbc_light.energies(None if keys is None else light, keys, len(part), source)
+        if places is not None and keys is not None:
+            found = found_at(keys, *places)
             block |= {"x": found[:, 0], "y": found[:, 1], "z": found[:, 2]}
         elif all(axis in (part.dtype.names or ()) for axis in "xyz"):
             block |= {axis: part[axis] for axis in "xyz"}
@@ -141,24 +144,12 @@ def _times(rows: NDArray[Any], source: Source) -> Block:
     )
 
 
-def _keyed(rows: NDArray[Any]) -> bool:
-    names = rows.dtype.names or ()
-    return "runid" in names and "ev" in names and rows.dtype["runid"].shape == (2,)
-
-
-def _key(rows: NDArray[Any]) -> NDArray[np.int64]:
-    """One number an event of a day's run."""
-    run = rows["runid"].astype(np.int64)
-    key: NDArray[np.int64] = (run[:, 0] * 1000 + run[:, 1]) << 24 | rows["ev"].astype(np.int64)
-    return key
-
-
 def _places(rows: NDArray[Any], source: Source) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
     """Key and place of the first bubble of each event; None if no place is known."""
-    if not _keyed(rows) or "coords_3D" not in (rows.dtype.names or ()):
+    if not keyed(rows) or "coords_3D" not in (rows.dtype.names or ()):
         raise source.wrong("reco.sbc has no columns runid, ev and coords_3D")
     if rows.dtype["coords_3D"].shape != (3,):
         raise source.wrong("reco.sbc has coords_3D that are not three numbers")
-    keys, first = np.unique(_key(rows), return_index=True)
+    keys, first = np.unique(key_of(rows), return_index=True)
     coordinates = rows["coords_3D"][first]
     return (keys, coordinates) if np.isfinite(coordinates).any() else None

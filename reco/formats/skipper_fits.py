@@ -42,6 +42,8 @@ DEFAULT = None
 GROUP = 200
 """Frames of a group."""
 MOST_FRAMES = 50_000
+MOST_PIXELS = 1 << 22
+"""Of frames that are read at a time."""
 KEYS = {
     "skips": "NDCM",
     "rows": "NROW",
@@ -53,6 +55,7 @@ KEYS = {
     "pair_energy": "PAIREV",
 }
 """Keys of the header by settings of `daq.ccd`."""
+START = b"SIMPLE  ="
 LETTERS = "ABDCEFGHIJKLMNOPQRSTUVWXYZ"
 """Of the CCDs, in the order in which they are read out."""
 
@@ -63,7 +66,7 @@ def recognise(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         start = file.read(5760)
-    return start.startswith(b"SIMPLE  =") and b"NDCM    =" in start
+    return start.startswith(START) and b"NDCM    =" in start
 
 
 def embedded(path: Path) -> dict[str, Any] | None:
@@ -79,6 +82,9 @@ def opened(path: Path) -> Iterator[Any]:
     """A FITS file to read; what is wrong with it is a ValueError."""
     from astropy.io import fits
 
+    with path.open("rb") as file:  # astropy would unpack a compressed one
+        if not file.read(9).startswith(START):
+            raise ValueError("it does not begin as FITS")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of truncated files; their sizes are checked
         try:
@@ -214,6 +220,8 @@ def read(source: Source) -> Iterator[Block]:
         end = 0
         for hdu in hdus[1:]:
             end = _fits_in(hdu, source)
+            if hasattr(hdu, "compression_type"):
+                raise source.wrong(f"has compressed images, {hdu.name or 'without a name'}")
             if hdu.name.startswith("CCD_") and hdu.name[4:] in LETTERS:
                 cubes[LETTERS.index(hdu.name[4:])] = hdu
             elif hdu.name == "FRAMES":
@@ -240,12 +248,17 @@ def read(source: Source) -> Iterator[Block]:
 
 
 def _clusters(data: Any, number: int, ccd: Any, source: Source) -> Block:
-    charge = (np.asarray(data, np.float64) - ccd.offset) / ccd.gain
-    wrong = ~np.isfinite(charge)
-    source.damage.found(int(wrong.sum()), "pixels that are no numbers")
-    charge[wrong] = 0.0
-    found = clusters(charge, ccd)
-    return found | {"module": np.full(len(found["frame"]), number, np.int16)}
+    """Clusters of the frames of a CCD, few frames at a time."""
+    step, parts = max(MOST_PIXELS // (ccd.rows * ccd.columns), 1), []
+    for start in range(0, max(len(data), 1), step):
+        charge = (np.asarray(data[start : start + step], np.float64) - ccd.offset) / ccd.gain
+        wrong = ~np.isfinite(charge)
+        source.damage.found(int(wrong.sum()), "pixels that are no numbers")
+        charge[wrong] = 0.0
+        found = clusters(charge, ccd)
+        parts.append(found | {"frame": found["frame"] + start})
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return whole | {"module": np.full(len(whole["frame"]), number, np.int16)}
 
 
 def _settings(header: Any, source: Source) -> tuple[Any, float]:

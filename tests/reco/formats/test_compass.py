@@ -31,6 +31,25 @@ def test_round_trip(ntuple, round_trip, equal):
     assert told["imported"]["pulses_from"] == "the last event"
 
 
+@pytest.mark.parametrize("samples", [0, 16])
+def test_file_that_goes_on_without_a_header(samples, ntuple, tmp_path):
+    """Fails if such a file gives other events than with its header, or is not told."""
+    whole, file = tmp_path / "a.BIN", tmp_path / "b.BIN"
+    shape = {"daq.waveform": {"samples": samples}} if samples else {}
+    export_events(ntuple(CSI), "compass", whole, settings=GAIN | shape)
+    header, _ = rows_of(whole, samples)
+    file.write_bytes(whole.read_bytes()[2:])
+    with pytest.raises(ExperimentError, match=r"goes on without one set daq\.header"):
+        import_events(file, tmp_path / "b.root", "compass", experiment=CSI, settings=GAIN)
+    for path in (whole, file):
+        told = GAIN | {"daq.header": header}
+        import_events(path, path.with_suffix(".root"), "compass", experiment=CSI, settings=told)
+    a, b = (read(tmp_path / f"{name}.root")[0] for name in "ab")
+    assert len(a["pulse"]) > 50
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name])
+
+
 def test_calibrated_energies_are_exact(ntuple, round_trip, equal):
     """Fails if an energy loses a bit, or an event its selection."""
     before, after, file, _ = round_trip(

@@ -2,58 +2,21 @@
 
 Every reader sees good files with bytes changed, cut out, doubled and cut off, and text of its own
 beginning. It may raise `ExperimentError` and nothing else, and memory stays small.
+
+NUSPILL_FUZZ=10000 is the number of files a reader gets, other ones each time, in place of the same
+few; a campaign is `NUSPILL_FUZZ=10000 pytest tests/reco/formats -k fuzz`.
 """
 
 import resource
 import warnings
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nuspill.reco import ExperimentError
-from nuspill.reco.formats import available, blocks_of, export_events, missing, opened_source
+from nuspill.reco.formats import available, missing, recognised
 
-EXPERIMENTS = {"compass": "ess-csi", "compass-root": "ess-csi", "nexus": "ess-csi",
-               "ev44": "ess-csi", "lh5": "ess-csi", "fits": "ess-si", "next": "ess-xe",
-               "nuhepmc": "ess-csi", "sbc": "ess-c3f8", "coherent-2017": "sns-csi-2017",
-               "coherent-2021": "sns-csi-2017"}  # fmt: skip
-EXAMPLES = 150
-MOST_MEMORY = 600_000
-"""kB that reading may add to the peak."""
-
-
-@pytest.fixture(scope="module")
-def good(ntuple, tmp_path_factory):
-    """A small good file of each format."""
-    made = {}
-
-    def make(name):
-        if name in made:
-            return made[name]
-        folder = tmp_path_factory.mktemp("fuzz")
-        if name == "coherent-2017":
-            for state in ("coincidence", "anticoincidence"):
-                rows = [f"{2 * i + 1.0}, 0.25, {i % 3}" for i in range(25)]
-                (folder / f"data_{state}_beamOn.txt").write_text("\n".join(rows))
-            made[name] = folder / "data_coincidence_beamOn.txt"
-        elif name == "coherent-2021":
-            for file in ("dataBeamOnC.txt", "dataBeamOnAC.txt"):
-                (folder / file).write_text("# PE, us\n" + "12.5 1.25\n7 3.5\n" * 20)
-            made[name] = folder / "dataBeamOnC.txt"
-        else:
-            experiment = EXPERIMENTS[name]
-            years = {"ess-si": 0.1, "ess-c3f8": 0.1}.get(experiment, 0.001)
-            options = {"daq.ccd.rows": 20, "daq.ccd.columns": 20} if name == "fits" else {}
-            if name == "compass":
-                options = {"daq.waveform": {"samples": 20}}
-            path = ntuple(experiment, years, place=experiment in ("ess-csi", "ess-xe"))
-            export_events(path, name, folder / "good", settings=options)
-            made[name] = folder / "good/event.sbc" if name == "sbc" else folder / "good"
-        return made[name]
-
-    return make
-
+NAMES = [name for name, form in available().items() if hasattr(form, "read")]
 
 changes = st.lists(
     st.tuples(
@@ -86,27 +49,14 @@ def changed(data, steps):
     return bytes(out) or b"\0"
 
 
-def read_all(path, name, repair):
-    """Number of events that a reader finds, all of them as they must be."""
-    form, source = opened_source(path, name, experiment=EXPERIMENTS[name], repair=repair)
-    events = 0
-    for block in blocks_of(form, source):
-        assert len({len(column) for column in block.values()}) == 1
-        assert np.isfinite(block["e_reco"]).all() or np.abs(block["e_reco"]).max() > 1e38
-        assert np.isfinite(block["time"]).all()
-        assert (np.diff(block["pulse"]) >= 0).all()
-        events += len(block["pulse"])
-    return events
-
-
-def test_every_reader_is_fuzzed():
+def test_every_reader_is_fuzzed(fuzz):
     """Fails if a format is added and not here."""
-    assert set(EXPERIMENTS) == {n for n, form in available().items() if hasattr(form, "read")}
+    assert set(fuzz.experiments) == set(NAMES)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the packages, about the damaged files
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_readers_read_or_refuse(name, good, tmp_path_factory):
+@pytest.mark.parametrize("name", NAMES)
+def test_readers_read_or_refuse(name, good, read_all, fuzz, tmp_path_factory):
     """Fails if a reader crashes, hangs, takes gigabytes or gives columns of several lengths."""
     if missing(available()[name]):
         pytest.skip(f"{name} needs packages")
@@ -116,7 +66,7 @@ def test_readers_read_or_refuse(name, good, tmp_path_factory):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seen = []
 
-    @settings(max_examples=EXAMPLES, deadline=30_000, database=None, derandomize=True,
+    @settings(max_examples=fuzz.examples, deadline=30_000, database=None, derandomize=fuzz.same,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(steps=changes, repair=st.booleans())
     def check(steps, repair):
@@ -127,6 +77,7 @@ def test_readers_read_or_refuse(name, good, tmp_path_factory):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                recognised(file)
                 read_all(file, name, repair)
         except ExperimentError as error:
             told = str(error)
@@ -140,11 +91,11 @@ def test_readers_read_or_refuse(name, good, tmp_path_factory):
     path.write_bytes(data)
     assert any(seen)
     assert not all(seen)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < fuzz.most_memory
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_nothing_is_none_of_them(name, tmp_path):
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_none_of_them(name, read_all, tmp_path):
     """Fails if a file of a few bytes, or of zeros, is taken for anything."""
     if missing(available()[name]):
         pytest.skip(f"{name} needs packages")

@@ -69,6 +69,17 @@ def empty_claim(path):
         file.create_dataset(f"{EVENTS}/event_id", (2**62,), "i4", chunks=(1000,))
 
 
+def endless_heap(path):
+    """A heap of texts whose free rest has no length, at which HDF5 itself never ends."""
+    data = bytearray(path.read_bytes())
+    at = start = data.index(b"GCOL") + 16
+    while int.from_bytes(data[at : at + 2], "little"):
+        at += 16 + (int.from_bytes(data[at + 8 : at + 16], "little") + 7) // 8 * 8
+    assert start < at
+    data[at + 8 : at + 16] = bytes(8)
+    path.write_bytes(data)
+
+
 def put(i, value):
     def values(array):
         array[i] = value
@@ -96,6 +107,7 @@ DAMAGE = {
         lambda p: change(p, "entry/energy/energy", unit="PE"), "energies in PE", None,
     ),
     "claims 2^62": (empty_claim, "claims 4611686018427387904 values", None),
+    "endless heap": (endless_heap, "the global heap at byte", None),
     "index beyond": (
         lambda p: change(p, f"{EVENTS}/event_index", put(5, 10**15)), "event_index", None,
     ),

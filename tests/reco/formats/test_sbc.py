@@ -35,7 +35,8 @@ def test_round_trip(ntuple, round_trip, equal):
     """Fails if a pulse, time, window or place is not what the ntuple has."""
     path = ntuple(C3F8, 1.0, **PLACED)
     before, after, folder, _ = round_trip(path, "sbc", "", C3F8, **{"daq.first_pulse": 0})
-    assert {f.name for f in folder.iterdir()} == {"event.sbc", "bubble.sbc", "reco.sbc"}
+    tables = {"event.sbc", "bubble.sbc", "reco.sbc", "scintillation.sbc"}
+    assert {f.name for f in folder.iterdir()} == tables
     equal(before, after, "pulse", "time", "window", "x", "y", "z", "selected")
     assert (after["e_reco"] == 2.0).all()
     events, places = table_of(folder / "event.sbc"), table_of(folder / "reco.sbc")
@@ -47,6 +48,53 @@ def test_round_trip(ntuple, round_trip, equal):
     )
     assert sum(row["ev_livetime"] for row in events) == pytest.approx(since[-1])
     assert events[0]["trigger_source"].decode("utf-32").rstrip("\0") == "nuspill"
+    light = table_of(folder / "scintillation.sbc")
+    assert [row["ev"] for row in light] == [row["ev"] for row in events]
+    assert np.isnan([row["hit_area"] for row in light]).all()  # C3F8 does not scintillate
+
+
+def test_light(ntuple, round_trip, equal):
+    """Fails if the light of a detector that sees it is not that of its events."""
+    path = ntuple("sns-csi-2017", 1.0, place=False)
+    gain = {"daq.gain": 0.01, "daq.first_pulse": 0}
+    before, after, folder, _ = round_trip(path, "sbc", "", "sns-csi-2017", **gain)
+    equal(before, after, "pulse", "time", "window", "e_reco", "selected")
+    rows = table_of(folder / "scintillation.sbc")
+    areas = np.array([row["hit_area"] for row in rows])
+    assert areas.shape == (len(before["e_reco"]), 32)
+    np.testing.assert_allclose(areas.sum(axis=1) * 0.01, before["e_reco"], rtol=1e-6)
+    np.testing.assert_allclose(rows[3]["hit_t0"], before["time"][3] * 1e-3)
+
+
+def test_light_of_several_triggers(ntuple, tmp_path, selected):
+    """Fails if an event is not as bright as its brightest trigger, or one in the dark is bright."""
+    path, csi = ntuple("sns-csi-2017", 1.0, place=False), "sns-csi-2017"
+    export_events(path, "sbc", tmp_path / "a")
+    light = tmp_path / "a/scintillation.sbc"
+    data = light.read_bytes()
+    begin = 10 + struct.unpack_from("<H", data, 4)[0]
+    kind = np.dtype([("runid", "<i4", 2), ("ev", "<i4"), *((f"c{i}", "<f8", 32) for i in range(9))])
+    rows = np.frombuffer(data[begin:], kind).copy()
+    again = rows[::-1].copy()
+    again["c4"] /= 2
+    again["c4"][:5] = np.nan
+    rows["c4"][-3:] = np.nan
+    light.write_bytes(data[:begin] + again.tobytes() + rows.tobytes())
+    told = import_events(tmp_path / "a", tmp_path / "a.root", experiment=csi)
+    before, (after, _) = selected(path), read(tmp_path / "a.root")
+    assert told["events"] == len(before["e_reco"])
+    np.testing.assert_array_equal(after["e_reco"][:-3], before["e_reco"][:-3])
+    np.testing.assert_allclose(after["e_reco"][-3:], 4.25 * 0.0878 * 13.348, rtol=1e-6)
+    assert not after["selected"][-3:].any()
+
+
+def test_light_without_areas(ntuple, tmp_path):
+    """Fails if a table of light without areas is taken for darkness."""
+    export_events(ntuple("sns-csi-2017", 1.0, place=False), "sbc", tmp_path / "a")
+    light = tmp_path / "a/scintillation.sbc"
+    light.write_bytes(light.read_bytes().replace(b";hit_area;", b";hit_aria;"))
+    with pytest.raises(ExperimentError, match=r"scintillation\.sbc has no columns .*hit_area"):
+        import_events(tmp_path / "a", tmp_path / "a.root", experiment="sns-csi-2017")
 
 
 def test_without_place_and_by_start_time(ntuple, tmp_path, selected):
