@@ -44,12 +44,8 @@ def unquench(response, energy):  # type: ignore[no-untyped-def]
 @kernel
 def unquenched(response, energy, result):  # type: ignore[no-untyped-def]
     """Recoils in keV_nr of quenched energies in keV_ee."""
-    if response.factor > 0.0:
-        for i in range(energy.size):
-            result[i] = energy[i] / response.factor
-    else:
-        for i in range(energy.size):
-            result[i] = curve(response.unquench, response.unquench_step, energy[i])
+    for i in range(energy.size):
+        result[i] = unquench(response, energy[i])
 
 
 @kernel
