@@ -29,8 +29,10 @@ def copy_block(_, to, i, column, j):  # type: ignore[no-untyped-def]
             array = signature.args[place]
             data = context.make_array(array)(context, builder, arguments[place]).data
             pointers.append(builder.gep(data, [arguments[place + 1]]))
+        first, second = pointers
         size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
-        cgutils.raw_memcpy(builder, *pointers, context.get_constant(types.intp, BLOCK), size)
+        count = context.get_constant(types.intp, BLOCK)
+        cgutils.raw_memcpy(builder, first, second, count, size)  # type: ignore[no-untyped-call]
         return context.get_dummy_value()
 
     return signature, generate
@@ -101,12 +103,12 @@ def cut_runs(run_from, run_length, runs, skip, count):  # type: ignore[no-untype
 @kernel
 def copy_runs(to, column, run_from, run_length, runs):  # type: ignore[no-untyped-def]
     """Copy the runs of a column one after the other."""
-    row, room = 0, to.size
+    row, room = np.int64(0), to.size
     for k in range(runs):
         start, length = np.int64(run_from[k]), np.int64(run_length[k])
         if row + length + BLOCK <= room:  # what is copied beyond the run is overwritten by the next
             for i in range(0, length, BLOCK):
-                copy_block(to, row + i, column, start + i)
+                copy_block(to, row + i, column, start + i)  # type: ignore[call-arg]
         else:
             for i in range(length):
                 to[row + i] = column[start + i]
