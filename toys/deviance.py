@@ -98,12 +98,10 @@ def evaluate(  # type: ignore[no-untyped-def]
             j, x = first[r, 0], coefficients[first[r, 1], i]
             for lane in range(LANES):
                 slopes[j, lane] += derived[r, lane] * x
-        for lane in range(LANES):
-            least[lane] = 1.0 / (abs(expected[lane]) + 1.0)
         if tau[i] > 0:
-            _on_off(n[i], m_off[i], tau[i], expected, f, g, h, bad)
+            _on_off(n[i], m_off[i], tau[i], expected, f, g, h, least, bad)
         else:
-            _poisson(n[i], expected, f, g, h, bad)
+            _poisson(n[i], expected, f, g, h, least, bad)
         for j in range(p):
             for lane in range(LANES):
                 gradient[j, lane] += slopes[j, lane] * g[lane]
@@ -142,14 +140,13 @@ def evaluate(  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def _deviance(x, count, safe):  # type: ignore[no-untyped-def]
-    """N − n + n ln(n/N) of N = x and n = count; `safe` is n, or 1 where n = 0.
+def _near(difference, total, count):  # type: ignore[no-untyped-def]
+    """N − n + n ln(n/N) where |N − n| < n/5, given N − n, N + n and n.
 
-    Near N = n the terms cancel: with δ = (N − n)/n and s = δ/(2 + δ) what is left is
-    n [δ s − 2 (s³/3 + s⁵/5 + ...)], exact for any n.
+    There the terms cancel: with s = (N − n)/(N + n) what is left is
+    (N − n) s − 2 n (s³/3 + s⁵/5 + ...), exact for any n.
     """
-    delta = (x - count) / safe
-    s = delta / (2.0 + delta)
+    s = difference / total
     z = s * s
     p = 1 / 15
     p = p * z + 1 / 13
@@ -158,26 +155,50 @@ def _deviance(x, count, safe):  # type: ignore[no-untyped-def]
     p = p * z + 1 / 7
     p = p * z + 1 / 5
     p = p * z + 1 / 3
-    near = count * (delta * s - 2.0 * s * z * p)
-    far = x - count + count * neg_log(x / safe)
-    return near if abs(delta) < 0.2 and count > 0.0 else far
+    return difference * s - 2.0 * count * s * z * p
+
+
+@kernel_inline
+def _far(x, count):  # type: ignore[no-untyped-def]
+    """The same elsewhere, n = 0 included."""
+    return x - count + count * neg_log(x / (count if count > 0.0 else 1.0))
+
+
+@kernel_inline
+def _deviance(x, count):  # type: ignore[no-untyped-def]
+    """N − n + n ln(n/N) of N = x and n = count."""
+    close = abs(x - count) < 0.2 * count
+    return _near(x - count, x + count, count) if close else _far(x, count)
 
 
 @kernel
-def _poisson(n, expected, f, g, h, bad):  # type: ignore[no-untyped-def]
-    """Half of χ² of a bin with expectation N, and its derivatives by N."""
+def _poisson(n, expected, f, g, h, least, bad):  # type: ignore[no-untyped-def]
+    """Half of χ² of a bin with expectation N, and its derivatives by N.
+
+    Logarithms are left out if no lane needs one: with many counts N is close to n.
+    """
+    distant = 0
     for lane in range(LANES):
         x, count = expected[lane], n[lane]
         bad[lane] += 1.0 if (x < 0.0 or (x == 0.0 and count > 0.0)) else 0.0
         x = x if x > 1e-300 else 1e-300
-        safe = count if count > 0.0 else 1.0
-        f[lane] += _deviance(x, count, safe)
-        g[lane] = 1.0 - count / x
-        h[lane] = count / x / x  # x² may be 0
+        close = abs(x - count) < 0.2 * count
+        distant += 0 if close else 1
+        f[lane] += _near(x - count, x + count, count) if close else 0.0
+        inverse = 1.0 / x
+        g[lane] = 1.0 - count * inverse
+        h[lane] = count * inverse * inverse  # x² may be 0
+        least[lane] = inverse if inverse < 1.0 else 1.0
+    if distant > 0:
+        for lane in range(LANES):
+            x, count = expected[lane], n[lane]
+            x = x if x > 1e-300 else 1e-300
+            close = abs(x - count) < 0.2 * count
+            f[lane] += 0.0 if close else _far(x, count)
 
 
 @kernel
-def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-def]
+def _on_off(n, m_off, tau, expected, f, g, h, least, bad):  # type: ignore[no-untyped-def]
     """The same of a bin with a beam-off count, its background B ≥ 0 solved for."""
     a = 1.0 + tau
     for lane in range(LANES):
@@ -192,11 +213,10 @@ def _on_off(n, m_off, tau, expected, f, g, h, bad):  # type: ignore[no-untyped-d
         x = s + background
         bad[lane] += 1.0 if (x <= 0.0 and count > 0.0) else 0.0
         x = x if x > 1e-300 else 1e-300
-        safe = count if count > 0.0 else 1.0
         held = background if background > 1e-300 else 1e-300
-        safe_off = beside if beside > 0.0 else 1.0
-        f[lane] += _deviance(x, count, safe)
-        f[lane] += _deviance(tau * held, beside, safe_off)
+        f[lane] += _deviance(x, count)
+        f[lane] += _deviance(tau * held, beside)
+        least[lane] = 1.0 / (s if s > 1.0 else 1.0)
         u = count / x / x
         v = beside / held / held
         inside = background > 0.0

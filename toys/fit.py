@@ -4,9 +4,9 @@ Rates are squares of couplings, so χ² has several minima: a coupling and its m
 the point where its part of the rate is least. Where the rate is a sum of functions of one
 parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
 bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
-x = 0, where a flavour's rate vanishes. A normalisation that multiplies all of it goes into
-y = x (1 + σ η), in which the rate is linear. Every θ = v ± √x is then a start in θ. Other models
-start from the truth and from the minima that a lattice of starts finds on the Asimov data.
+x = 0, where a flavour's rate vanishes. Every θ = v ± √x is then a start in θ; where nuclei differ in
+v, the minima that these lead to have their mirror images tried as well. A normalisation that multiplies all of it goes into
+y = x (1 + σ η), in which the rate is linear. Other models start from the truth and from the minima that a lattice of starts finds on the Asimov data.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ Array = NDArray[np.float64]
 
 SETS_A_TASK = 2048
 MOST_STARTS = 16
+EXACT = 1e-12
+"""What x may leave out of the rate, relative, for its minima to be those of χ²."""
+ALIKE = 0.01
+"""Relative difference of vertices up to which minima lie where the common x has them."""
 LATTICE = 200
 """Starts tried where χ² may have minima that are no mirror images."""
 STATUS = {
@@ -36,6 +40,7 @@ STATUS = {
     1: "too many steps",
     2: "no valid start",
     3: "no step lowers chi2",
+    4: "higher than another minimum",
 }
 """What `Fits.status` means."""
 
@@ -71,6 +76,7 @@ def local_fit(
     held: Sequence[int] = (),
     threads: int | None = None,
     bounds: tuple[Array, Array] | None = None,
+    highest: Array | None = None,
 ) -> Fits:
     """Minimum that is reached from one start.
 
@@ -86,6 +92,8 @@ def local_fit(
         By default one a core. Results do not depend on it.
     bounds
         Lower and upper ones in place of the model's, shape (variables,) each.
+    highest
+        Fits that would end above end early, shape (sets,).
     """
     free = [i for i in range(model.variables) if i not in set(held)]
     sets = max(len(data), len(start))
@@ -101,7 +109,8 @@ def local_fit(
 
     def run(low: int) -> None:
         part = slice(low, min(low + SETS_A_TASK, sets))
-        arrays = (data.counts, data.off, data.centre, np.asarray(start, float))
+        top = np.full(1, np.inf) if highest is None else highest
+        arrays = (data.counts, data.off, data.centre, np.asarray(start, float), top)
         mine = [np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in arrays]
         minimise(
             terms, model.tau, numbers, model.weight, lower, upper, *mine,
@@ -134,8 +143,8 @@ class Search:
     """v by number of a parameter that enters with its square."""
     factors: Mapping[int, tuple[int, float]]
     """Nuisance parameter k and σ by number of a parameter that enters only as y = x (1 + σ η_k)."""
-    exact: bool
-    """Whether nothing is lost by x: the fit in x is that in θ."""
+    lost: float
+    """What x leaves out of the rate, relative: how much vertices of bins differ; 0 if exact."""
     starts: Array
     """Other starts, shape (starts, variables)."""
 
@@ -171,19 +180,17 @@ class Search:
         for i, (k, sigma) in self.factors.items():
             squared[:, i] *= 1 + sigma * start[:, k]
         straight = local_fit(self.straight, data, squared, self.held, threads, self.bounds)
-        sides = [self._sides(i) for i in self.vertices]
-        found = [self._there_and_back(straight, signs) for signs in itertools.product(*sides)]
-        if self.exact:
-            closest = found[0]
-            for values in found[1:]:  # all are as good: the one on the side of the start
-                for i in self.vertices:
-                    same = (values[:, i] >= self.vertices[i]) == (start[:, i] >= self.vertices[i])
-                    closest[:, i] = np.where(same, values[:, i], closest[:, i])
-            return Fits(closest, *straight[1:])
-        fits = [local_fit(model, data, values, self.held, threads) for values in found]
-        best = fits[0]
-        for other in fits[1:]:
-            best = best.better(other)
+        mirrors = [self._mirrors(i) for i in self.vertices]
+        images = list(itertools.product(*mirrors))
+        found = [self._there_and_back(straight, start, beyond) for beyond in images]
+        if self.lost < EXACT:  # all are as good: the one on the side of the start
+            return Fits(found[0], *straight[1:])
+        best = local_fit(model, data, found[0], self.held, threads)
+        for values in found[1:]:
+            best = self._or_from(best, data, values, threads)
+        if self.lost > ALIKE:
+            for beyond in images[1:]:
+                best = self._or_from(best, data, self._image(best.values, beyond), threads)
         failed = np.flatnonzero(best.status != CONVERGED)
         if failed.size:
             best = self._again(best, data, start, failed, threads)
@@ -207,17 +214,33 @@ class Search:
             found = -parts[1] / (2 * parts[2])
         return np.where(parts[2] > 0, found, values[:, i])
 
-    def _sides(self, i: int) -> tuple[float, ...]:
-        """Signs of θ − v that the bounds allow."""
-        v, lower, upper = self.vertices[i], self.model.lower[i], self.model.upper[i]
-        return tuple(s for s, fine in ((1.0, upper > v), (-1.0, lower < v)) if fine)
+    def _or_from(self, best: Fits, data: Data, start: Array, threads: int | None) -> Fits:
+        """The better of fits and those from another start, which are left if they end above."""
+        highest = np.where(best.status == CONVERGED, best.chi2, np.inf)
+        return best.better(local_fit(self.model, data, start, self.held, threads, highest=highest))
 
-    def _there_and_back(self, straight: Fits, signs: Sequence[float]) -> Array:
+    def _image(self, values: Array, beyond: Sequence[bool]) -> Array:
+        """Values with some parameters mirrored about their vertices."""
+        image = values.copy()
+        for (i, v), other in zip(self.vertices.items(), beyond, strict=True):
+            if other:
+                image[:, i] = np.clip(
+                    2 * v - values[:, i], self.model.lower[i], self.model.upper[i]
+                )
+        return image
+
+    def _mirrors(self, i: int) -> tuple[bool, ...]:
+        """Whether θ is beyond the vertex, seen from the start, as the bounds allow."""
+        inside = self.model.lower[i] < self.vertices[i] < self.model.upper[i]
+        return (False, True) if inside else (False,)
+
+    def _there_and_back(self, straight: Fits, start: Array, beyond: Sequence[bool]) -> Array:
         values = straight.values.copy()
         for i, (k, sigma) in self.factors.items():
             values[:, i] /= 1 + sigma * values[:, k]
-        for (i, v), sign in zip(self.vertices.items(), signs, strict=True):
-            x = v + sign * np.sqrt(np.maximum(values[:, i], 0.0))
+        for (i, v), other in zip(self.vertices.items(), beyond, strict=True):
+            above = (start[:, i] >= v) & (self.model.upper[i] > v)
+            x = v + np.where(above != other, 1.0, -1.0) * np.sqrt(np.maximum(values[:, i], 0.0))
             values[:, i] = np.clip(x, self.model.lower[i], self.model.upper[i])
         return values
 
@@ -248,15 +271,15 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     parameters = [i for i in range(len(model.parameters)) if i not in numbers]
     if not _apart(model, parameters):
         starts = _lattice(model, numbers, parameters)
-        return Search(model, numbers, None, None, {}, {}, False, starts)
-    vertices, straight, exact = {}, model.expected, True
+        return Search(model, numbers, None, None, {}, {}, 0.0, starts)
+    vertices, straight, most = {}, model.expected, 0.0
     lower, upper = model.lower.copy(), model.upper.copy()
     for i in parameters:
         if max(powers[i] for powers in straight.terms) < 2:
             continue
         v = _vertex(model, i)
         straight, lost = _squared(straight, i, v)
-        exact = exact and lost < 1e-12
+        most = max(most, lost)
         vertices[i] = v
         ends = sorted(((lower[i] - v) ** 2, (upper[i] - v) ** 2))
         inside = lower[i] < v < upper[i]
@@ -272,7 +295,7 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
             )
     other = replace(model, expected=straight)
     none = np.empty((0, model.variables))
-    return Search(model, numbers, other, (lower, upper), vertices, factors, exact, none)
+    return Search(model, numbers, other, (lower, upper), vertices, factors, most, none)
 
 
 def _apart(model: Model, parameters: Sequence[int]) -> bool:

@@ -5,7 +5,7 @@ not depend on blocks or threads, see `deviance`.
 
 A step solves (H + λ D) p = −g for the variables that are not held at a bound by their gradient
 (Bertsekas' projected Newton), and is clipped to the bounds. D is diag H, but at least what counts
-of N + 1 would give: H vanishes with the counts. λ is 0 until a step fails, so that a smooth problem
+of N, or 1, would give: H vanishes with the counts. λ is 0 until a step fails, so that a smooth problem
 converges quadratically; where χ² is not convex, λ grows until it falls. A step shortened by λ says
 nothing of convergence: the fall it promises is taken times 1 + λ.
 """
@@ -26,14 +26,18 @@ TOLERANCE = 1e-9
 QUADRATIC = 1e-6
 """The same where Newton's method converges quadratically: hardly its square is left."""
 
-CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK = 0, 1, 2, 3
+FALLS = 3.0
+"""A fit ends early if χ² is too high by this many times the fall that its next step promises."""
+
+CONVERGED, STEPS_EXHAUSTED, NO_START, STUCK, HIGHER = 0, 1, 2, 3, 4
 """Status of a fit."""
 
 
 @kernel
 def minimise(  # type: ignore[no-untyped-def]
-    terms, tau, free, weight, lower, upper, counts, off, centre, start, z, chi2, status, steps
-):
+    terms, tau, free, weight, lower, upper, counts, off, centre, start, highest, z, chi2, status,
+    steps,
+):  # fmt: skip
     """Fit data sets; all arguments are arrays.
 
     Parameters
@@ -48,6 +52,8 @@ def minimise(  # type: ignore[no-untyped-def]
         Of the pulls, and bounds, shape (variables,).
     counts, off, centre, start
         Shape (sets, bins), (sets, bins), (sets, variables) twice, or (1, ...) for all sets.
+    highest
+        Minima above are of no interest, shape (sets,) or (1,).
     z, chi2, status, steps
         Results, shape (sets, variables), and (sets,) for the others.
     """
@@ -67,6 +73,7 @@ def minimise(  # type: ignore[no-untyped-def]
     owner = np.full(LANES, -1)
     taken = np.zeros(LANES, np.int64)
     finishing = np.zeros(LANES, np.int64)
+    good = np.zeros(LANES, np.bool_)
     gradient = np.zeros((p, LANES))
     hessian = np.zeros((p * (p + 1) // 2, LANES))
     scale = np.zeros((p, LANES))
@@ -108,8 +115,8 @@ def minimise(  # type: ignore[no-untyped-def]
                 continue
             taken[lane] += 1
             noise = 1e-12 * (1.0 + abs(best[lane])) if best[lane] < np.inf else 0.0
-            good = f[lane] <= best[lane] + noise and f[lane] < np.inf
-            if good:
+            good[lane] = f[lane] <= best[lane] + noise and f[lane] < np.inf
+            if good[lane]:
                 best[lane] = f[lane]
                 for k in range(variables):
                     now[k, lane] = trial[k, lane]
@@ -121,52 +128,56 @@ def minimise(  # type: ignore[no-untyped-def]
                 damping[lane] = damping[lane] / 10 if damping[lane] > 1e-6 else 0.0
             else:
                 damping[lane] = max(10 * damping[lane], 1e-4)
-            result = -1
-            if best[lane] == np.inf:
-                result = NO_START
-            elif finishing[lane] == 1 and (good or damping[lane] > 1.0):
-                result = CONVERGED
-            elif damping[lane] > 1e12:
-                result = STUCK
-            elif taken[lane] >= MOST_STEPS:
-                result = STEPS_EXHAUSTED
-            if result >= 0:
-                d = owner[lane]
-                chi2[d], status[d], steps[d] = best[lane], result, taken[lane]
-                for k in range(variables):
-                    z[d, k] = now[k, lane]
-                taken[lane], damping[lane], finishing[lane], before[lane] = 0, 0.0, 0, 0.0
-                best[lane] = np.inf
-                owner[lane] = -1
-                if following < sets:
-                    _load(lane, following, counts, off, centre, start, n, m_off, c, trial)
-                    owner[lane] = following
-                    following += 1
-                else:
-                    active -= 1
         _solve(
             free, lower, upper, now, gradient, hessian, scale, damping, held, factor, step,
             predicted, positive,
         )  # fmt: skip
         for lane in range(LANES):
-            if owner[lane] < 0 or best[lane] == np.inf:
+            d = owner[lane]
+            if d < 0:
                 continue
-            if positive[lane] == 0.0:  # not convex here: more damping, now
-                while positive[lane] == 0.0 and damping[lane] <= 1e12:
+            result = -1
+            if best[lane] == np.inf:
+                result = NO_START
+            elif finishing[lane] == 1 and (good[lane] or damping[lane] > 1.0):
+                result = CONVERGED
+            elif damping[lane] > 1e12:
+                result = STUCK
+            elif taken[lane] >= MOST_STEPS:
+                result = STEPS_EXHAUSTED
+            else:
+                while positive[lane] == 0.0 and damping[lane] <= 1e12:  # not convex: more damping
                     damping[lane] = max(10 * damping[lane], 1e-4)
                     positive[lane] = _solve_lane(
                         lane, p, gradient, hessian, scale, damping, held, factor, step, predicted
                     )
-            fall = predicted[lane] * (1.0 + damping[lane])
-            quick = damping[lane] == 0.0 and fall < 0.01 * before[lane]
-            enough = QUADRATIC if quick else TOLERANCE
-            finishing[lane] = 1 if fall < enough + 1e-12 * abs(best[lane]) else 0
-            before[lane] = fall
+                fall = predicted[lane] * (1.0 + damping[lane])
+                quick = damping[lane] == 0.0 and fall < 0.01 * before[lane]
+                enough = QUADRATIC if quick else TOLERANCE
+                finishing[lane] = 1 if fall < enough + 1e-12 * abs(best[lane]) else 0
+                before[lane] = fall
+                top = highest[d if len(highest) > 1 else 0]
+                if damping[lane] == 0.0 and best[lane] - FALLS * fall > top:
+                    result = HIGHER
+            if result < 0:
+                for k in range(variables):
+                    trial[k, lane] = now[k, lane]
+                for j in range(p):
+                    k = free[j]
+                    trial[k, lane] = min(max(now[k, lane] + step[j, lane], lower[k]), upper[k])
+                continue
+            chi2[d], status[d], steps[d] = best[lane], result, taken[lane]
             for k in range(variables):
-                trial[k, lane] = now[k, lane]
-            for j in range(p):
-                k = free[j]
-                trial[k, lane] = min(max(now[k, lane] + step[j, lane], lower[k]), upper[k])
+                z[d, k] = now[k, lane]
+            taken[lane], damping[lane], finishing[lane], before[lane] = 0, 0.0, 0, 0.0
+            best[lane] = np.inf
+            owner[lane] = -1
+            if following < sets:
+                _load(lane, following, counts, off, centre, start, n, m_off, c, trial)
+                owner[lane] = following
+                following += 1
+            else:
+                active -= 1
 
 
 @kernel

@@ -1,5 +1,7 @@
 """Global minima against brute force, and fits of generated counts without bias."""
 
+import itertools
+
 import numpy as np
 import pytest
 from nuspill.reco import load
@@ -40,6 +42,7 @@ CASES = {
     "one nucleus, one bin": (["ess-ar"], ["nsi.u.ee", "nsi.u.mumu"], [1.0, 1.0]),
     "CsI": (["ess-csi"], ["nsi.u.ee", "nsi.u.mumu"], [1.0, 1.0]),
     "two detectors": (["ess-csi", "ess-ar"], ["nsi.u.ee", "nsi.u.mumu"], [1.0, 1.0]),
+    "three detectors": (["ess-csi", "ess-ar", "ess-ge"], ["nsi.u.ee", "nsi.u.mumu"], [1.0, 1.0]),
     "u and d": (["ess-csi", "ess-ar"], ["nsi.u.ee", "nsi.d.ee"], [2.0, 2.0]),
     "angle and radius": (["ess-csi"], ["sin2w", "radius.ee"], [0.2, 80.0]),
     "radii": (["ess-ar"], ["radius.ee", "radius.mumu", "radius.emu"], [80.0, 80.0, 30.0]),
@@ -49,6 +52,7 @@ CASES = {
 # counts of which truth: flavours whose rate is (nearly) none, moments that are none
 TRUTHS = {
     "CsI": {"nsi.u.ee": 0.19}, "two detectors": {"nsi.u.ee": 0.19, "nsi.u.mumu": 0.2},
+    "three detectors": {"nsi.u.ee": 0.19, "nsi.u.mumu": 0.2},
     "one nucleus, one bin": {"nsi.u.ee": 0.17, "nsi.u.mumu": 0.17},
 }  # fmt: skip
 
@@ -88,6 +92,32 @@ def test_global_minimum(case, built):
         points = 15 if len(model.parameters) < 3 else 7
         best = np.array([brute(model, data, i, CASES[case][2], points) for i in range(len(data))])
         np.testing.assert_array_less(ours.chi2, best + 1e-6)
+
+
+@pytest.mark.parametrize(
+    "case", ["CsI", "two detectors", "one nucleus, one bin", "three detectors"]
+)
+@pytest.mark.parametrize("there", [0.0, 0.9, 1.0, 1.1], ids="{} of no rate".format)
+def test_no_mirror_image_is_lower(case, there, built):
+    """Fails if a fit that was left early, for being higher, was the global minimum.
+
+    Each of 3000 fits is mirrored and fitted to the end from every image.
+    """
+    model = built(case)
+    found = search(model)
+    rng = np.random.default_rng(8)
+    values = model.truth.copy()
+    for name in CASES[case][1]:
+        values[model.number(name)] = there * 0.197
+    data = poisson_data(model, 3000, rng, values)
+    best = found.fit(data, values[None])
+    assert np.all(best.status == CONVERGED)
+    for beyond in itertools.product([False, True], repeat=len(found.vertices)):
+        start = best.values.copy()
+        for (i, v), other in zip(found.vertices.items(), beyond, strict=True):
+            start[:, i] = 2 * v - start[:, i] if other else start[:, i]
+        image = local_fit(model, data, start)
+        assert np.all(best.chi2 <= image.chi2 + 1e-6)
 
 
 def test_held_parameter_stays(built):

@@ -12,6 +12,7 @@ from nuspill.toys.deviance import LANES, Work
 from nuspill.toys.deviance import evaluate as kernel_evaluate
 from nuspill.toys.fit import local_fit, search, take
 from nuspill.toys.likelihood import Chi2
+from nuspill.toys.minimise import HIGHER
 from nuspill.toys.model import Data, Model, Nuisance
 from nuspill.toys.parameter import Parameter
 from nuspill.toys.polynomial import Polynomial
@@ -215,3 +216,21 @@ def test_failure_is_reported():
     start = np.full((1, model.variables), np.nan)
     fits = local_fit(model, data, start, threads=1)
     assert fits.status[0] != 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_higher_minima_are_left(kind):
+    """Fails if a limit above the minimum changes a fit, or one far below it does not end it."""
+    rng = np.random.default_rng(3)
+    model = random_model(rng, kind)
+    data = random_data(rng, model, 200)
+    start = model.truth[None]
+    whole = local_fit(model, data, start)
+    above = local_fit(model, data, start, highest=whole.chi2 + 1e-6)
+    for a, b in zip(whole, above, strict=True):
+        np.testing.assert_array_equal(a, b)
+    below = local_fit(model, data, start, highest=whole.chi2 - 100)
+    early = below.status == HIGHER
+    assert np.count_nonzero(early) > 150
+    assert np.all(below.chi2[early] >= whole.chi2[early] - 1e-9 * (1 + whole.chi2[early]))
+    assert below.steps.mean() <= whole.steps.mean()
