@@ -4,9 +4,10 @@ Rates are squares of couplings, so χ² has several minima: a coupling and its m
 the point where its part of the rate is least. Where the rate is a sum of functions of one
 parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
 bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
-x = 0, where a flavour's rate vanishes. Every θ = v ± √x is then a start in θ; where nuclei differ in
-v, the minima that these lead to have their mirror images tried as well. A normalisation that multiplies all of it goes into
-y = x (1 + σ η), in which the rate is linear. Other models start from the truth and from the minima that a lattice of starts finds on the Asimov data.
+x = 0, where a flavour's rate vanishes. A normalisation that multiplies all of it goes into
+y = x (1 + σ η), in which the rate is linear. Every θ = v ± √x is then a start in θ; where nuclei
+differ in v, the minima that these lead to have their mirror images tried as well. Other models
+start from the truth and from the minima that a lattice of starts finds on the Asimov data.
 """
 
 from __future__ import annotations

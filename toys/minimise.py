@@ -5,9 +5,9 @@ not depend on blocks or threads, see `deviance`.
 
 A step solves (H + λ D) p = −g for the variables that are not held at a bound by their gradient
 (Bertsekas' projected Newton), and is clipped to the bounds. D is diag H, but at least what counts
-of N, or 1, would give: H vanishes with the counts. λ is 0 until a step fails, so that a smooth problem
-converges quadratically; where χ² is not convex, λ grows until it falls. A step shortened by λ says
-nothing of convergence: the fall it promises is taken times 1 + λ.
+of N, or 1, would give: H vanishes with the counts. λ is 0 until a step fails, so that a smooth
+problem converges quadratically; where χ² is not convex, λ grows until it falls. A step shortened
+by λ says nothing of convergence: the fall it promises is taken times 1 + λ.
 """
 
 from __future__ import annotations
