@@ -3,9 +3,11 @@
 L. Berns, arXiv:2303.11290. Toys thrown at all points of the grid are one sample of the mixture of
 their densities. At a point g a toy x counts with w_g(x) = p_g(x) / Σ_s (N_s/N) p_s(x), N_s of the N
 toys being from point s, so that neighbours, and points that predict nearly the same, share theirs.
-Only the fit at g is made again for each toy, where w is not negligible. Points far from all others
-share no toys; there, as everywhere, most of the error is saved by a control variate (`surrogate`,
-`control`), which needs toys only for the difference of q and a function with known distribution.
+Only the fit at g is made again, for toys drawn with a chance w/w₀ where w is below w₀, which then
+count with w₀: each point has enough of them, and none is left out with certainty. Points far from
+all others share no toys; there, as everywhere, most of the error is saved by a control variate
+(`surrogate`, `control`), which needs toys only for the difference of q and a function with known
+distribution.
 """
 
 from __future__ import annotations
@@ -19,22 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..generator.kernel import kernel
+from ..generator.stream import philox, stream_number, uniform_53
 from ..reco.errors import ExperimentError
 from .control import Compared, controlled_quantile
 from .fit import take
 from .minimise import CONVERGED
 from .model import Data
 from .neyman import Belt, Construction, Ordering
-from .region import Region
-from .surrogate import RAYS, Lattice, lattice, surrogate
+from .region import Region, Weighted
+from .surrogate import RAYS, Lattice, asimov_fits, lattice, surrogate
 from .throw import throw
 
 Array = NDArray[np.float64]
 
 LEAST_WEIGHT = 1e-4
-"""Toys of less weight are left out: at most this part of the probability, since w averages to 1."""
+"""Toys of less weight are drawn with a chance, and then have this one."""
+MOST_USED = 4096
+"""Toys fitted again at a point, about, or four times its own: the least weight rises."""
 LEAST_TOYS = 30
 """Effective number at a point, for a surrogate."""
+STREAM = np.uint64(stream_number("importance"))
 MOST_TOYS = 5_000_000
 """In all; they are held in memory."""
 
@@ -76,7 +82,7 @@ def importance_region(
     Returns
     -------
     Region
-        With `effective`, the effective number of toys (Σw)²/Σw² at each point.
+        With `weighted`: the effective number of toys, and the fits beside theirs.
 
     Raises
     ------
@@ -90,14 +96,18 @@ def importance_region(
     mixture = throw_mixture(construction, toys, first_toy, threads, progress)
     dimension = len(construction.axes)
     on = lattice(dimension, cl) if dimension in RAYS else None
+
+    def at_point(g: int) -> tuple[float, float, float, float, int, int]:
+        return _at_point(construction, mixture, first_toy, g, cl, on)
+
     with ThreadPoolExecutor(threads) as pool:
-        rows = list(pool.map(lambda g: _at_point(construction, mixture, g, cl, on), range(size)))
-    critical, error, effective, p_value, failed = (np.array(column) for column in zip(*rows))  # noqa: B905
+        rows = np.array(list(pool.map(at_point, range(size))))
+    critical, error, effective, p_value, failed, expected_fits = rows.T
     number = np.full(size, toys, np.int64)
     limits = Belt(np.full(size, -np.inf), critical, error)
     return Region(
         construction, cl, "likelihood-ratio", limits, p_value, number,
-        failed.astype(np.int64), effective,
+        failed.astype(np.int64), Weighted(effective, int(expected_fits.sum())),
     )  # fmt: skip
 
 
@@ -206,17 +216,26 @@ def _log_density(features, slope, offset, result):  # type: ignore[no-untyped-de
 
 
 def _at_point(
-    construction: Construction, mixture: Mixture, g: int, cl: float, on: Lattice | None
-) -> tuple[float, float, float, float, int]:
-    """Critical value of q at a point, its error, effective toys, p-value, failed fits."""
+    construction: Construction,
+    mixture: Mixture,
+    first_toy: int,
+    g: int,
+    cl: float,
+    on: Lattice | None,
+) -> tuple[float, float, float, float, int, int]:
+    """Critical value of q at a point, its error, effective toys, p-value, failed and other fits."""
     c = construction
     log_p = np.empty(len(mixture.free))
     _log_density(mixture.features, mixture.slopes[g], mixture.offsets[g], log_p)
     weight = np.exp(log_p - mixture.log_mixture)
-    used = np.flatnonzero(weight > LEAST_WEIGHT)
-    weight = weight[used]
+    own = len(weight) // len(c.points)
+    least = _least_weight(weight, max(MOST_USED, 4 * own))
+    chance = np.empty(len(weight))
+    _chances(np.uint64(c.seed), np.uint64(c.first_point + g), np.uint64(first_toy), chance)
+    used = np.flatnonzero(chance * least < weight)
+    weight = np.maximum(weight[used], least)
     if not used.size:
-        return float("nan"), float("inf"), 0.0, 0.0, 0
+        return float("nan"), float("inf"), 0.0, 0.0, 0, 0
     some = take(mixture.data, used)
     at = c.search_held.fit(some, c.truth(g).values[None], threads=1)
     q = np.maximum(at.chi2 - mixture.free[used], 0.0)
@@ -225,17 +244,33 @@ def _at_point(
     effective = float(weight.sum() ** 2 / np.sum(weight**2))
     p_value = float(weight[q >= c.delta_chi2[g] - 1e-9].sum() / weight.sum())
     features = mixture.features[used]
-    own = len(mixture.free) // len(c.points)
-    repeat = _repeat(mixture.features[g * own : (g + 1) * own])
+    expected_fits, repeat = 0, _repeat(mixture.features[g * own : (g + 1) * own])
     if on is not None and effective >= LEAST_TOYS and not repeat:
         model = surrogate(c, g, on)
         if model is not None:
+            expected_fits = asimov_fits(on.dimension)
             toys = Compared(q, model.q(features), weight, len(mixture.free), effective)
             found = controlled_quantile(model, toys, cl)
             if found is not None:
                 critical, error = found
                 p_value = toys.above(model, max(float(c.delta_chi2[g]), 0.0))
-    return critical, error, effective, p_value, int(failed)
+    return critical, error, effective, p_value, int(failed), expected_fits
+
+
+def _least_weight(weight: Array, most: int) -> float:
+    """Least weight w₀ at which Σ min(1, w/w₀), the number of toys drawn, is at most so many."""
+    ordered = np.sort(weight)
+    drawn = np.cumsum(ordered) / np.maximum(ordered, 1e-300) + np.arange(len(weight))[::-1]
+    place = int(np.argmax(drawn <= most)) if drawn[-1] <= most else len(weight) - 1
+    return max(float(ordered[place]), LEAST_WEIGHT)
+
+
+@kernel
+def _chances(seed, point, first_toy, chance):  # type: ignore[no-untyped-def]
+    """A uniform number for each toy of the mixture, at a point."""
+    for t in range(len(chance)):
+        w0, w1, _, _ = philox(seed, np.uint64(t), point, first_toy, STREAM)
+        chance[t] = uniform_53(w0, w1)
 
 
 def _repeat(features: Array) -> bool:
@@ -254,4 +289,6 @@ def weighted_quantile(values: Array, weights: Array, level: float) -> tuple[floa
     if len(v) < 2 or level + spread >= below[-2] or level - spread <= below[0]:
         return float(v[k]), float("inf")
     low, high = np.searchsorted(below, [level - spread, level + spread])
+    if low == high:  # inside of one toy's weight
+        low, high = low - 1, high + 1
     return float(v[k]), float(v[high] - v[low]) / 2

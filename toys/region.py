@@ -19,6 +19,15 @@ FINE = {1: 2001, 2: 201}
 """Least points of an axis in drawing a region, in one and two parameters."""
 
 
+class Weighted(NamedTuple):
+    """More on toys that are used at all points with their weights."""
+
+    effective: Array
+    """Effective number of those fitted at each point, (Σw)²/Σw², shape (points,)."""
+    expected_fits: int
+    """Data sets without fluctuations of their own that were fitted beside the toys, in all."""
+
+
 @dataclass(frozen=True, eq=False)
 class Region:
     """Region of the data of a construction."""
@@ -33,8 +42,7 @@ class Region:
     """Number at each point."""
     failed: NDArray[np.int64]
     """Toys whose fit did not converge, at each point."""
-    effective: Array | None = None
-    """Effective number of toys at each point, where they are weighted."""
+    weighted: Weighted | None = None
 
     @property
     def critical(self) -> Array:
@@ -91,8 +99,9 @@ class Region:
             "toys": self.toys,
             "failed": self.failed,
         }
-        if self.effective is not None:
-            arrays["effective_toys"] = self.effective
+        if self.weighted is not None:
+            arrays["effective_toys"] = self.weighted.effective
+            content["expected_fits"] = self.weighted.expected_fits
         if self.ordering == "central":
             arrays["critical_low"] = self.belt.low
         for name, values in arrays.items():

@@ -15,6 +15,7 @@ from nuspill.toys.importance import (
 from nuspill.toys.neyman import Construction, run
 from nuspill.toys.problem import counting, reference_problem
 from nuspill.toys.region import region
+from nuspill.toys.surrogate import asimov_fits
 from scipy.stats import kstest
 
 
@@ -116,6 +117,7 @@ def test_effective_toys_in_the_json(fine):
     assert min(content["grid"]["effective_toys"]) > 50
     assert max(content["grid"]["effective_toys"]) <= 3000
     assert content["toys"] == 3000
+    assert content["expected_fits"] == 60 * asimov_fits(1)
 
 
 @pytest.mark.parametrize("statistic", ["on-off", "on-off-scaled"])
