@@ -6,13 +6,16 @@ and are what the chain is tested against.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from ..generator.kernel import kernel
 from ..generator.settings import Settings, setting
+from ..generator.stream import SQRT2
 from .efficiency import Efficiency, EfficiencyTable, Logistic, Step
 from .quenching import NoQuenching, Quenching
 from .resolution import Fano, NoResolution, Photoelectrons, Resolution, Sqrt
@@ -198,8 +201,6 @@ class Detector(Settings):
         return poisson.pmf(number[:, None], mean).T @ bins.accepted(number, recoil)
 
     def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
-        from scipy.special import ndtr
-
         on_recoil = isinstance(self.resolution, Sqrt)
         top = float(np.max(mean + 9 * sigma))
         marks = bins.marks
@@ -213,8 +214,37 @@ class Detector(Settings):
         else:
             recoil = self.recoil_equivalent(middle, 2 * bins.high + 1)
             accept = bins.accepted(middle * self.per_kev, recoil)
-        safe = np.maximum(sigma, 1e-12)[:, None]
-        return np.diff(ndtr((x - mean[:, None]) / safe), axis=1, prepend=0.0) @ accept
+        found = np.zeros((len(mean), accept.shape[1]))
+        _smear(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), found)
+        return found
+
+
+@kernel
+def _smear(x, mean, sigma, accept, found):  # type: ignore[no-untyped-def]
+    """Add Σ_i P(x_{i−1} < energy < x_i) accept_i to `found` for Gaussian energies, from −∞ on.
+
+    Parameters
+    ----------
+    x
+        Increasing energies, shape (k,).
+    mean, sigma
+        Shape (n,).
+    accept, found
+        Shape (k, bins) and (n, bins).
+    """
+    for j in range(len(mean)):
+        scale = 1.0 / (sigma[j] * SQRT2)
+        before = 0.0
+        for i in range(len(x)):
+            z = (mean[j] - x[i]) * scale
+            if z > 6.0:
+                continue
+            below = 0.5 * math.erfc(z)
+            for b in range(accept.shape[1]):
+                found[j, b] += (below - before) * accept[i, b]
+            before = below
+            if z < -6.0:
+                break
 
 
 class Shift(NamedTuple):
