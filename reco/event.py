@@ -473,16 +473,16 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place):  #
                 if staged >= STAGE:
                     write_out(stage, low + done, rows_of(columns, done, done + staged))
                     done += staged
-                    staged = 0
+                    staged = np.int64(0)
             if place.module.size > 0:
                 put_slice(key, chain, number, s, runs, first - low, place)
         if staged >= STAGE:
             write_out(stage, low + done, rows_of(columns, done, done + staged))
             done += staged
-            staged = 0
+            staged = np.int64(0)
         event += n
     write_out(stage, low + done, rows_of(columns, done, done + staged))
-    fence()
+    fence()  # type: ignore[call-arg]
 
 
 @kernel
