@@ -3,7 +3,8 @@
 A slice is a stretch of beam and a pure function of (experiment, seed, slice number). In it the
 signal and each background draw their number of events from their own stream, then pulse and time
 (in order, from exponential spacings), E and T, and the response, in loops over arrays that stay in
-cache. A single source is written to the columns at once; several are merged run by run.
+cache. Sources are merged in a stage of some thousand rows, from which they are written out past
+the caches. The largest background is finished there, not before, so that little of it is copied.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Kernels that merge the sources of a slice, each in order of time, into the ntuple's columns.
 
 Where one source outnumbers the others, the merged events are long runs of it: they are found once,
-and every column is copied run by run, in blocks of a fixed length that compile to a few moves.
+and its columns are copied run by run, in blocks of a fixed length that compile to a few moves.
 """
 
 from __future__ import annotations
