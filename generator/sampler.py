@@ -20,7 +20,17 @@ from .cross_section import energy_min
 from .kernel import kernel, kernel_inline
 from .rate import Channel
 from .spectrum import Spectrum
-from .stream import LOW, PURPOSE, SHIFT, fill_words, stream_number, uniform
+from .stream import (
+    ATTEMPT,
+    BATCH,
+    LOW,
+    PURPOSE,
+    SHIFT,
+    fill_words,
+    philox,
+    stream_number,
+    uniform,
+)
 
 Array = NDArray[np.float64]
 
@@ -29,8 +39,6 @@ RECOIL_CELLS = 128
 """Cells of a channel in E (more for a tabulated spectrum) and in T."""
 LEAST_RECOIL = 1e-6
 """Smallest truth threshold, keV."""
-CANDIDATES = 512
-"""Candidates drawn at a time."""
 
 _SUB = np.linspace(0.0, 1.0, 9)
 _MARGIN = 0.04
@@ -48,9 +56,13 @@ class RecoilTables(NamedTuple):
     bound: Array
     """Upper bound of the density in each cell, shape (cells,)."""
     energy: Array
-    """Start and width (MeV) of cells in E, cubic of φ; of all channels, shape (rows, 6)."""
+    """Start and width of cells in E, MeV; of all channels, shape (rows, 2)."""
+    phi: Array
+    """Cubic of φ in each of them, shape (rows, 4)."""
     recoil: Array
-    """Start and width (keV) of cells in T, cubics of T P0, T P1, T P2; likewise, (rows, 14)."""
+    """Start and width of cells in T, keV; likewise, shape (rows, 2)."""
+    factors: Array
+    """Cubics of T P0, T P1, T P2 in each of them, shape (rows, 12)."""
     mass: Array
     """Nuclear mass, MeV, shape (channels,)."""
 
@@ -86,87 +98,99 @@ def build_alias(weight, alias):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def density(energy, recoil, mass, row, column, s, r):  # type: ignore[no-untyped-def]
-    """φ(E) T (P0 + P1/E + P2/E²) at a point of a cell, 0 beyond the kinematic limit."""
-    e = energy[row, 0] + s * energy[row, 1]
-    t = recoil[column, 0] + r * recoil[column, 1]
-    phi = energy[row, 2] + s * (energy[row, 3] + s * (energy[row, 4] + s * energy[row, 5]))
-    p0 = recoil[column, 2] + r * (
-        recoil[column, 3] + r * (recoil[column, 4] + r * recoil[column, 5])
-    )
-    p1 = recoil[column, 6] + r * (
-        recoil[column, 7] + r * (recoil[column, 8] + r * recoil[column, 9])
-    )
-    p2 = recoil[column, 10] + r * (
-        recoil[column, 11] + r * (recoil[column, 12] + r * recoil[column, 13])
-    )
+def pick(alias, word):  # type: ignore[no-untyped-def]
+    """Cell of a word."""
+    scaled = np.uint64(word) * np.uint64(alias.size)
+    here = scaled >> SHIFT
+    entry = alias[here]
+    return here if (scaled & LOW) <= (entry >> SHIFT) else entry & LOW
+
+
+@kernel_inline
+def point(energy, recoil, cells, cell, w1, w2):  # type: ignore[no-untyped-def]
+    """E and T at a point of a cell."""
+    row, column = cells[cell, 1], cells[cell, 2]
+    e = energy[row, 0] + uniform(w1) * energy[row, 1]
+    t = recoil[column, 0] + uniform(w2) * recoil[column, 1]
+    return e, t
+
+
+@kernel_inline
+def density(tables, cell, s, r):  # type: ignore[no-untyped-def]
+    """φ(E) (P0 + P1/E + P2/E²) at a point of a cell, 0 beyond the kinematic limit."""
+    row, column = tables.cell[cell, 1], tables.cell[cell, 2]
+    f, p, mass = tables.phi, tables.factors, tables.mass[tables.cell[cell, 3]]
+    e = tables.energy[row, 0] + s * tables.energy[row, 1]
+    t = tables.recoil[column, 0] + r * tables.recoil[column, 1]
+    phi = f[row, 0] + s * (f[row, 1] + s * (f[row, 2] + s * f[row, 3]))
+    p0 = p[column, 0] + r * (p[column, 1] + r * (p[column, 2] + r * p[column, 3]))
+    p1 = p[column, 4] + r * (p[column, 5] + r * (p[column, 6] + r * p[column, 7]))
+    p2 = p[column, 8] + r * (p[column, 9] + r * (p[column, 10] + r * p[column, 11]))
     inverse = 1.0 / e
     allowed = t * KEV * (mass + 2.0 * e) <= 2.0 * e * e
-    return phi * (p0 + inverse * (p1 + inverse * p2)) if allowed else 0.0
+    return phi * (p0 + inverse * (p1 + inverse * p2)) / t if allowed else 0.0
 
 
 @kernel
 def sample_recoils(  # type: ignore[no-untyped-def]
-    key, c1, c2, c3, count, tables, words, channel, e_nu, e_nr
+    key, c1, c2, c3, count, tables, words, where, channel, e_nu, e_nr
 ):
     """Write `count` channels, E (MeV) and T (keV) to the last three; return candidates drawn.
 
-    `words` is scratch, uint32 (4, CANDIDATES).
+    Candidate number k of an event has the counter of the event with `c2` + k ATTEMPT. Scratch:
+    `words`, uint32 (4, BATCH), and `where`, uint32 (2, BATCH).
     """
     alias, cells, energy, recoil = tables.alias, tables.cell, tables.energy, tables.recoil
-    n_cells = np.uint64(alias.size)
-    room = words.shape[1]
-    where, keep = np.empty(room, np.uint32), np.empty(room, np.bool_)
-    open_ = np.empty(room, np.uint32)
-    e, t = np.empty(room), np.empty(room)
-    done = 0
-    drawn = 0
-    while done < count:
-        batch = min(room, (count - done) + (count - done) // 8 + 8)
-        fill_words(key, np.uint64(drawn), c1, c2, c3, batch, words)
-        drawn += batch
-        w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
-        for i in range(batch):
-            scaled = np.uint64(w0[i]) * n_cells
-            entry = alias[scaled >> SHIFT]
-            other = entry & LOW
-            first = (scaled & LOW) <= (entry >> SHIFT)
-            where[i] = (scaled >> SHIFT) if first else other
-        n_open = 0
-        for i in range(
-            batch
-        ):  # no branch that depends on a random number: it would be mispredicted
-            cell = where[i]
-            row, column = cells[cell, 1], cells[cell, 2]
-            e[i] = energy[row, 0] + uniform(w1[i]) * energy[row, 1]
-            t[i] = recoil[column, 0] + uniform(w2[i]) * recoil[column, 1]
-            keep[i] = w3[i] < cells[cell, 0]
-            open_[n_open] = i
-            n_open += int(w3[i] >= cells[cell, 0])
-        for k in range(n_open):
-            i = open_[k]
-            cell = where[i]
-            row, column, s, r = cells[cell, 1], cells[cell, 2], uniform(w1[i]), uniform(w2[i])
-            mass = tables.mass[cells[cell, 3]]
-            keep[i] = uniform(w3[i]) * tables.bound[cell] * t[i] < density(
-                energy, recoil, mass, row, column, s, r
-            )
-        for i in range(batch):
-            channel[done] = cells[where[i], 3]
-            e_nu[done] = e[i]
-            e_nr[done] = t[i]
-            done += int(keep[i])
-            if done == count:
-                break
+    w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
+    at, doubtful = where[0], where[1]
+    drawn = count
+    for start in range(0, count, BATCH):
+        n = min(BATCH, count - start)
+        fill_words(key, np.uint64(start), c1, c2, c3, n, words)
+        for i in range(n):
+            at[i] = pick(alias, w0[i])
+        doubts = 0
+        for i in range(n):  # a branch that depends on a random number would be mispredicted
+            cell = at[i]
+            channel[start + i] = cells[cell, 3]
+            e_nu[start + i], e_nr[start + i] = point(energy, recoil, cells, cell, w1[i], w2[i])
+            doubtful[doubts] = i
+            doubts += int(w3[i] >= cells[cell, 0])
+        attempt = np.uint64(0)
+        while doubts > 0:
+            rejected = 0
+            for k in range(doubts):
+                i = doubtful[k]
+                limit = uniform(w3[i]) * tables.bound[at[i]]
+                doubtful[rejected] = i
+                rejected += int(limit >= density(tables, at[i], uniform(w1[i]), uniform(w2[i])))
+            drawn += rejected
+            attempt += ATTEMPT
+            doubts = 0
+            for k in range(rejected):
+                i = doubtful[k]
+                w, w1[i], w2[i], w3[i] = philox(key, np.uint64(start + i), c1, c2 + attempt, c3)
+                cell = pick(alias, w)
+                at[i] = cell
+                channel[start + i] = cells[cell, 3]
+                e_nu[start + i], e_nr[start + i] = point(energy, recoil, cells, cell, w1[i], w2[i])
+                doubtful[doubts] = i
+                doubts += int(w3[i] >= cells[cell, 0])
     return drawn
+
+
+def scratch() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """What `sample_recoils` needs."""
+    return np.empty((4, BATCH), np.uint32), np.empty((2, BATCH), np.uint32)
 
 
 def recoil_tables(channels: tuple[Channel, ...], truth_threshold: float) -> RecoilTables:
     """Tables for sampling recoils above `truth_threshold` (keV) in all channels, by their rates."""
     low = max(truth_threshold, LEAST_RECOIL)
-    nothing = np.empty((0, 4), np.uint32), *(np.empty(n) for n in (0, 0, (0, 6), (0, 14)))
+    shapes = 0, 0, (0, 2), (0, 4), (0, 2), (0, 12)
+    nothing = np.empty((0, 4), np.uint32), *(np.empty(n) for n in shapes)
     parts = [_channel_tables(c, i, low) for i, c in enumerate(channels) if low < c.end_point]
-    cells, bounds, weights, energies, recoils = zip(nothing, *parts, strict=True)
+    cells, bounds, weights, energies, phi, recoils, factors = zip(nothing, *parts, strict=True)
     rows = np.cumsum([0] + [len(e) for e in energies])
     columns = np.cumsum([0] + [len(r) for r in recoils])
     for cell, row, column in zip(cells, rows, columns, strict=False):
@@ -180,14 +204,16 @@ def recoil_tables(channels: tuple[Channel, ...], truth_threshold: float) -> Reco
         np.concatenate(cells),
         np.concatenate(bounds),
         np.concatenate(energies),
+        np.concatenate(phi),
         np.concatenate(recoils),
+        np.concatenate(factors),
         np.array([c.nucleus.mass for c in channels]),
     )
 
 
 def _channel_tables(
     channel: Channel, number: int, low: float
-) -> tuple[NDArray[np.uint32], Array, Array, Array, Array]:
+) -> tuple[NDArray[np.uint32], Array, Array, Array, Array, Array, Array]:
     """Cells, bounds and weights of those that have one, and the rows in E and T of a channel."""
     spectrum, mass = channel.flavour.spectrum, channel.nucleus.mass
     edges, t_edges = _energy_edges(spectrum, low, mass), _recoil_edges(channel, low)
@@ -225,8 +251,10 @@ def _channel_tables(
         cell.astype(np.uint32),
         bound,
         weight[row, column],
-        np.column_stack([starts, widths, phi]),
-        np.column_stack([t_starts, t_widths, *factors]),
+        np.column_stack([starts, widths]),
+        phi,
+        np.column_stack([t_starts, t_widths]),
+        np.column_stack(list(factors)),
     )
 
 
@@ -292,7 +320,6 @@ def sample(
             f"truth threshold {truth_threshold:g} keV is not below the end point "
             f"{channel.end_point:.4g} keV of {channel.nucleus.name}"
         )
-    words = np.empty((4, CANDIDATES), np.uint32)
     e_nu, e_nr = np.empty(count), np.empty(count)
     name = f"{channel.flavour.name}/{channel.nucleus.name}"
     sample_recoils(
@@ -302,7 +329,7 @@ def sample(
         np.uint64(stream_number(name)),
         count,
         recoil_tables((channel,), truth_threshold),
-        words,
+        *scratch(),
         np.empty(count, np.int16),
         e_nu,
         e_nr,
@@ -330,21 +357,30 @@ def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
     if spectrum.is_line:
         return np.full(count, spectrum.edges[0])
     energies = _energy_edges(spectrum, 0.0, 0.0)
-    recoil = np.zeros((1, 14))  # a "cross section" of one at a recoil that is allowed
-    recoil[:, 0] = recoil[:, 2] = LEAST_RECOIL
+    # a "cross section" of one at a recoil that is allowed
+    recoil, factors = np.array([[LEAST_RECOIL, 0.0]]), np.zeros((1, 12))
+    factors[:, 0] = LEAST_RECOIL
     phi = _cubics(spectrum, energies)
     bound = _cubic_bound(phi)
     alias = np.zeros(bound.size, np.uint64)
     build_alias(bound * np.diff(energies), alias)
     cell = np.zeros((bound.size, 4), np.uint32)
     cell[:, 1] = np.arange(bound.size)
-    table = np.column_stack([energies[:-1], np.diff(energies), phi])
-    tables = RecoilTables(alias, cell, bound, table, recoil, np.zeros(1))
-    e_nu, unused = np.empty(count), np.empty(count)
-    words, channel = np.empty((4, CANDIDATES), np.uint32), np.empty(count, np.int16)
+    energy = np.column_stack([energies[:-1], np.diff(energies)])
+    tables = RecoilTables(alias, cell, bound, energy, phi, recoil, factors, np.zeros(1))
+    e_nu, unused, channel = np.empty(count), np.empty(count), np.empty(count, np.int16)
     zero, stream = np.uint64(0), np.uint64(stream_number("flux"))
     sample_recoils(
-        np.uint64(seed), zero, CANDIDATE_DRAW, stream, count, tables, words, channel, e_nu, unused
+        np.uint64(seed),
+        zero,
+        CANDIDATE_DRAW,
+        stream,
+        count,
+        tables,
+        *scratch(),
+        channel,
+        e_nu,
+        unused,
     )
     return e_nu
 

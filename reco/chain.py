@@ -21,10 +21,10 @@ from .resolution import NoResolution, Photoelectrons, Sqrt
 Array = NDArray[np.float64]
 
 CURVE_POINTS = 16385
-SLICE_SIGNAL = 1024
+SLICE_SIGNAL = 2048
 """Signal events a slice aims at: enough to fill the loops over them."""
-SLICE_EVENTS = 65_536
-"""Events a slice holds at most on average: memory of a thread stays below 10 MB."""
+SLICE_EVENTS = 131_072
+"""Events a slice holds at most on average: memory of a thread stays below 20 MB."""
 
 STEADY, PROFILE, WITH_PROTONS = 0, 1, 2
 """When events come: at any time, by a table of their own, with the protons or after decays."""
@@ -54,12 +54,13 @@ class Sources(NamedTuple):
     """The same of tabulated arrival times, ns."""
     profile_start: NDArray[np.int64]
     component: NDArray[np.int8]
-    """Of each channel, then of each background; so are the next two, and lives."""
+    """Of each channel, then of each background; so are the next two, and `muon`."""
     nu_pdg: NDArray[np.int16]
     target: NDArray[np.int32]
-    pion: NDArray[np.float32]
-    """Mean life before the neutrino, ns; 0 without."""
     muon: NDArray[np.float32]
+    """Mean life of the muon before the neutrino, ns; 0 without."""
+    pion: NDArray[np.float32]
+    """The same of the pion, of each source."""
     channels: int
     """Number of channels: background number i has code channels + i."""
 
@@ -211,8 +212,8 @@ def _sources(experiment: Experiment, mean: Array) -> Sources:
         component.astype(np.int8),
         nu_pdg.astype(np.int16),
         target.astype(np.int32),
-        np.where(lives > 0, PION_LIFETIME, 0.0).astype(np.float32),
         np.where(lives > 1, MUON_LIFETIME, 0.0).astype(np.float32),
+        np.where(lives[n - 1 :] > 0, PION_LIFETIME, 0.0).astype(np.float32),
         n,
     )
 

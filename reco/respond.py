@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from ..generator.kernel import kernel, kernel_inline
-from ..generator.stream import PURPOSE, normal, poisson
+from ..generator.stream import PURPOSE, draw, normals, poisson
 
-PHOTONS = np.uint64(5) * PURPOSE
-"""Purpose of the words of photo-electrons (the others are listed in `event`)."""
+DEVIATE, PHOTONS = (np.uint64(i) * PURPOSE for i in (3, 5))
+"""Purposes of the words of normal deviates and of photo-electrons."""
 
 
 @kernel_inline
@@ -69,15 +69,17 @@ def acceptance(response, e_reco):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
-    """Quench and smear a batch of true recoils; the first words are the normal deviates."""
-    n = e_nr.size
-    w0 = words[0]
+def smear(key, response, stream, c1, high, start, words, spare, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
+    """Quench and smear a batch of true recoils."""
+    n, deviates = e_nr.size, spare[0]
     quenched(response, e_nr, e_ee)
+    if response.resolution in (1, 3):
+        draw(key, start, c1, DEVIATE + high, stream, n, words)
+        normals(words, n, deviates)
     if response.resolution == 1:
         width = np.float32(response.root_width)
         for i in range(n):
-            spread = width * math.sqrt(e_nr[i]) * normal(w0[i])
+            spread = width * math.sqrt(e_nr[i]) * deviates[i]
             e_reco_nr[i] = max(e_nr[i] + spread, np.float32(0.0))
         quenched(response, e_reco_nr, e_reco)
     elif response.resolution == 2:  # whole numbers, on which regions and acceptance are exact
@@ -92,7 +94,7 @@ def smear(key, response, stream, c1, high, start, words, e_nr, e_ee, e_reco, e_r
             step = response.unquench_step
             for i in range(n):
                 sigma = curve(response.width, step, e_ee[i])
-                e_reco[i] = max(e_ee[i] + sigma * normal(w0[i]), 0.0)
+                e_reco[i] = max(e_ee[i] + sigma * deviates[i], 0.0)
         else:
             for i in range(n):
                 e_reco[i] = e_ee[i]

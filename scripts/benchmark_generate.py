@@ -155,24 +155,22 @@ def words_per_event(run: Run) -> float:
     """Random words an event needs in the chain, averaged over the components of a run."""
     import numpy as np
 
-    from ..generator.sampler import CANDIDATES, sample_recoils
+    from ..generator.sampler import sample_recoils, scratch
     from ..reco.chain import TRUE
 
     sources, timing, response = run.chain.sources, run.chain.timing, run.chain.response
-    words = np.full(len(sources.mean), 4.0)  # pulse, place in it, decays or energy
-    words[1:] += 4 * (sources.muon[sources.channels :] > 0)
-    words += 4 * (timing.sigma > 0)
     true = sources.scale == TRUE
-    words[true | (timing.dead_time > 0)] += 4  # smearing, acceptance, veto
-    words[true] += 4 * (response.resolution == 2)  # photo-electrons
-    words += 4 * bool(timing.veto_exposures and timing.dead_time > 0)
+    words = np.full(len(sources.mean), 1.0 + (timing.sigma > 0))  # place in the run, measured time
+    words += 2.0 * (sources.pion > 0)
+    words[1:] += 1  # energy
+    words[true] += 1 + (response.resolution in (1, 3)) + 4 * (response.resolution == 2)
+    words += (4 if timing.veto_exposures else 1) * (timing.dead_time > 0)
     if sources.mean[0] > 0:
         zero, count = np.uint64(0), 1 << 16
-        scratch, channel = np.empty((4, CANDIDATES), np.uint32), np.empty(count, np.int16)
-        energies = np.empty((2, count), np.float32)
+        channel, energies = np.empty(count, np.int16), np.empty((2, count), np.float32)
         drawn = sample_recoils(
-            zero, zero, zero, sources.stream[0], count, run.chain.recoils, scratch, channel,
-            *energies,
+            zero, zero, zero, sources.stream[0], count, run.chain.recoils, *scratch(),
+            channel, *energies,
         )  # fmt: skip
         words[0] += 4 * drawn / count
     return float(np.average(words, weights=sources.mean))

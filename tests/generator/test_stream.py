@@ -17,14 +17,16 @@ from generator_goodness import (
 from nuspill.generator.coupling import PDG
 from nuspill.generator.stream import (
     ATTEMPT,
+    BATCH,
     PURPOSE,
     binomial,
+    draw,
     exponential,
     fill_words,
     neg_log,
     neg_log_32,
-    normal,
     normal_quantile,
+    normals,
     philox,
     piecewise_linear,
     poisson,
@@ -125,6 +127,15 @@ def test_fill_words_is_philox_word_by_word(start, count):
     for i in range(count):
         at = U((start + i) % 2**32)
         assert tuple(words[:, i]) == philox(SEED, at, U(7), U(1 << 24), U(0xDEADBEEF))
+
+
+@pytest.mark.parametrize("count", [1, 100, 128, 200, 512])
+def test_draw_is_a_word_of_each_event(count):
+    # a quarter of the batch after another has the words 0, 1, 2 and 3 of the counters
+    words = np.zeros(BATCH, np.uint32)
+    draw(SEED, 3 * BATCH, U(1), U(2), U(3), count, words)
+    counters = words_of(BATCH // 4, start=3 * BATCH // 4, c1=1, c2=2, c3=3)
+    assert np.array_equal(words[:count], np.concatenate(counters)[:count])
 
 
 def test_fill_words_writes_no_further_than_a_multiple_of_32():
@@ -296,16 +307,52 @@ def test_exponential_deviates():
     check_counts(np.histogram(x, edges)[0], -np.diff(np.exp(-edges)), tests=2)
 
 
+def deviates_of(words):
+    """Normal deviates of batches of words."""
+    z, batch = np.empty(words.size, np.float32), np.empty(BATCH, np.float32)
+    for i in range(0, words.size, BATCH):
+        normals(words[i : i + BATCH], BATCH, batch)
+        z[i : i + BATCH] = batch
+    return z
+
+
+def test_normal_deviates_of_hard_words():
+    # against Box and Muller's formula in double precision, for hard radii and hard angles
+    hard = hard_words()
+    hard = hard[: hard.size // BATCH * BATCH]
+    mixed = np.random.default_rng(1).permutation(hard)
+    half = BATCH // 2
+    for radius, angle in ((hard, mixed), (mixed, hard)):
+        pairs = np.stack([radius.reshape(-1, half), angle.reshape(-1, half)], axis=1)
+        z = deviates_of(pairs.ravel()).reshape(pairs.shape)
+        r = np.sqrt(-2 * np.log(((pairs[:, 0] >> 1) + 0.5) / 2**31))
+        r = np.where(pairs[:, 0] & 1, -r, r)
+        turn = np.pi * pairs[:, 1].astype(np.int32) / 2**32
+        limit = 2e-6 + np.minimum(1.2e-7 / np.abs(r), 4e-4)  # of the radius, near 0
+        assert np.all(np.abs(z[:, 0] - r * np.sin(turn)) < limit)
+        assert np.all(np.abs(z[:, 1] - r * np.cos(turn)) < limit)
+
+
 def test_normal_deviates():
-    # against scipy's quantile of the word's tail and sign; 10⁷ words are normal, far tails included
-    words = hard_words()
-    z, tail = apply(normal, words), ((words & 0x7FFFFFFF) + 0.5) / 2**32
-    exact = np.where(words < 2**31, -1, 1) * special.ndtri(tail)  # the tail is below 0
-    assert np.abs(z - exact).max() < 2e-6
-    z = apply(normal, words_of(10_000_000, c3=4)[0])
-    check_uniform(special.ndtr(z.astype(float)), bins=500, tests=2)
+    # 10⁷ words are normal, far tails included, and the two of a pair are independent
+    words = words_of(10_000_000 // BATCH * BATCH, c3=4)[0]
+    z = deviates_of(words)
+    check_uniform(special.ndtr(z.astype(float)), bins=500, tests=3)
     edges = np.array([-np.inf, -5, -4.5, -4, -3.5, 3.5, 4, 4.5, 5, np.inf])
-    check_counts(np.histogram(z, edges)[0], np.diff(special.ndtr(edges)), tests=2)
+    check_counts(np.histogram(z, edges)[0], np.diff(special.ndtr(edges)), tests=3)
+    left, right = np.moveaxis(z.reshape(-1, 2, BATCH // 2), 1, 0)
+    cells = (20 * special.ndtr([left.ravel(), right.ravel()])).astype(int)
+    check_counts(np.bincount(20 * cells[0] + cells[1], minlength=400), np.ones(400), tests=3)
+
+
+def test_normal_deviates_of_part_of_a_batch():
+    # the same as of the whole, of as many as asked for
+    words = words_of(BATCH, c3=5)[0]
+    whole = deviates_of(words)
+    for count in (1, 200, 256, 300, 511):
+        z = np.zeros(BATCH, np.float32)
+        normals(words, count, z)
+        assert np.array_equal(z[:count], whole[:count])
 
 
 def discrete_counts(numbers, distribution):

@@ -4,7 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from nuspill.reco.merge import BLOCK, copy_runs, cut_runs, find_runs
+from nuspill.reco.event import Columns, copy_runs
+from nuspill.reco.merge import BLOCK, cut_runs, find_runs, spread, stream
+from nuspill.reco.run import COLUMNS
 
 
 def merged(lengths, pulses, times, seed):
@@ -48,18 +50,56 @@ def test_order(lengths, pulses, times):
 
 
 @CASES
-@pytest.mark.parametrize("kind", ["int64", "float32", "int16", "bool"])
-def test_columns(lengths, pulses, times, kind):
-    """Fails if a column is not in that order, or anything beyond its rows is written."""
+def test_part_of_the_order(lengths, pulses, times):
+    """Fails if runs that are cut are not the rows asked for."""
     _, _, start, length, runs = merged(lengths, pulses, times, 2)
-    rng, n = np.random.default_rng(3), sum(lengths)
-    column = np.zeros(n + BLOCK, kind)
-    column[:n] = rng.integers(0, 2 if kind == "bool" else 100, n)
-    order = rows(start, length, runs)
+    order, n = rows(start, length, runs), sum(lengths)
     for skip, count in ((0, n), (n // 3, n // 2), (n - 1, 1)):
         a, b = start.copy(), length.copy()
         left = cut_runs(a, b, runs, skip, count)
-        room = np.full(n + 64, 1, kind)
-        copy_runs(room[:count], column, a, b, left)
-        assert np.array_equal(room[:count], column[order[skip : skip + count]])
-        assert np.all(room[count:] == 1)
+        assert np.array_equal(rows(a, b, left), order[skip : skip + count])
+
+
+@CASES
+@pytest.mark.parametrize("kind", ["int64", "float32"])
+def test_spread(lengths, pulses, times, kind):
+    """Fails if the rows of a source are not where they belong, or any are a block beyond."""
+    _, _, start, length, runs = merged(lengths, pulses, times, 3)
+    order, n = rows(start, length, runs), sum(lengths)
+    column = np.random.default_rng(3).integers(1, 100, n + BLOCK).astype(kind)
+    low, high = np.cumsum([0, *lengths])[np.argmax(lengths) :][:2]
+    to = np.zeros(n + 64, kind)
+    spread(to, column, start[:runs], length[:runs], low, high)
+    mine = (order >= low) & (order < high)
+    assert np.array_equal(to[:n][mine], column[order[mine]])
+    assert not to[n + BLOCK :].any()
+
+
+@CASES
+def test_the_others_are_copied(lengths, pulses, times):
+    """Fails if a column is not in order, or rows that are left out are written to."""
+    _, _, start, length, runs = merged(lengths, pulses, times, 3)
+    order, n = rows(start, length, runs), sum(lengths)
+    rng = np.random.default_rng(3)
+    kinds = [kind for kind, _, _ in COLUMNS.values()]
+    c = Columns(*(rng.integers(0, 2, n).astype(kind) for kind in kinds))
+    low, high = np.cumsum([0, *lengths])[np.argmax(lengths) :][:2]
+    for left_out, (a, b) in ((order < 0, (0, 0)), ((order >= low) & (order < high), (low, high))):
+        to = Columns(*(np.full(n + 1, 1, kind) for kind in kinds))
+        copy_runs(to, c, start[:runs], length[:runs], a, b)
+        for copied, column in zip(to[1:], c[1:], strict=True):
+            assert np.array_equal(copied[:n], np.where(left_out, 1, column[order]))
+            assert copied[n] == 1
+
+
+@pytest.mark.parametrize("kind", ["int64", "float32", "int16", "bool"])
+def test_stream(kind):
+    """Fails if a column streamed to any place differs, or anything beside it is written."""
+    rng = np.random.default_rng(4)
+    for offset, count in itertools.product((0, 1, 5, 8, 63, 64), (0, 1, 15, 64, 65, 300)):
+        column = rng.integers(0, 2 if kind == "bool" else 100, count + 3).astype(kind)
+        to = np.full(512, 1, kind)
+        stream(to[offset : offset + count], column)
+        assert np.array_equal(to[offset : offset + count], column[:count])
+        assert np.all(to[:offset] == 1)
+        assert np.all(to[offset + count :] == 1)
