@@ -59,7 +59,7 @@ def test_coherent_2017():
     spec = importlib.util.spec_from_file_location("coherent", PROJECT / "examples/coherent_2017.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    found = example.analyse(folder, years=30)
+    found = example.analyse(folder, years=300)  # templates without noise to speak of
     fit = found["fit"]
     assert abs(fit["events"] - 134) < 11
     assert 20 < fit["error"] < 30
