@@ -9,7 +9,16 @@ from typing import Any
 import click
 
 from ..reco.experiment import load
-from .common import experiment_options, parse_settings, print_table, progress_bar, write_json
+from .common import (
+    cluster_option,
+    experiment_options,
+    interrupted_keeps,
+    opened,
+    parse_settings,
+    print_table,
+    progress_bar,
+    write_json,
+)
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
@@ -41,7 +50,7 @@ def _weights(
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="ROOT file, or folder with --parts.",
+    help="ROOT file; or folder, with --parts or --cluster.",
 )
 @click.option("--years", type=float, help="Years of operation; by default exposure.years.")
 @click.option("--pot", type=float, help="Protons on target, in place of years.")
@@ -77,6 +86,7 @@ def _weights(
     "--parts", type=click.IntRange(1), help="Write a folder of numbered parts, resumed if there."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file or folder that is there.")
+@cluster_option
 @experiment_options
 def command(
     name: str,
@@ -93,6 +103,7 @@ def command(
     weights: dict[str, dict[str, Any]],
     threads: int | None,
     overwrite: bool,
+    cluster: str | None,
     settings: dict[str, Any],
     preset: str | None,
     source: str | None,
@@ -100,8 +111,8 @@ def command(
 ) -> None:
     """Make the events of an experiment and write them as a ROOT ntuple.
 
-    Interrupted runs leave no file; a run in --parts goes on where it stopped when it is called
-    again in the same way.
+    Interrupted runs leave no file; a run in --parts or with --cluster writes a folder of parts, and
+    goes on where it stopped when it is called again in the same way, or by `nuspill resume`.
     """
     begin = time.perf_counter()
     experiment = load(name, settings, preset, source)
@@ -117,11 +128,14 @@ def command(
         "overwrite": overwrite,
         "threads": threads,
     }
-    with interruptible(), progress_bar(run.events, "events") as advance:
-        if parts is None:
-            counts = write(run, output, progress=advance, **options)
+    foldered = parts is not None or cluster is not None
+    ending = interrupted_keeps(output) if foldered else interruptible()
+    with ending, progress_bar(run.events, "events") as advance:
+        if foldered:
+            with opened(cluster) as on:
+                counts = write_parts(run, output, parts, progress=advance, cluster=on, **options)
         else:
-            counts = write_parts(run, output, parts, progress=advance, **options)
+            counts = write(run, output, progress=advance, **options)
     seconds = time.perf_counter() - begin
     rows = _summary(run, counts.table())
     quiet = json_file == "-"
@@ -131,7 +145,7 @@ def command(
     )
     columns = ["component", "window", "expected", "generated", "expected selected", "selected"]
     print_table(title, columns, [list(row.values()) for row in rows], quiet)
-    size = sum(f.stat().st_size for f in ([output] if parts is None else output.glob("*.root")))
+    size = sum(f.stat().st_size for f in (output.glob("*.root") if foldered else [output]))
     if not quiet:
         click.echo(f"\n{run.events} events, {size / 1e6:.1f} MB, {seconds:.2f} s: {output}")
     write_json(
