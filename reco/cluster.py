@@ -37,8 +37,12 @@ SETTINGS = {
     "distributed.worker.memory.target": False,
 }
 """Of clusters that are started here. Nothing is spilled to disk, nor unpickled from there."""
-LOCAL = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-"""Of workers on this machine, who listen on the loopback interface."""
+LOCAL = {
+    "threads_per_worker": 1,
+    "scheduler_kwargs": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+    "silence_logs": logging.CRITICAL,
+}
+"""Of clusters on this machine, which listen on the loopback interface."""
 
 
 @dataclass(frozen=True)

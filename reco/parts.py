@@ -206,6 +206,7 @@ def write_parts(
     compression: str = "zstd",
     selected_only: bool = False,
     overwrite: bool = False,
+    again: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
@@ -223,6 +224,8 @@ def write_parts(
         has, or so many that each takes some seconds.
     overwrite
         Begin anew if the folder holds a finished run or another one.
+    again
+        If the folder holds this run, finished, count it.
     cluster
         Make the parts on its workers.
 
@@ -245,7 +248,7 @@ def write_parts(
         threads_there = cluster.threads() if cluster is not None else 1
         options = replace(options, parts=there or _parts(run, options, threads_there))
     wanted = manifest_of(run, options)
-    fresh = _is_fresh(folder, wanted, overwrite)
+    fresh = _is_fresh(folder, wanted, overwrite, again)
     with open_log(folder, fresh) as log:
         if fresh:
             for left in folder.glob("part-*.root"):
@@ -277,7 +280,7 @@ def _parts(run: Run, options: Options, threads: int) -> int:
     return max(1, min(round(run.events / events), run.slices))
 
 
-def _is_fresh(folder: Path, wanted: Manifest, overwrite: bool) -> bool:
+def _is_fresh(folder: Path, wanted: Manifest, overwrite: bool, again: bool) -> bool:
     """Whether a run begins anew in a folder, which is made; refuses what may not be replaced."""
     try:
         if not make_folder(folder):
@@ -288,9 +291,9 @@ def _is_fresh(folder: Path, wanted: Manifest, overwrite: bool) -> bool:
         if overwrite and folder.is_dir():
             return True
         raise
-    if complete and not overwrite:
+    if complete and not overwrite and not again:
         raise OutputError(f"{folder}: holds this run, complete; --overwrite makes it anew")
-    return complete
+    return complete and not again
 
 
 def _complete(folder: Path, parts: int) -> bool:

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..reco.experiment import Experiment
+    from ..toys.coverage import Trials
     from ..toys.ensemble import Ensemble
     from ..toys.model import Model
+    from ..toys.record import Record
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,50 @@ class Wanted:
     ensemble: Ensemble
     nature: Ensemble
     seed: int
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that decides its toys."""
+        from ..toys.coverage import configuration
+
+        return configuration(
+            self.experiments, self.model, self.names, self.points, self.toys, self.ensemble,
+            self.nature, self.seed,
+        )  # fmt: skip
+
+    def trials(self) -> Trials:
+        """Its toys."""
+        from ..toys.coverage import plan_trials
+
+        return plan_trials(
+            self.model, self.names, self.points, self.ensemble, self.nature, self.seed
+        )
+
+
+def restore_wanted(record: Record) -> Wanted:
+    """The coverage that a record's toys are of.
+
+    Raises
+    ------
+    OutputError
+        If this version would make other toys.
+    """
+    import numpy as np
+
+    from ..reco.folder import Manifest, refuse_another
+    from ..toys.combination import build
+    from ..toys.record import restore_ensemble, restore_experiments
+
+    c, request = record.config, record.manifest.request
+    experiments = restore_experiments(record)
+    model = build(experiments, c["parameters"])
+    ensembles = [restore_ensemble(c[key]) for key in ("ensemble", "nature")]
+    points = np.array(c["points"])
+    found = Wanted(
+        experiments, model, c["names"], points, request["levels"], c["toys"], *ensembles, c["seed"]
+    )
+    there = Manifest("coverage", found.configuration(), request)
+    refuse_another(record.folder, record.manifest, there)
+    return found
 
 
 @click.command()
@@ -135,17 +181,14 @@ def throw(
     plot_file: str | None = None,
 ) -> None:
     """Find the coverage, keep its toys in a folder if one is given, and tell."""
-    from ..toys.coverage import configuration, coverage
-    from ..toys.record import Record, open_record
+    from ..toys.coverage import coverage
+    from ..toys.record import open_record
 
     w = wanted
     keep: Callable[[], Record] | None = None
     if output is not None:
-        config = configuration(
-            w.experiments, w.model, w.names, w.points, w.toys, w.ensemble, w.nature, w.seed
-        )
-        request = {"levels": w.levels}
-        keep = partial(open_record, output, config, resume, request, "coverage")
+        asked = {"levels": w.levels}
+        keep = partial(open_record, output, w.configuration(), resume, asked, "coverage")
     ending = interrupted_keeps(output) if output is not None else nullcontext()
     total = w.toys * (2 * len(w.points) + 1)
     with ending, opened(cluster) as on, progress_bar(total, "toys") as advance:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..reco.errors import OutputError
 from ..reco.experiment import load
 from .common import (
     cluster_option,
@@ -19,6 +21,10 @@ from .common import (
     progress_bar,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from ..reco.ntuple import Counts
+    from ..reco.run import Run
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
@@ -50,7 +56,7 @@ def _weights(
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="ROOT file; or folder, with --parts or --cluster.",
+    help="ROOT file; a folder of parts with --parts, or --cluster and no .root.",
 )
 @click.option("--years", type=float, help="Years of operation; by default exposure.years.")
 @click.option("--pot", type=float, help="Protons on target, in place of years.")
@@ -111,14 +117,16 @@ def command(
 ) -> None:
     """Make the events of an experiment and write them as a ROOT ntuple.
 
-    Interrupted runs leave no file; a run in --parts or with --cluster writes a folder of parts, and
-    goes on where it stopped when it is called again in the same way, or by `nuspill resume`.
+    Interrupted runs leave no file. A run in --parts or with --cluster goes on where it stopped when
+    it is called again in the same way, or by `nuspill resume`; on a cluster the parts of OUT.root
+    are in OUT.root.parts until all are there.
     """
     begin = time.perf_counter()
     experiment = load(name, settings, preset, source)
     from ..reco.ntuple import interruptible, write
     from ..reco.parts import write_parts
     from ..reco.run import plan
+    from ..reco.verify import join_parts
 
     run = plan(experiment, seed, years=years, pot=pot, events=events, place=place, weights=weights)
     options: dict[str, Any] = {
@@ -128,32 +136,49 @@ def command(
         "overwrite": overwrite,
         "threads": threads,
     }
-    foldered = parts is not None or cluster is not None
-    ending = interrupted_keeps(output) if foldered else interruptible()
-    with ending, progress_bar(run.events, "events") as advance:
-        if foldered:
-            with opened(cluster) as on:
-                counts = write_parts(run, output, parts, progress=advance, cluster=on, **options)
-        else:
+    if parts is None and cluster is None:
+        with interruptible(), progress_bar(run.events, "events") as advance:
             counts = write(run, output, progress=advance, **options)
-    seconds = time.perf_counter() - begin
+        tell(run, counts, output, time.perf_counter() - begin, json_file)
+        return
+    one_file = parts is None and output.suffix == ".root"
+    folder = output.with_name(output.name + ".parts") if one_file else output
+    if one_file and output.exists() and not overwrite:
+        raise OutputError(f"{output}: exists; --overwrite replaces it")
+    with (
+        opened(cluster) as on,
+        interrupted_keeps(folder),
+        progress_bar(run.events, "events") as advance,
+    ):
+        counts = write_parts(
+            run, folder, parts, progress=advance, cluster=on, again=one_file, **options
+        )
+        if one_file:
+            join_parts([folder], output, overwrite)
+            shutil.rmtree(folder)
+    tell(run, counts, output, time.perf_counter() - begin, json_file)
+
+
+def tell(run: Run, counts: Counts, output: Path, seconds: float, json_file: str | None) -> None:
+    """Print what was made, and write its JSON."""
     rows = _summary(run, counts.table())
     quiet = json_file == "-"
     title = (
-        f"{experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, "
-        f"seed {seed}"
+        f"{run.experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, "
+        f"seed {run.seed}"
     )
     columns = ["component", "window", "expected", "generated", "expected selected", "selected"]
     print_table(title, columns, [list(row.values()) for row in rows], quiet)
-    size = sum(f.stat().st_size for f in (output.glob("*.root") if foldered else [output]))
+    files = output.glob("part-*.root") if output.is_dir() else [output]
+    size = sum(f.stat().st_size for f in files)
     if not quiet:
         click.echo(f"\n{run.events} events, {size / 1e6:.1f} MB, {seconds:.2f} s: {output}")
     write_json(
         json_file,
         {
-            "experiment": experiment.name,
+            "experiment": run.experiment.name,
             "output": str(output),
-            "seed": seed,
+            "seed": run.seed,
             "years": run.years,
             "protons_on_target": run.protons,
             "events": run.events,

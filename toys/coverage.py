@@ -90,6 +90,40 @@ class Trials:
         return self.constructions[point].toys(0, start, stop)
 
 
+def plan_trials(
+    model: Model,
+    names: Sequence[str],
+    points: Array,
+    ensemble: Ensemble,
+    truth: Ensemble,
+    seed: int,
+) -> Trials:
+    """Plan the toys of a coverage; parameters as for it.
+
+    Raises
+    ------
+    ExperimentError
+        If a point is out of bounds, or the truth of its toys.
+    """
+    numbers = [model.number(name) for name in names]
+    for point in points:
+        for i, x in zip(numbers, point, strict=True):
+            if not model.lower[i] <= x <= model.upper[i]:
+                raise ExperimentError(
+                    f"{model.names[i]} = {x:g}: must be from {model.lower[i]:g} to "
+                    f"{model.upper[i]:g}"
+                )
+    own = model.truth[numbers]
+    numbered = list(enumerate((own, *points)))
+    tables = [_construction(model, names, p, ensemble, seed, k) for k, p in numbered]
+    tried = [_construction(model, names, p, truth, seed, k) for k, p in numbered[1:]]
+    trials = Trials((*tables, *tried))
+    trials.warm()
+    for construction in trials.constructions:
+        construction.truth(0)
+    return trials
+
+
 def configuration(
     experiments: Sequence[Experiment],
     model: Model,
@@ -156,29 +190,12 @@ def coverage(
     """
     ensemble = ensemble or Ensemble()
     wilks = [threshold(cl, len(names)) for cl in levels]
-    numbers = [model.number(name) for name in names]
-    for point in points:
-        for i, x in zip(numbers, point, strict=True):
-            if not model.lower[i] <= x <= model.upper[i]:
-                raise ExperimentError(
-                    f"{model.names[i]} = {x:g}: must be from {model.lower[i]:g} to "
-                    f"{model.upper[i]:g}"
-                )
-    own = model.truth[numbers]
-    tables = [
-        _construction(model, names, p, ensemble, seed, k) for k, p in enumerate((own, *points))
-    ]
-    tried = [
-        _construction(model, names, p, truth or ensemble, seed, k) for k, p in enumerate(points, 1)
-    ]
-    trials = Trials((*tables, *tried))
-    trials.warm()
-    for construction in trials.constructions:
-        construction.truth(0)
+    trials = plan_trials(model, names, points, ensemble, truth or ensemble, seed)
+    tables = 1 + len(points)
     record = keep() if keep is not None else None
     done = record.done() if record is not None else set()
-    todo = [*missing(range(len(tables)), 0, toys, done)]
-    todo += missing(range(len(tables), len(trials.constructions)), toys, 2 * toys, done)
+    todo = [*missing(range(tables), 0, toys, done)]
+    todo += missing(range(tables, len(trials.constructions)), toys, 2 * toys, done)
     left = sum(stop - start for _, start, stop in todo)
     progress(len(trials.constructions) * toys - left)
     results = throw_tasks(trials, todo, threads, cluster)
@@ -197,8 +214,8 @@ def coverage(
             for mine in pieces
         ]
     square = [m.value**2 if len(names) == 1 else m.value for m in made]
-    asimov, critical = square[0], square[1 : len(tables)]
-    nature = [(q, m.failed) for q, m in zip(square, made, strict=True)][len(tables) :]
+    asimov, critical = square[0], square[1:tables]
+    nature = [(q, m.failed) for q, m in zip(square, made, strict=True)][tables:]
     found = []
     for point, mine, (q, failed) in zip(points, critical, nature, strict=True):
         for cl, from_wilks in zip(levels, wilks, strict=True):
