@@ -167,7 +167,9 @@ def open_cluster(text: str) -> Iterator[Cluster]:
     import dask
     from distributed import Client, LocalCluster, Security
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":  # what matters becomes an error here
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     cluster = None
     with dask.config.set(SETTINGS):
         try:

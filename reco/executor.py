@@ -64,7 +64,6 @@ class Cluster:
         work.warm()
         packed = pickle.dumps(work)
         name = f"nuspill-{hashlib.sha256(packed).hexdigest()[:16]}"
-        self.client.register_plugin(SharedWork(name, source_stamp(), packed), name=name)
         session = f"{name}-{time.time_ns():x}"
         todo = enumerate(tasks)
         running: dict[Future, tuple[int, Any, int]] = {}
@@ -80,6 +79,7 @@ class Cluster:
 
         following = 0
         try:
+            self.client.register_plugin(SharedWork(name, source_stamp(), packed), name=name)
             while True:
                 look.at_times()
                 room = AHEAD * max(look.threads, 1) - len(running) - len(waiting)
@@ -112,6 +112,10 @@ class Cluster:
                         break
                     following += 1
                     yield waiting.pop(number)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(f"{self.name}: the connection is lost: {error}") from error
         finally:
             with suppress(Exception):
                 self.client.cancel(list(running), force=True)

@@ -18,7 +18,7 @@ from .run import BLOCK_EVENTS, Block, Run, select
 
 def wrong_files(folder: Path) -> Iterator[str]:
     """Names of files that are missing, or not what the log says they are."""
-    for name, piece in pieces(folder).items():
+    for name, piece in sorted(pieces(folder).items()):
         path = folder / name
         try:
             if checksum(path) != piece.sha256:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from nuspill.reco import load, plan, read
@@ -18,12 +19,12 @@ from nuspill.reco.folder import pieces, read_log
 from nuspill.toys.record import load_record
 
 pytest.importorskip("distributed")
-FAULTS = int(os.environ.get("NUSPILL_FAULTS", "4"))
+FAULTS = int(os.environ.get("NUSPILL_FAULTS", "3"))
 LIMIT = 300
 """Seconds after which something hangs."""
 RUNS = {
-    "events": ("generate", "ess-csi", "--years", 6, "--parts", 60, "--compression", "lzma:3"),
-    "toys": ("toys", "ess-ar", "--years", 0.1, "--scan", "strength=0.5:1.5:40", "--toys", 20000),
+    "events": ("generate", "ess-csi", "--years", 3, "--parts", 30, "--compression", "lzma:3"),
+    "toys": ("toys", "ess-ar", "--years", 0.1, "--scan", "strength=0.5:1.5:20", "--toys", 20000),
 }
 MAIN = "from nuspill.scripts.cli import main; main()"
 COMMANDS = {
@@ -39,7 +40,11 @@ class Machines:
     def __init__(self, folder):
         self.folder = folder
         self.log = (folder / "machines.log").open("wb")
-        self.file = folder / "scheduler.json"
+        self.open()
+
+    def open(self):
+        """Start scheduler and workers."""
+        self.file = self.folder / f"{time.monotonic_ns()}.json"
         self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0",
                                     "--dashboard-address", "127.0.0.1:0",
                                     "--scheduler-file", self.file)  # fmt: skip
@@ -70,7 +75,6 @@ class Machines:
         for process in (*self.workers, self.scheduler):
             process.kill()
             process.wait()
-        self.log.close()
 
 
 @pytest.fixture
@@ -81,6 +85,7 @@ def machines(tmp_path):
     found = Machines(place)
     yield found
     found.close()
+    found.log.close()
 
 
 def wait_for(condition, process=None):
@@ -142,6 +147,15 @@ def inject(what, machines, client, disk, choice):
         client.send_signal(signal.SIGKILL)
         ended(client)
         return True
+    if what == "scheduler":
+        machines.close()
+        status, _, errors = ended(client)
+        machines.open()
+        assert status in (0, 2), errors
+        if status == 2:
+            assert len(errors.splitlines()) == 1, errors
+            assert "tcp://127.0.0.1:" in errors
+        return True
     fill(disk)
     status, _, errors = ended(client)
     (disk / "ballast").unlink()
@@ -158,7 +172,7 @@ def test_faults(kind, machines, disk, tmp_path):
     """Fails if a run that is disturbed hangs, or differs by a bit from one that is not."""
     place, mounted = disk
     choice = random.Random(os.environ.get("NUSPILL_FAULTS_SEED", kind))
-    kinds = ["worker", "client", *(["disk"] if mounted else [])]
+    kinds = ["worker", "client", *(["disk"] if mounted else []), "scheduler"]
     planned = [kinds[n % len(kinds)] for n in range(FAULTS)]
     choice.shuffle(planned)
     made, number = 0, 0
@@ -167,7 +181,7 @@ def test_faults(kind, machines, disk, tmp_path):
         client = machines.client(*RUNS[kind], "-o", folder)
         while made < FAULTS:
             before = progress(folder)
-            if not wait_for(lambda b=before: working(folder, b, kind), client):
+            if not wait_for(partial(working, folder, before, kind), client):
                 break
             time.sleep(choice.uniform(0, 0.3 if kind == "events" else 3))
             if client.poll() is not None:
@@ -183,7 +197,7 @@ def test_faults(kind, machines, disk, tmp_path):
         assert (status, errors) == (0, ""), errors
         check(kind, folder)
         number += 1
-    print(f"{kind}: {made} faults in {number} runs: {' '.join(planned)}")
+    sys.stderr.write(f"\n{kind}: {made} faults in {number} runs: {' '.join(planned)}\n")
 
 
 def working(folder, before, kind):
@@ -204,8 +218,8 @@ def check(kind, folder):
     """Compare a run that was disturbed with what it should be, bit for bit."""
     left = {path.name for path in folder.iterdir()}
     if kind == "events":
-        assert left == {"manifest.json", "log.jsonl", *(f"part-{n:05d}.root" for n in range(60))}
-        run = plan(load("ess-csi"), years=6)
+        assert left == {"manifest.json", "log.jsonl", *(f"part-{n:05d}.root" for n in range(30))}
+        run = plan(load("ess-csi"), years=3)
         expected = run.make(0, run.events)
         found = read(folder)[0]
         assert list(found) == list(expected)
@@ -217,6 +231,6 @@ def check(kind, folder):
     from nuspill.toys.record import restore
 
     construction = restore(record)
-    for point, statistic in enumerate(record.by_point(40)):
+    for point, statistic in enumerate(record.by_point(20)):
         assert statistic.value.tobytes() == construction.toys(point, 0, 20_000).value.tobytes()
-    assert len(record.done()) == 40
+    assert len(record.done()) == 20
