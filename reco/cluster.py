@@ -173,7 +173,7 @@ def open_cluster(text: str) -> Iterator[Cluster]:
     cluster = None
     with dask.config.set(SETTINGS):
         try:
-            security = described.security
+            security: Any = described.security
             if isinstance(security, dict):
                 security = Security(**security)
             elif security is True and described.address:

@@ -29,6 +29,8 @@ PATIENCE = 60.0
 """Seconds without any worker after which a run ends."""
 LOOK = 2.0
 """Seconds between looks at whether there are workers."""
+TOGETHER = 64
+"""Results that are fetched in one go."""
 AGAIN = 3
 """Times that a block is submitted anew after Dask has given it up."""
 
@@ -38,26 +40,40 @@ class Cluster:
     """A cluster that is connected to."""
 
     client: Client
+    """Of Dask."""
     name: str
+    """For messages."""
     waits: bool
     """Whether workers may come late, as in a batch system."""
 
     def threads(self) -> int:
         """Of all workers."""
-        return sum(self.client.nthreads().values())
+        try:
+            return sum(self.client.nthreads().values())
+        except OSError as error:
+            raise OutputError(f"{self.name}: the scheduler is gone: {error}") from error
 
     def compute(
-        self, work: Work, tasks: Iterable[Any], ordered: bool = True
+        self, work: Work, tasks: Iterable[Any], ordered: bool = True, bulky: bool = False
     ) -> Iterator[tuple[Any, Made]]:
-        """Make blocks; yields tasks and what was made, in the order of tasks or as they come.
+        """Make blocks; yields tasks and what was made.
+
+        Parameters
+        ----------
+        work
+            What is done in blocks; it is sent to each worker once.
+        tasks
+            Of the blocks; they are taken as workers get free.
+        ordered
+            Whether results are in the order of tasks, or as they come.
+        bulky
+            Whether results are so large that they should come one by one.
 
         Raises
         ------
         OutputError
             If there are no workers, or the scheduler is gone.
         """
-        from distributed import CancelledError, KilledWorker
-
         from ..generator.kernel import source_stamp
         from .worker import SharedWork, make_block
 
@@ -66,9 +82,9 @@ class Cluster:
         name = f"nuspill-{hashlib.sha256(packed).hexdigest()[:16]}"
         session = f"{name}-{time.time_ns():x}"
         todo = enumerate(tasks)
-        running: dict[Future, tuple[int, Any, int]] = {}
+        running: dict[Future[Any], tuple[int, Any, int]] = {}
         waiting: dict[int, tuple[Any, Made]] = {}
-        finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         look = _Look(self)
 
         def submit(number: int, task: Any, attempt: int = 0) -> None:
@@ -87,25 +103,15 @@ class Cluster:
                     submit(number, task)
                 if not running:
                     return
-                try:
-                    future = finished.get(timeout=LOOK)
-                except queue.Empty:
-                    continue
-                number, task, attempt = running.pop(future)
-                try:
-                    made: Made = future.result()
-                except KilledWorker as error:
-                    if attempt == AGAIN:
-                        raise OutputError(
-                            f"{self.name}: workers die in block {number} ({error.last_worker})"
-                        ) from error
-                    submit(number, task, attempt + 1)
-                    continue
-                except CancelledError as error:
-                    raise OutputError(f"{self.name}: the scheduler is gone") from error
-                finally:
+                for future, made in self._collect(_taken(finished, 1 if bulky else TOGETHER)):
+                    number, task, attempt = running.pop(future)
                     future.release()
-                waiting[number] = task, made
+                    if made is not None:
+                        waiting[number] = task, made
+                    elif attempt < AGAIN:
+                        submit(number, task, attempt + 1)
+                    else:
+                        raise OutputError(f"{self.name}: workers die in block {number}")
                 while waiting:
                     number = following if ordered else next(iter(waiting))
                     if number not in waiting:
@@ -120,6 +126,34 @@ class Cluster:
             with suppress(Exception):
                 self.client.cancel(list(running), force=True)
                 self.client.unregister_worker_plugin(name)
+
+    def _collect(self, futures: list[Future[Any]]) -> list[tuple[Future[Any], Made | None]]:
+        """Results of blocks that have ended, none where too many workers died."""
+        from distributed import CancelledError, KilledWorker
+
+        found: list[tuple[Future[Any], Made | None]] = []
+        whole = [future for future in futures if future.status == "finished"]
+        if len(whole) == len(futures) > 1:
+            with suppress(CancelledError, KilledWorker):
+                return list(zip(futures, self.client.gather(futures), strict=True))
+        for future in futures:
+            try:
+                found.append((future, future.result()))
+            except KilledWorker:
+                found.append((future, None))
+            except CancelledError as error:
+                raise OutputError(f"{self.name}: the scheduler is gone") from error
+        return found
+
+
+def _taken(finished: queue.SimpleQueue[Future[Any]], most: int) -> list[Future[Any]]:
+    """Futures that have ended, none if it takes long."""
+    found = []
+    with suppress(queue.Empty):
+        found.append(finished.get(timeout=LOOK))
+        while len(found) < most:
+            found.append(finished.get_nowait())
+    return found
 
 
 def _first(items: Iterator[Any], number: int) -> Iterator[Any]:

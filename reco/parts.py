@@ -356,7 +356,7 @@ def _on_cluster(
         making.mkdir(exist_ok=True)
         (making / token).touch()
         work = PartWork(run, folder.resolve(), token, options)
-        for _, made in cluster.compute(work, todo, ordered=False):
+        for _, made in cluster.compute(work, todo, ordered=False, bulky=True):
             path = folder / made.result.piece.file
             if made.result.staged:
                 (making / made.result.staged).replace(path)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OutputError
-from .folder import checksum, pieces, read_manifest, refuse_another
+from .folder import Piece, checksum, pieces, read_manifest, refuse_another
 from .ntuple import PROVENANCE, TREE, Counts, Progress, provenance, recreated, replacing
 from .parts import Options, part, restore_run
 from .run import BLOCK_EVENTS, Block, Run, select
@@ -88,7 +88,7 @@ def join_parts(
     first = read_manifest(folders[0])
     for other in folders[1:]:
         refuse_another(other, first, read_manifest(other))
-    whole = {}
+    whole: dict[str, tuple[Path, Piece]] = {}
     for folder in folders:
         for name, piece in pieces(folder).items():
             if (folder / name).is_file():

@@ -38,7 +38,7 @@ class Made:
     worker: str
 
 
-class SharedWork(WorkerPlugin):  # type: ignore[misc]
+class SharedWork(WorkerPlugin):
     """Work in pickled form, and the sources it needs to be unpacked with."""
 
     idempotent = True
@@ -72,7 +72,9 @@ class SharedWork(WorkerPlugin):  # type: ignore[misc]
 def make_block(name: str, task: Any) -> Made:
     """Make a block of the work of a name, in a worker."""
     worker = get_worker()
-    work = worker.plugins[name].work()
+    plugin = worker.plugins[name]
+    assert isinstance(plugin, SharedWork)
+    work = plugin.work()
     start = time.perf_counter()
     result = work.make(task)
     return Made(result, time.perf_counter() - start, worker.address)

@@ -83,10 +83,11 @@ def restore_wanted(record: Record) -> Wanted:
     c, request = record.config, record.manifest.request
     experiments = restore_experiments(record)
     model = build(experiments, c["parameters"])
-    ensembles = [restore_ensemble(c[key]) for key in ("ensemble", "nature")]
+    ensemble, nature = (restore_ensemble(c[key]) for key in ("ensemble", "nature"))
     points = np.array(c["points"])
+    levels, seed = request["levels"], c["seed"]
     found = Wanted(
-        experiments, model, c["names"], points, request["levels"], c["toys"], *ensembles, c["seed"]
+        experiments, model, c["names"], points, levels, c["toys"], ensemble, nature, seed
     )
     there = Manifest("coverage", found.configuration(), request)
     refuse_another(record.folder, record.manifest, there)

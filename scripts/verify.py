@@ -88,7 +88,8 @@ def _events(
 def _toys(
     folder: Path, wrong: list[str], share: float, choice: random.Random, threads: int | None
 ) -> tuple[int, list[str]]:
-    from ..toys.distribute import Thrower, throw_tasks
+    from ..toys.distribute import throw_tasks
+    from ..toys.neyman import Thrower
     from ..toys.record import load_record, read_file, restore
 
     record = load_record(folder)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .neyman import Statistic, run
+from .neyman import Statistic, Thrower, run
 
 if TYPE_CHECKING:
     from ..reco.executor import Cluster
@@ -28,16 +28,6 @@ LEAST_TOYS = 64
 
 Task = tuple[int, int, int]
 """Point, and range of toys."""
-
-
-class Thrower(Protocol):
-    """A construction, or several."""
-
-    def warm(self) -> None:
-        """Compute what all toys share."""
-
-    def toys(self, point: int, start: int, stop: int) -> Statistic:
-        """Toys of a point by number."""
 
 
 @dataclass(frozen=True, eq=False)

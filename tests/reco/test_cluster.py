@@ -146,7 +146,7 @@ class Elsewhere:
         """Of it."""
         return 1
 
-    def compute(self, work, tasks, ordered):
+    def compute(self, work, tasks, ordered, bulky):
         """Make parts where there is no such folder."""
         away = PartWork(work.run, Path("/no/such/folder"), work.token, work.options)
         for task in tasks:
