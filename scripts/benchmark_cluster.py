@@ -92,8 +92,20 @@ def command(quick: bool, json_file: str | None) -> None:
     print_table(f"workers that sleep {SLEEP} s a block", columns, shown, quiet)
     content["disk"] = disk(1_000_000 if quick else 10_000_000)
     content["largest"] = largest(content)
+    d = content["disk"]
     print_table(
-        f"threads that keep {1 - LOSS:.0%}, with blocks of {BLOCK:g} s",
+        "bytes and joining",
+        ["", "million/s"],
+        [
+            ["bytes of a thread that makes events", d["thread_bytes_per_s"] / 1e6],
+            ["bytes to this disk", d["disk_bytes_per_s"] / 1e6],
+            ["events of a thread", d["thread_events_per_s"] / 1e6],
+            ["events joined to one file", d["join_events_per_s"] / 1e6],
+        ],
+        quiet,
+    )
+    print_table(
+        f"threads at which a limit is reached, with blocks of {BLOCK:g} s",
         ["limit", "threads"],
         [[key, value] for key, value in content["largest"].items()],
         quiet,
@@ -236,19 +248,16 @@ def disk(events: int) -> dict[str, float]:
 
 
 def largest(content: dict[str, Any]) -> dict[str, int]:
-    """Threads up to which each limit costs less than LOSS.
+    """Threads at which scheduler and client, or the disk, have no more to give.
 
-    The scheduler passes on so many blocks a second; n threads need n/BLOCK of them. Written bytes
-    are those of n threads. Joining parts is one thread's work after the others'.
+    n threads finish n/BLOCK blocks a second, and write n times the bytes of one. The scheduler's
+    rate is that of empty blocks with the most simulated workers.
     """
     rate = content["simulated"][-1]["empty_per_s"]
     d = content["disk"]
     return {
         "blocks a second of scheduler and client": int(rate * BLOCK),
         "bytes a second of this disk": int(d["disk_bytes_per_s"] / d["thread_bytes_per_s"]),
-        "one joined file as fast as its parts": int(
-            d["join_events_per_s"] / d["thread_events_per_s"]
-        ),
     }
 
 
