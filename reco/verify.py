@@ -11,8 +11,8 @@ import numpy as np
 
 from .errors import OutputError
 from .folder import Piece, checksum, pieces, read_manifest, refuse_another
+from .layout import Options, part, restore_run
 from .ntuple import PROVENANCE, TREE, Counts, Progress, provenance, recreated, replacing
-from .parts import Options, part, restore_run
 from .run import BLOCK_EVENTS, Block, Run, select
 
 

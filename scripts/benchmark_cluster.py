@@ -161,7 +161,7 @@ def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[dict[s
 def dead_time(cluster: Cluster) -> float:
     """Seconds from submission to the first block of a run that the workers have not seen."""
     from ..reco.experiment import load
-    from ..reco.parts import MAKING, Options, PartWork
+    from ..reco.layout import MAKING, Options, PartWork
     from ..reco.run import plan
 
     run = plan(load("ess-xe"), 3, years=1)

@@ -78,7 +78,7 @@ def restore_wanted(record: Record) -> Wanted:
 
     from ..reco.folder import Manifest, refuse_another
     from ..toys.combination import build
-    from ..toys.record import restore_ensemble, restore_experiments
+    from ..toys.restore import restore_ensemble, restore_experiments
 
     c, request = record.config, record.manifest.request
     experiments = restore_experiments(record)

@@ -48,8 +48,9 @@ def command(
         return
     if kind == "coverage":
         raise click.UsageError(f"{folders[0]}: holds coverage; join its toys by nuspill resume")
-    from ..toys.record import merge, restore
+    from ..toys.record import merge
     from ..toys.region import region
+    from ..toys.restore import restore
 
     record = merge(folders, output)
     construction = restore(record)

@@ -35,7 +35,8 @@ def command(
             raise click.BadParameter("is for toys and coverage", param_hint="--plot")
         _events(folder, threads, cluster, json_file)
         return
-    from ..toys.record import load_record, restore
+    from ..toys.record import load_record
+    from ..toys.restore import restore
 
     record = load_record(folder)
     if manifest.kind == "coverage":
@@ -68,7 +69,8 @@ def _drop(folder: Path) -> None:
 
 
 def _events(folder: Path, threads: int | None, cluster: str | None, json_file: str | None) -> None:
-    from ..reco.parts import restore_run, write_parts
+    from ..reco.layout import restore_run
+    from ..reco.parts import write_parts
     from .common import interrupted_keeps, opened, progress_bar
     from .generate import tell
 

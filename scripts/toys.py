@@ -127,7 +127,8 @@ def command(
     from ..toys.importance import check, importance_region
     from ..toys.neyman import Construction
     from ..toys.observed import observed
-    from ..toys.record import configuration, open_record
+    from ..toys.record import open_record
+    from ..toys.restore import configuration
 
     axes = [parse_axis(text) for text in scans]
     experiments = load_all(names, settings, preset, source, years)
@@ -179,8 +180,9 @@ def throw(
     """Throw the toys that are asked for and not there yet, find the region, and tell."""
     from ..toys.adaptive import throw_adaptively
     from ..toys.distribute import throw_tasks
-    from ..toys.record import missing, write_ntuple
+    from ..toys.record import missing
     from ..toys.region import region
+    from ..toys.restore import write_ntuple
 
     first, toys, points = request.first_toy, request.toys, range(len(construction.points))
     ordering: Any = request.ordering

@@ -69,7 +69,7 @@ def _events(
     folder: Path, wrong: list[str], share: float, choice: random.Random, threads: int | None
 ) -> tuple[int, list[str]]:
     from ..reco.folder import pieces
-    from ..reco.parts import part, restore_run
+    from ..reco.layout import part, restore_run
     from ..reco.verify import part_is_right
 
     run, options = restore_run(folder)
@@ -90,7 +90,8 @@ def _toys(
 ) -> tuple[int, list[str]]:
     from ..toys.distribute import throw_tasks
     from ..toys.neyman import Thrower
-    from ..toys.record import load_record, read_file, restore
+    from ..toys.record import load_record, read_file
+    from ..toys.restore import restore
 
     record = load_record(folder)
     thrower: Thrower

@@ -12,7 +12,7 @@ from nuspill.reco import ExperimentError, OutputError, load, plan, read, write_p
 from nuspill.reco.cluster import describe_cluster, open_cluster
 from nuspill.reco.executor import AHEAD, Cluster
 from nuspill.reco.folder import pieces, read_log
-from nuspill.reco.parts import MAKING, Options, PartWork, restore_run
+from nuspill.reco.layout import MAKING, Options, PartWork, restore_run
 from nuspill.reco.verify import join_parts, part_is_right, wrong_files
 
 pytest.importorskip("distributed")

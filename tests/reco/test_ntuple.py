@@ -16,7 +16,7 @@ import uproot
 from nuspill.reco import ExperimentError, OutputError, load, plan, read, write, write_parts
 from nuspill.reco.experiment import validate
 from nuspill.reco.folder import LOG, MANIFEST, open_log, pieces, read_log
-from nuspill.reco.parts import Options, manifest_of
+from nuspill.reco.layout import Options, manifest_of
 
 ESS = "ess-csi"
 COMMAND = [sys.executable, "-c", "from nuspill.scripts.cli import main; main()"]

@@ -228,7 +228,7 @@ def check(kind, folder):
         return
     assert not [name for name in left if name.startswith(".")]
     record = load_record(folder)
-    from nuspill.toys.record import restore
+    from nuspill.toys.restore import restore
 
     construction = restore(record)
     for point, statistic in enumerate(record.by_point(20)):
