@@ -19,7 +19,7 @@ from nuspill.reco.folder import pieces, read_log
 from nuspill.toys.record import load_record
 
 pytest.importorskip("distributed")
-FAULTS = int(os.environ.get("NUSPILL_FAULTS", "3"))
+FAULTS = int(os.environ.get("NUSPILL_FAULTS", "2"))
 LIMIT = 300
 """Seconds after which something hangs."""
 RUNS = {
