@@ -7,9 +7,9 @@ that has seen several workers die is submitted anew a few times, then the run en
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import queue
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -79,8 +79,7 @@ class Cluster:
 
         work.warm()
         packed = pickle.dumps(work)
-        name = f"nuspill-{hashlib.sha256(packed).hexdigest()[:16]}"
-        session = f"{name}-{time.time_ns():x}"
+        name = f"nuspill-{secrets.token_hex(8)}"  # others may have the same work on the cluster
         todo = enumerate(tasks)
         running: dict[Future[Any], tuple[int, Any, int]] = {}
         waiting: dict[int, tuple[Any, Made]] = {}
@@ -88,7 +87,7 @@ class Cluster:
         look = _Look(self)
 
         def submit(number: int, task: Any, attempt: int = 0) -> None:
-            key = f"{session}-{number}-{attempt}"
+            key = f"{name}-{number}-{attempt}"
             future = self.client.submit(make_block, name, task, key=key, pure=False)
             running[future] = number, task, attempt
             future.add_done_callback(finished.put)

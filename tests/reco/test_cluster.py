@@ -68,14 +68,14 @@ def test_in_order_and_not_too_far_ahead(cluster):
     asked = []
 
     def tasks():
-        for task in range(300):
+        for task in range(150):
             asked.append(task)
             yield task
 
     for number, (task, made) in enumerate(cluster.compute(Squares(), tasks())):
         assert (task, made.result) == (number, number**2)
         assert len(asked) <= number + 1 + AHEAD * 2
-    assert number == 299
+    assert number == 149
 
 
 def test_as_they_come(cluster):
@@ -84,6 +84,14 @@ def test_as_they_come(cluster):
     assert sorted(task for task, _ in made) == list(range(100))
     assert all(m.result == task**2 for task, m in made)
     assert list(cluster.compute(Squares(), [])) == []
+
+
+def test_two_at_once(cluster):
+    """Fails if work that ends takes the same work of another client with it."""
+    first = cluster.compute(Squares(), range(60))
+    assert next(first)[1].result == 0
+    assert [made.result for _, made in cluster.compute(Squares(), range(3))] == [0, 1, 4]
+    assert [made.result for _, made in first] == [n**2 for n in range(1, 60)]
 
 
 @pytest.mark.parametrize("ordered", [True, False])
