@@ -315,14 +315,16 @@ def memory(parts: int) -> dict[str, float]:
             "--parts", str(parts), "--cluster", address, "--json", os.devnull, *options,
         ]  # fmt: skip
         client = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(client.pid, 0)
-        client.returncode = os.waitstatus_to_exitcode(status)
+        peak = 0.0
+        while client.poll() is None:
+            peak = max(peak, _peak(client.pid))
+            time.sleep(0.05)
         if client.returncode:
             raise click.ClickException(f"a run of {parts} parts failed")
         peaks = [_peak(pid) for pid in pids]
     return {
         "parts": parts,
-        "client": usage.ru_maxrss / 1024,
+        "client": peak,
         "scheduler": peaks[0],
         "worker": max(peaks[1:]),
     }
@@ -333,4 +335,4 @@ def _peak(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
-    return float("nan")
+    return 0.0  # it has just ended
