@@ -1,58 +1,62 @@
-"""Long runs: a folder of numbered parts with a manifest, resumed from the parts that are there."""
+"""Long runs of events: a folder of numbered parts, made here or on a cluster, and gone on with.
+
+The one process that works on a folder takes each part into the log when it is whole. Parts of a
+cluster's workers get their name from it, so that what a worker that was given up still writes is
+never taken.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from importlib.metadata import version
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..generator.form_factor import MODELS
 from .errors import OutputError
-from .ntuple import Counts, Format, Progress, replacing, write
+from .folder import (
+    MANIFEST,
+    Log,
+    Manifest,
+    Piece,
+    checksum,
+    make_folder,
+    open_log,
+    pieces,
+    read_manifest,
+    refuse_another,
+    write_manifest,
+)
+from .layout import MAKING, Options, PartWork, make_part, manifest_of, part
+from .ntuple import Counts, Format, Progress, replacing
 from .run import Run
 
-MANIFEST = "manifest.json"
+if TYPE_CHECKING:
+    from .executor import Cluster
 
-
-def run_hash(run: Run, **options: Any) -> str:
-    """SHA-256 of everything that decides the content of a run's files."""
-    tables = {
-        model.form_factor: _checksum(Path(model.form_factor))
-        for model in (run.experiment.interaction, *run.models.values())
-        if model.form_factor not in MODELS
-    }
-    content = {
-        "tables": tables,
-        "experiment": run.experiment.model_dump(mode="json", exclude={"analysis"}),
-        "seed": run.seed,
-        "pulses": run.pulses,
-        "fixed_signal": run.fixed_signal,
-        "columns": list(run.columns),
-        "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
-        "version": version("nuspill"),
-        **options,
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def part_name(number: int) -> str:
-    """File name of a part."""
-    return f"part-{number:05d}.root"
+PART_SECONDS = 3.0
+"""Aim of a part on a cluster, of a thread."""
+PART_EVENTS = 200_000, 8_000_000
+"""Least and most events of such a part."""
+PARTS_A_THREAD = 4
 
 
 def write_parts(
     run: Run,
     folder: str | Path,
-    parts: int,
+    parts: int | None,
     *,
     format: Format = "ttree",
     compression: str = "zstd",
     selected_only: bool = False,
     overwrite: bool = False,
+    again: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> Counts:
     """Write a run as numbered parts in a folder, going on from the parts that are there.
 
@@ -61,11 +65,16 @@ def write_parts(
     run, format, compression, selected_only, threads, progress
         As for `write`.
     folder
-        Made if missing. It holds the parts and `manifest.json`.
+        Made if missing. It holds the parts, `manifest.json` and `log.jsonl`.
     parts
-        Number of parts, of equal numbers of slices.
+        Number of parts, of equal numbers of slices. If none is given as many as the folder's run
+        has, or so many that each takes some seconds.
     overwrite
         Begin anew if the folder holds a finished run or another one.
+    again
+        If the folder holds this run, finished, count it.
+    cluster
+        Make the parts on its workers.
 
     Returns
     -------
@@ -77,103 +86,134 @@ def write_parts(
     OutputError
         If the folder holds something else, or cannot be written.
     """
-    if parts < 1:
+    if parts is not None and parts < 1:
         raise ValueError(f"parts must be at least 1, not {parts}")
     folder = Path(folder)
-    digest = run_hash(
-        run, parts=parts, format=format, compression=compression, selected_only=selected_only
-    )
-    manifest = _open_folder(folder, digest, run, parts, overwrite)
-    edges = [run.slices * i // parts for i in range(parts + 1)]
-    counts = Counts()
-    for number in range(parts):
-        name = part_name(number)
-        path = folder / name
-        start, stop = (int(run.offsets[edge]) for edge in edges[number : number + 2])
-        done = manifest["parts"].get(name)
-        if done is not None and path.is_file() and _checksum(path) == done["sha256"]:
-            counts += Counts(done["generated"])
+    options = Options(parts or 1, format, compression, selected_only)
+    if parts is None:
+        there = _parts_there(folder, overwrite)
+        threads_there = cluster.threads() if cluster is not None else 1
+        options = replace(options, parts=there or _parts(run, options, threads_there))
+    wanted = manifest_of(run, options)
+    fresh = _is_fresh(folder, wanted, overwrite, again)
+    with open_log(folder, fresh) as log:
+        if fresh:
+            for left in folder.glob("part-*.root"):
+                left.unlink()
+            write_manifest(folder, wanted)
+        return _go_on(run, options, folder, log, threads, progress, cluster)
+
+
+def _parts_there(folder: Path, overwrite: bool) -> int | None:
+    if overwrite or not (folder / MANIFEST).exists():
+        return None
+    there = read_manifest(folder)
+    return int(there.configuration["parts"]) if there.kind == "events" else None
+
+
+def _parts(run: Run, options: Options, threads: int) -> int:
+    """Number of parts that take some seconds each, from the time that a small one takes.
+
+    There are some for each thread where the run is long enough.
+    """
+    least, most = PART_EVENTS
+    run.make(0, min(run.events, 1), threads=1)
+    with tempfile.TemporaryDirectory() as place:
+        slices = max(1, run.slices * least // max(run.events, 1))
+        pilot = replace(options, parts=max(1, run.slices // slices))
+        made = make_part(run, pilot, 0, Path(place) / "part")
+    shared = run.events / (PARTS_A_THREAD * max(threads, 1))
+    events = max(min(made.piece.size / made.seconds * PART_SECONDS, shared, most), least)
+    return max(1, min(round(run.events / events), run.slices))
+
+
+def _is_fresh(folder: Path, wanted: Manifest, overwrite: bool, again: bool) -> bool:
+    """Whether a run begins anew in a folder, which is made; refuses what may not be replaced."""
+    try:
+        if not make_folder(folder):
+            return True
+        refuse_another(folder, read_manifest(folder), wanted, "; --overwrite replaces it")
+        complete = _complete(folder, int(wanted.configuration["parts"]))
+    except OutputError:
+        if overwrite and folder.is_dir():
+            return True
+        raise
+    if complete and not overwrite and not again:
+        raise OutputError(f"{folder}: holds this run, complete; --overwrite makes it anew")
+    return complete and not again
+
+
+def _complete(folder: Path, parts: int) -> bool:
+    """Whether all parts are there by the log."""
+    done = pieces(folder)
+    return len(done) == parts and all((folder / name).is_file() for name in done)
+
+
+def _go_on(
+    run: Run,
+    options: Options,
+    folder: Path,
+    log: Log,
+    threads: int | None,
+    progress: Progress | None,
+    cluster: Cluster | None,
+) -> Counts:
+    counts, todo = Counts(), []
+    done = pieces(folder)
+    for number in range(options.parts):
+        mine = part(run, options.parts, number)
+        there, path = done.get(mine.name), folder / mine.name
+        if there is not None and path.is_file() and checksum(path) == there.sha256:
+            counts += Counts(there.generated)
             if progress is not None:
-                progress(stop - start)
+                progress(mine.stop - mine.start)
         else:
-            made = write(
-                run,
-                path,
-                start=start,
-                stop=stop,
-                format=format,
-                compression=compression,
-                selected_only=selected_only,
-                overwrite=True,
-                threads=threads,
-                progress=progress,
-            )
-            manifest["parts"][name] = {
-                "first_event": start,
-                "events": stop - start,
-                "sha256": _checksum(path),
-                "generated": made.table(),
-            }
-            counts += made
-            manifest["complete"] = len(manifest["parts"]) == parts
-            _save(folder / MANIFEST, manifest)
+            todo.append(number)
+    where = "here" if cluster is None else cluster.name
+    log.add("start", parts=options.parts, missing=len(todo), where=where)
+    try:
+        if cluster is None:
+            for number in todo:
+                path = folder / part(run, options.parts, number).name
+                made = make_part(run, options, number, path, threads, progress)
+                log.piece(made.piece, seconds=made.seconds)
+                counts += Counts(made.piece.generated)
+        else:
+            for piece, seconds, worker in _on_cluster(run, options, folder, todo, cluster):
+                log.piece(piece, seconds=seconds, worker=worker)
+                counts += Counts(piece.generated)
+                if progress is not None:
+                    progress(piece.size)
+    except BaseException as error:
+        with suppress(OutputError):
+            log.add("stop", why=f"{type(error).__name__}: {error}")
+        raise
+    log.add("complete", parts=options.parts, events=run.events)
     return counts
 
 
-def _open_folder(folder: Path, digest: str, run: Run, parts: int, overwrite: bool) -> Any:
-    fresh = {
-        "run": digest,
-        "experiment": run.experiment.name,
-        "seed": run.seed,
-        "events": run.events,
-        "number_of_parts": parts,
-        "complete": False,
-        "parts": {},
-    }
-    path = folder / MANIFEST
+def _on_cluster(
+    run: Run, options: Options, folder: Path, todo: list[int], cluster: Cluster
+) -> Iterator[tuple[Piece, float, str]]:
+    """Have parts made by workers, and give each its name when it is whole."""
+    making = folder / MAKING
+    shutil.rmtree(making, ignore_errors=True)
+    token = secrets.token_hex(8)
     try:
-        folder.mkdir(exist_ok=True)
+        making.mkdir(exist_ok=True)
+        (making / token).touch()
+        work = PartWork(run, folder.resolve(), token, options)
+        for _, made in cluster.compute(work, todo, ordered=False, bulky=True):
+            path = folder / made.result.piece.file
+            if made.result.staged:
+                (making / made.result.staged).replace(path)
+            else:
+                with replacing(path, overwrite=True) as temporary:
+                    temporary.write_bytes(made.result.content)
+            yield made.result.piece, made.seconds, made.worker
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
-    if not path.exists():
-        left = [f for f in folder.iterdir() if not f.name.startswith(f".{MANIFEST}.")]
-        if left and not overwrite:
-            raise OutputError(f"{folder}: is not empty and holds no {MANIFEST}")
-        return _start(folder, fresh)
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-        same = manifest["run"] == digest and isinstance(manifest["parts"], dict)
-        complete = manifest["complete"] and all(
-            (folder / part_name(i)).is_file() for i in range(parts)
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path}: is not a manifest of nuspill: {error}") from error
-    if same and not complete:
-        return manifest
-    if not overwrite:
-        raise OutputError(
-            f"{folder}: holds this run, complete; --overwrite makes it anew"
-            if same
-            else f"{folder}: holds another run ({manifest.get('experiment')}, seed "
-            f"{manifest.get('seed')}, {manifest.get('events')} events in "
-            f"{manifest.get('number_of_parts')} parts); --overwrite replaces it"
-        )
-    return _start(folder, fresh)
-
-
-def _start(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Begin a folder anew, without the parts of another run."""
-    for left in folder.glob("part-*.root"):
-        left.unlink()
-    _save(folder / MANIFEST, manifest)
-    return manifest
-
-
-def _save(path: Path, manifest: dict[str, Any]) -> None:
-    with replacing(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1), "utf-8")
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)

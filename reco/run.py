@@ -219,7 +219,7 @@ class Run:
         threads: int | None = None,
         reuse: bool = False,
     ) -> Iterator[Block]:
-        """Blocks of at most `step` events; the next is made while one is used.
+        """Blocks of at most `step` events; the next is made while one is used, save by one thread.
 
         With `reuse` the arrays of a block are overwritten when the next but one is asked for:
         memory stays in use and is not asked for anew.
@@ -229,6 +229,10 @@ class Run:
         tasks = list(pairwise(edges))
         size = min(step, stop - start)
         spare = [self.allocate(size), self.allocate(size)] if reuse else None
+        if threads == 1:
+            for i, (low, high) in enumerate(tasks):
+                yield self.make(low, high, threads, spare[i % 2] if spare else None)
+            return
         with ThreadPoolExecutor(1) as ahead:
             pending: Future[Block] | None = None
             for i in range(len(tasks) + 1):

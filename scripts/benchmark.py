@@ -9,6 +9,7 @@ command = LazyGroup(
     help="Speed, side by side with its peers in one run.",
     modules={
         "asimov": ("benchmark_asimov", "An NSI plane of all detectors beside iminuit."),
+        "cluster": ("benchmark_cluster", "What a cluster costs, and how large a useful one is."),
         "formats": ("benchmark_formats", "Fast writers beside the bare packages."),
         "generate": ("benchmark_generate", "Events beside plain NumPy, the bare limit and uproot."),
         "importance": ("benchmark_importance", "Importance sampling beside brute force."),

@@ -23,12 +23,15 @@ COMMANDS = {
     "formats": ("formats", "List the formats of export and import."),
     "generate": ("generate", "Make the events of an experiment and write a ROOT ntuple."),
     "import": ("import_", "Read a file of a data acquisition or a data release into an ntuple."),
-    "merge": ("merge", "Join the toys of separate runs."),
+    "merge": ("merge", "Join the toys of separate runs, or the parts of events."),
     "plot": ("plot", "Plot an ntuple: spectra, on minus off, time in the pulse."),
     "rates": ("rates", "Expected events a year of operation, by quadrature."),
     "reproduce": ("reproduce", "The results of arXiv:1911.00762 beside its printed numbers."),
+    "resume": ("resume", "Go on with a run from its folder, here or on a cluster."),
     "show": ("show", "Print an experiment's TOML, and every key with unit and meaning."),
+    "status": ("status", "How far a run is, and what is done of it."),
     "toys": ("toys", "Confidence regions by toys: Feldman-Cousins and others."),
+    "verify": ("verify", "Checksums of a run's files, and some blocks made again."),
 }
 """Module and one line of help of each command."""
 

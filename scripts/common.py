@@ -9,11 +9,14 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..reco.errors import OutputError
+
+if TYPE_CHECKING:
+    from ..reco.executor import Cluster
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -311,6 +314,40 @@ def _numbers(
     return found
 
 
+def cluster_option(function: F) -> F:
+    """Add ``--cluster``; what names no cluster is refused before the work begins."""
+    return click.option(
+        "--cluster",
+        metavar="local[:N]|tcp://HOST:PORT|FILE.yaml",
+        callback=_cluster,
+        help="Compute on N processes here, by a Dask scheduler, or on the cluster of a file.",
+    )(function)
+
+
+def _cluster(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> str | None:
+    if value is not None:
+        from ..reco.cluster import describe_cluster
+
+        describe_cluster(value)
+    return value
+
+
+@contextmanager
+def opened(cluster: str | None) -> Iterator[Cluster | None]:
+    """The cluster of ``--cluster``, or none."""
+    if cluster is None:
+        yield None
+        return
+    from ..reco.cluster import open_cluster
+
+    with open_cluster(cluster) as found:
+        yield found
+
+
 @contextmanager
 def interrupted_keeps(folder: Path) -> Iterator[None]:
     """Let SIGTERM end the work as Ctrl-C does, and say that what is done is kept."""
@@ -321,5 +358,7 @@ def interrupted_keeps(folder: Path) -> Iterator[None]:
             yield
     except OutputError as error:
         if str(error).startswith("interrupted"):
-            raise OutputError(f"interrupted; {folder} keeps what is done: --resume") from None
+            raise OutputError(
+                f"interrupted; what is done is kept, go on with: nuspill resume {folder}"
+            ) from None
         raise

@@ -2,19 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .asimov import load_all
 from .common import (
+    cluster_option,
     ensemble_options,
     experiment_options,
+    interrupted_keeps,
+    opened,
     plot_option,
     print_table,
     progress_bar,
     write_json,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..reco.experiment import Experiment
+    from ..toys.coverage import Trials
+    from ..toys.ensemble import Ensemble
+    from ..toys.model import Model
+    from ..toys.record import Record
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A coverage that is asked for."""
+
+    experiments: list[Experiment]
+    model: Model
+    names: list[str]
+    points: np.ndarray[Any, Any]
+    levels: list[float]
+    toys: int
+    ensemble: Ensemble
+    nature: Ensemble
+    seed: int
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that decides its toys."""
+        from ..toys.coverage import configuration
+
+        return configuration(
+            self.experiments, self.model, self.names, self.points, self.toys, self.ensemble,
+            self.nature, self.seed,
+        )  # fmt: skip
+
+    def trials(self) -> Trials:
+        """Its toys."""
+        from ..toys.coverage import plan_trials
+
+        return plan_trials(
+            self.model, self.names, self.points, self.ensemble, self.nature, self.seed
+        )
+
+
+def restore_wanted(record: Record) -> Wanted:
+    """The coverage that a record's toys are of.
+
+    Raises
+    ------
+    OutputError
+        If this version would make other toys.
+    """
+    import numpy as np
+
+    from ..reco.folder import Manifest, refuse_another
+    from ..toys.combination import build
+    from ..toys.restore import restore_ensemble, restore_experiments
+
+    c, request = record.config, record.manifest.request
+    experiments = restore_experiments(record)
+    model = build(experiments, c["parameters"])
+    ensemble, nature = (restore_ensemble(c[key]) for key in ("ensemble", "nature"))
+    points = np.array(c["points"])
+    levels, seed = request["levels"], c["seed"]
+    found = Wanted(
+        experiments, model, c["names"], points, levels, c["toys"], ensemble, nature, seed
+    )
+    there = Manifest("coverage", found.configuration(), request)
+    refuse_another(record.folder, record.manifest, there)
+    return found
 
 
 @click.command()
@@ -37,6 +114,12 @@ from .common import (
 )
 @click.option("--years", type=float, metavar="Y", help="Years of operation of each experiment.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Default: one a core.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path),
+    help="Folder that keeps the toys, so that the run can be resumed.",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with the toys that the folder holds.")
+@cluster_option
 @ensemble_options
 @experiment_options
 @plot_option
@@ -49,6 +132,9 @@ def command(
     nature: Any,
     years: float | None,
     threads: int | None,
+    output: Path | None,
+    resume: bool,
+    cluster: str | None,
     seed: int,
     truth: Any,
     centres: Any,
@@ -63,7 +149,6 @@ def command(
     import numpy as np
 
     from ..toys.combination import build
-    from ..toys.coverage import coverage
     from ..toys.ensemble import Ensemble
 
     parsed = [_point(text) for text in points]
@@ -72,6 +157,8 @@ def command(
         raise click.BadParameter("every --at must name the same parameters", param_hint="--at")
     if len(scanned) > 2:
         raise click.BadParameter("give one or two parameters", param_hint="--at")
+    if resume and output is None:
+        raise click.BadParameter("needs the folder, -o DIR", param_hint="--resume")
     experiments = load_all(names, settings, preset, source, years)
     model = build(experiments, [*scanned, *profiled])
     grid = np.array([list(point.values()) for point in parsed])
@@ -81,26 +168,51 @@ def command(
         Ensemble(kind, centres, nuisances if kind == "fixed" or "fixed" not in kinds else {})
         for kind in kinds
     )
-    with progress_bar(toys * (2 * len(grid) + 1), "toys") as advance:
+    wanted = Wanted(experiments, model, list(scanned), grid, chosen, toys, ensemble, tried, seed)
+    throw(wanted, output, resume, threads, cluster, json_file, plot_file)
+
+
+def throw(
+    wanted: Wanted,
+    output: Path | None,
+    resume: bool,
+    threads: int | None,
+    cluster: str | None,
+    json_file: str | None = None,
+    plot_file: str | None = None,
+) -> None:
+    """Find the coverage, keep its toys in a folder if one is given, and tell."""
+    from ..toys.coverage import coverage
+    from ..toys.record import open_record
+
+    w = wanted
+    keep: Callable[[], Record] | None = None
+    if output is not None:
+        asked = {"levels": w.levels}
+        keep = partial(open_record, output, w.configuration(), resume, asked, "coverage")
+    ending = interrupted_keeps(output) if output is not None else nullcontext()
+    total = w.toys * (2 * len(w.points) + 1)
+    with ending, opened(cluster) as on, progress_bar(total, "toys") as advance:
         found = coverage(
-            model, scanned, grid, chosen, toys, ensemble, tried, seed, threads, advance
-        )
-    columns = [*scanned, "CL", "region", "critical", "coverage", "low", "high", "failed"]
+            w.model, w.names, w.points, w.levels, w.toys, w.ensemble, w.nature, w.seed, threads,
+            advance, keep, on,
+        )  # fmt: skip
+    columns = [*w.names, "CL", "region", "critical", "coverage", "low", "high", "failed"]
     rows = [
         (*c.point, c.cl, c.region, c.critical, c.coverage, c.low, c.high, c.failed) for c in found
     ]
-    title = " + ".join(e.name for e in experiments)
-    print_table(f"{title}: coverage of {toys} toys a point", columns, rows, json_file == "-")
+    title = " + ".join(e.name for e in w.experiments)
+    print_table(f"{title}: coverage of {w.toys} toys a point", columns, rows, json_file == "-")
     content = {
-        "experiments": [e.name for e in experiments],
-        "parameters": list(scanned),
-        "profiled": list(profiled),
-        "seed": seed,
-        "ensemble": ensemble.describe(),
-        "nature": tried.describe(),
+        "experiments": [e.name for e in w.experiments],
+        "parameters": w.names,
+        "profiled": [p.name for p in w.model.parameters if p.name not in w.names],
+        "seed": w.seed,
+        "ensemble": w.ensemble.describe(),
+        "nature": w.nature.describe(),
         "coverage": [
             {
-                "point": dict(zip(scanned, c.point, strict=True)),
+                "point": dict(zip(w.names, c.point, strict=True)),
                 "cl": c.cl,
                 "region": c.region,
                 "critical": c.critical,
@@ -114,10 +226,12 @@ def command(
         ],
     }
     write_json(json_file, content)
+    if output is not None:
+        write_json(str(output / "coverage.json"), content)
     if plot_file is not None:
         from ..toys.plot import plot_coverage
 
-        plot_coverage(found, model, scanned, plot_file)
+        plot_coverage(found, w.model, w.names, plot_file)
 
 
 def _point(text: str) -> dict[str, float]:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..reco.errors import OutputError
 from ..reco.experiment import load
-from .common import experiment_options, parse_settings, print_table, progress_bar, write_json
+from .common import (
+    cluster_option,
+    experiment_options,
+    interrupted_keeps,
+    opened,
+    parse_settings,
+    print_table,
+    progress_bar,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from ..reco.ntuple import Counts
+    from ..reco.run import Run
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
@@ -41,7 +56,7 @@ def _weights(
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="ROOT file, or folder with --parts.",
+    help="ROOT file; a folder of parts with --parts, or --cluster and no .root.",
 )
 @click.option("--years", type=float, help="Years of operation; by default exposure.years.")
 @click.option("--pot", type=float, help="Protons on target, in place of years.")
@@ -77,6 +92,7 @@ def _weights(
     "--parts", type=click.IntRange(1), help="Write a folder of numbered parts, resumed if there."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file or folder that is there.")
+@cluster_option
 @experiment_options
 def command(
     name: str,
@@ -93,6 +109,7 @@ def command(
     weights: dict[str, dict[str, Any]],
     threads: int | None,
     overwrite: bool,
+    cluster: str | None,
     settings: dict[str, Any],
     preset: str | None,
     source: str | None,
@@ -100,14 +117,16 @@ def command(
 ) -> None:
     """Make the events of an experiment and write them as a ROOT ntuple.
 
-    Interrupted runs leave no file; a run in --parts goes on where it stopped when it is called
-    again in the same way.
+    Interrupted runs leave no file. A run in --parts or with --cluster goes on where it stopped when
+    it is called again in the same way, or by `nuspill resume`; on a cluster the parts of OUT.root
+    are in OUT.root.parts until all are there.
     """
     begin = time.perf_counter()
     experiment = load(name, settings, preset, source)
     from ..reco.ntuple import interruptible, write
     from ..reco.parts import write_parts
     from ..reco.run import plan
+    from ..reco.verify import join_parts
 
     run = plan(experiment, seed, years=years, pot=pot, events=events, place=place, weights=weights)
     options: dict[str, Any] = {
@@ -117,29 +136,49 @@ def command(
         "overwrite": overwrite,
         "threads": threads,
     }
-    with interruptible(), progress_bar(run.events, "events") as advance:
-        if parts is None:
+    if parts is None and cluster is None:
+        with interruptible(), progress_bar(run.events, "events") as advance:
             counts = write(run, output, progress=advance, **options)
-        else:
-            counts = write_parts(run, output, parts, progress=advance, **options)
-    seconds = time.perf_counter() - begin
+        tell(run, counts, output, time.perf_counter() - begin, json_file)
+        return
+    one_file = parts is None and output.suffix == ".root"
+    folder = output.with_name(output.name + ".parts") if one_file else output
+    if one_file and output.exists() and not overwrite:
+        raise OutputError(f"{output}: exists; --overwrite replaces it")
+    with (
+        opened(cluster) as on,
+        interrupted_keeps(folder),
+        progress_bar(run.events, "events") as advance,
+    ):
+        counts = write_parts(
+            run, folder, parts, progress=advance, cluster=on, again=one_file, **options
+        )
+        if one_file:
+            join_parts([folder], output, overwrite)
+            shutil.rmtree(folder)
+    tell(run, counts, output, time.perf_counter() - begin, json_file)
+
+
+def tell(run: Run, counts: Counts, output: Path, seconds: float, json_file: str | None) -> None:
+    """Print what was made, and write its JSON."""
     rows = _summary(run, counts.table())
     quiet = json_file == "-"
     title = (
-        f"{experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, "
-        f"seed {seed}"
+        f"{run.experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, "
+        f"seed {run.seed}"
     )
     columns = ["component", "window", "expected", "generated", "expected selected", "selected"]
     print_table(title, columns, [list(row.values()) for row in rows], quiet)
-    size = sum(f.stat().st_size for f in ([output] if parts is None else output.glob("*.root")))
+    files = output.glob("part-*.root") if output.is_dir() else [output]
+    size = sum(f.stat().st_size for f in files)
     if not quiet:
         click.echo(f"\n{run.events} events, {size / 1e6:.1f} MB, {seconds:.2f} s: {output}")
     write_json(
         json_file,
         {
-            "experiment": experiment.name,
+            "experiment": run.experiment.name,
             "output": str(output),
-            "seed": seed,
+            "seed": run.seed,
             "years": run.years,
             "protons_on_target": run.protons,
             "events": run.events,

@@ -1,4 +1,4 @@
-"""`nuspill merge`: join the toys of separate runs."""
+"""`nuspill merge`: join the toys of separate runs, or the parts of events."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 
 import click
 
-from .common import confidence_level, json_option, plot_option, write_json
+from .common import confidence_level, json_option, plot_option, progress_bar, write_json
 from .toys import report
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True,
+    help="Folder of toys, or file of events.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace a file of events that is there.")
 @click.option("--cl", type=float, default=0.9, show_default=True, callback=confidence_level)
 @click.option(
     "--ordering",
@@ -26,14 +30,27 @@ from .toys import report
 def command(
     folders: tuple[Path, ...],
     output: Path,
+    overwrite: bool,
     cl: float,
     ordering: Any,
     json_file: str | None,
     plot_file: str | None,
 ) -> None:
-    """Join folders of toys of one configuration; the result is that of one job."""
-    from ..toys.record import merge, restore
+    """Join folders of one configuration: toys to a folder, parts of events to one file.
+
+    The result is that of one job.
+    """
+    from ..reco.folder import read_manifest
+
+    kind = read_manifest(folders[0]).kind
+    if kind == "events":
+        _events(folders, output, overwrite, json_file)
+        return
+    if kind == "coverage":
+        raise click.UsageError(f"{folders[0]}: holds coverage; join its toys by nuspill resume")
+    from ..toys.record import merge
     from ..toys.region import region
+    from ..toys.restore import restore
 
     record = merge(folders, output)
     construction = restore(record)
@@ -46,3 +63,20 @@ def command(
         from ..toys.plot import plot_region
 
         plot_region(found, plot_file)
+
+
+def _events(
+    folders: tuple[Path, ...], output: Path, overwrite: bool, json_file: str | None
+) -> None:
+    from ..reco.folder import read_manifest
+    from ..reco.ntuple import interruptible
+    from ..reco.verify import join_parts
+
+    total = int(read_manifest(folders[0]).request["events"])
+    with interruptible(), progress_bar(total, "events") as advance:
+        counts = join_parts(folders, output, overwrite, advance)
+    size = output.stat().st_size
+    if json_file != "-":
+        click.echo(f"{total} events, {size / 1e6:.1f} MB: {output}")
+    content = {"output": str(output), "events": total, "bytes": size, "counts": counts.table()}
+    write_json(json_file, content)

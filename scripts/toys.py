@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .asimov import load_all, parse_axis
 from .common import (
+    cluster_option,
     ensemble_options,
     experiment_options,
     interrupted_keeps,
+    opened,
     plot_option,
     print_table,
     progress_bar,
@@ -19,8 +24,24 @@ from .common import (
     write_json,
 )
 
+if TYPE_CHECKING:
+    from ..toys.neyman import Construction
+    from ..toys.record import Record
+
 POINTS = {1: 101, 2: 51}
 """Grid points of an axis whose number is not given, in one and two parameters."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a construction's toys."""
+
+    toys: int
+    first_toy: int
+    cl: float
+    ordering: str
+    adaptive: float | None
+    ntuple: bool
 
 
 @click.command()
@@ -63,6 +84,7 @@ POINTS = {1: 101, 2: 51}
 @click.option("--events", is_flag=True, help="Toys of events through the whole chain; slow.")
 @click.option("--resume", is_flag=True, help="Go on with the toys that the folder holds.")
 @click.option("--ntuple", is_flag=True, help="Also write the toys as a ROOT ntuple.")
+@cluster_option
 @statistic_options
 @experiment_options
 @plot_option
@@ -82,6 +104,7 @@ def command(
     events: bool,
     resume: bool,
     ntuple: bool,
+    cluster: str | None,
     scans: tuple[str, ...],
     profiled: tuple[str, ...],
     cl: float,
@@ -98,15 +121,14 @@ def command(
     Toys are numbered: an interrupted run goes on with --resume, and runs with other --first-toy
     are joined by `nuspill merge`.
     """
-    from ..toys.adaptive import throw_adaptively
     from ..toys.asimov import grid, threshold
     from ..toys.combination import build
     from ..toys.ensemble import Ensemble, warning
     from ..toys.importance import check, importance_region
-    from ..toys.neyman import Construction, run
+    from ..toys.neyman import Construction
     from ..toys.observed import observed
-    from ..toys.record import configuration, missing, open_record
-    from ..toys.region import region
+    from ..toys.record import open_record
+    from ..toys.restore import configuration
 
     axes = [parse_axis(text) for text in scans]
     experiments = load_all(names, settings, preset, source, years)
@@ -128,37 +150,77 @@ def command(
         raise click.BadParameter(f"{adaptive:g} is not a finite error", param_hint="--adaptive")
     if importance:
         check(construction, toys, ordering)
-        if adaptive is not None or resume or ntuple:
+        if adaptive is not None or resume or ntuple or cluster is not None:
             raise click.BadParameter(
-                "keeps no toys: not with --adaptive, --resume or --ntuple",
+                "keeps no toys: not with --adaptive, --resume, --ntuple or --cluster",
                 param_hint="--importance",
             )
-    points = range(len(construction.points))
-    record = open_record(output, configuration(construction, experiments), resume)
-    with interrupted_keeps(output), progress_bar(len(points) * toys, "toys") as advance:
-        if importance:
+    config = configuration(construction, experiments)
+    if importance:
+        open_record(output, config, resume)
+        total = len(construction.points) * toys
+        with interrupted_keeps(output), progress_bar(total, "toys") as advance:
             found = importance_region(construction, cl, toys, first_toy, threads, advance, ordering)
-        else:
-            if adaptive is None:
-                todo = missing(points, first_toy, first_toy + toys, record.done())
-                advance(len(points) * toys - sum(stop - start for _, start, stop in todo))
-                for number in record.write(run(construction, todo, threads)):
+        tell(construction, output, found, json_file, plot_file)
+        return
+    request = Request(toys, first_toy, cl, ordering, adaptive, ntuple)
+    keep = partial(open_record, output, config, resume, asdict(request))
+    throw(construction, keep, request, threads, cluster, json_file, plot_file)
+
+
+def throw(
+    construction: Construction,
+    keep: Callable[[], Record],
+    request: Request,
+    threads: int | None,
+    cluster: str | None,
+    json_file: str | None = None,
+    plot_file: str | None = None,
+) -> None:
+    """Throw the toys that are asked for and not there yet, find the region, and tell."""
+    from ..toys.adaptive import throw_adaptively
+    from ..toys.distribute import throw_tasks
+    from ..toys.record import missing
+    from ..toys.region import region
+    from ..toys.restore import write_ntuple
+
+    first, toys, points = request.first_toy, request.toys, range(len(construction.points))
+    ordering: Any = request.ordering
+    total = len(points) * toys
+    with opened(cluster) as on:
+        record = keep()
+        with interrupted_keeps(record.folder), progress_bar(total, "toys") as advance:
+            if request.adaptive is None:
+                todo = missing(points, first, first + toys, record.done())
+                advance(total - sum(stop - start for _, start, stop in todo))
+                results = throw_tasks(construction, todo, threads, on)
+                for number in record.write(results, cluster or "here"):
                     advance(number)
             else:
                 throw_adaptively(
-                    construction, record, cl, ordering, adaptive, first_toy, toys, threads, advance
-                )
-            found = region(construction, record.by_point(len(points)), cl, ordering)
-    content = found.describe() | {
-        "experiments": [e.name for e in experiments],
-        "profiled": list(profiled),
-    }
-    report(found, content, " + ".join(e.name for e in experiments), json_file)
-    write_json(str(output / "region.json"), content)
-    if ntuple:
-        from ..toys.record import write_ntuple
+                    construction, record, request.cl, ordering, request.adaptive, first, toys,
+                    threads, advance, on,
+                )  # fmt: skip
+        found = region(construction, record.by_point(len(points)), request.cl, ordering)
+    tell(construction, record.folder, found, json_file, plot_file)
+    if request.ntuple:
+        write_ntuple(construction, record, record.folder / "toys.root")
 
-        write_ntuple(construction, record, output / "toys.root")
+
+def tell(
+    construction: Construction,
+    folder: Path,
+    found: Any,
+    json_file: str | None,
+    plot_file: str | None,
+) -> None:
+    """Print a region and write it to its folder."""
+    names = [e.name for e in construction.experiments]
+    scanned = construction.names
+    profiled = [p.name for p in construction.model.parameters if p.name not in scanned]
+    content = found.describe() | {"experiments": names, "profiled": profiled}
+    report(found, content, " + ".join(names), json_file)
+    write_json(str(folder / "region.json"), content)
     if plot_file is not None:
         from ..toys.plot import plot_region
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .neyman import Construction, Ordering, run
+from .distribute import throw_tasks
+from .neyman import Construction, Ordering
 from .record import Record, missing
 from .region import region
+
+if TYPE_CHECKING:
+    from ..reco.executor import Cluster
 
 FIRST_TOYS = 500
 """Thrown at every point."""
@@ -26,6 +31,7 @@ def throw_adaptively(
     most: int,
     threads: int | None = None,
     progress: Callable[[int], object] = lambda _: None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Throw toys in rounds of doubled numbers, into a record.
 
@@ -38,6 +44,8 @@ def throw_adaptively(
         Number of the first toy, and the most toys of a point.
     progress
         Called with the number of toys made, or not needed.
+    cluster
+        Throw them on its workers.
     """
     size = len(construction.points)
     points = np.arange(size)
@@ -45,7 +53,7 @@ def throw_adaptively(
     while points.size:
         todo = missing((int(p) for p in points), start + low, start + high, record.done())
         progress(points.size * (high - low) - sum(b - a for _, a, b in todo))
-        for number in record.write(run(construction, todo, threads)):
+        for number in record.write(throw_tasks(construction, todo, threads, cluster)):
             progress(number)
         found = region(construction, record.by_point(size), cl, ordering)
         reached = found.belt.error <= error

@@ -11,19 +11,25 @@ Three regions are tried on every toy:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
+from ..reco.experiment import Experiment
 from .asimov import threshold
+from .distribute import throw_tasks
 from .ensemble import Ensemble
 from .model import Model
-from .neyman import ROUNDING, Construction, order_statistic
+from .neyman import ROUNDING, Construction, Statistic, order_statistic
+from .record import Record, missing
+
+if TYPE_CHECKING:
+    from ..reco.executor import Cluster
 
 Array = NDArray[np.float64]
 
@@ -64,6 +70,84 @@ def clopper_pearson(held: int, toys: int, cl: float = 0.6827) -> tuple[float, fl
     return low, high
 
 
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Toys of a coverage by number, each point being a construction of one point.
+
+    Point 0 is the experiments' own couplings, then come those that are asked for, then the same
+    again with the toys that are tried, whose numbers follow those of the critical values.
+    """
+
+    constructions: tuple[Construction, ...]
+
+    def warm(self) -> None:
+        """Compute what all toys share."""
+        for construction in self.constructions:
+            construction.warm()
+
+    def toys(self, point: int, start: int, stop: int) -> Statistic:
+        """Toys of a point by number."""
+        return self.constructions[point].toys(0, start, stop)
+
+
+def plan_trials(
+    model: Model,
+    names: Sequence[str],
+    points: Array,
+    ensemble: Ensemble,
+    truth: Ensemble,
+    seed: int,
+) -> Trials:
+    """Plan the toys of a coverage; parameters as for it.
+
+    Raises
+    ------
+    ExperimentError
+        If a point is out of bounds, or the truth of its toys.
+    """
+    numbers = [model.number(name) for name in names]
+    for point in points:
+        for i, x in zip(numbers, point, strict=True):
+            if not model.lower[i] <= x <= model.upper[i]:
+                raise ExperimentError(
+                    f"{model.names[i]} = {x:g}: must be from {model.lower[i]:g} to "
+                    f"{model.upper[i]:g}"
+                )
+    own = model.truth[numbers]
+    numbered = list(enumerate((own, *points)))
+    tables = [_construction(model, names, p, ensemble, seed, k) for k, p in numbered]
+    tried = [_construction(model, names, p, truth, seed, k) for k, p in numbered[1:]]
+    trials = Trials((*tables, *tried))
+    trials.warm()
+    for construction in trials.constructions:
+        construction.truth(0)
+    return trials
+
+
+def configuration(
+    experiments: Sequence[Experiment],
+    model: Model,
+    names: Sequence[str],
+    points: Array,
+    toys: int,
+    ensemble: Ensemble,
+    truth: Ensemble,
+    seed: int,
+) -> dict[str, Any]:
+    """Everything that decides the toys of a coverage; parameters as for it."""
+    return {
+        "version": version("nuspill"),
+        "seed": seed,
+        "toys": toys,
+        "names": list(names),
+        "points": points.tolist(),
+        "parameters": [p.name for p in model.parameters],
+        "ensemble": ensemble.describe(),
+        "nature": truth.describe(),
+        "experiments": [e.model_dump(mode="json") for e in experiments],
+    }
+
+
 def coverage(
     model: Model,
     names: Sequence[str],
@@ -75,6 +159,8 @@ def coverage(
     seed: int = 1,
     threads: int | None = None,
     progress: Callable[[int], object] = lambda _: None,
+    keep: Callable[[], Record] | None = None,
+    cluster: Cluster | None = None,
 ) -> list[Coverage]:
     """Coverage at points of some parameters, the model's others being profiled.
 
@@ -92,6 +178,10 @@ def coverage(
         Of the toys that are tried, by default the same; nature may be elsewhere.
     progress
         Called with numbers of toys.
+    keep
+        Opens, when all has been checked, the record where toys are kept and taken from.
+    cluster
+        Throw them on its workers.
 
     Raises
     ------
@@ -100,36 +190,34 @@ def coverage(
     """
     ensemble = ensemble or Ensemble()
     wilks = [threshold(cl, len(names)) for cl in levels]
-    numbers = [model.number(name) for name in names]
-    for point in points:
-        for i, x in zip(numbers, point, strict=True):
-            if not model.lower[i] <= x <= model.upper[i]:
-                raise ExperimentError(
-                    f"{model.names[i]} = {x:g}: must be from {model.lower[i]:g} to "
-                    f"{model.upper[i]:g}"
-                )
-    own = model.truth[numbers]
-    tables = [
-        _construction(model, names, p, ensemble, seed, k) for k, p in enumerate((own, *points))
-    ]
-    tried = [
-        _construction(model, names, p, truth or ensemble, seed, k) for k, p in enumerate(points, 1)
-    ]
-    threads = threads or os.cpu_count() or 1
-
-    def make(construction: Construction, start: int) -> tuple[Array, int]:
-        construction.warm()
-        statistic = construction.toys(0, start, start + toys)
-        progress(toys)
-        square = statistic.value**2 if len(names) == 1 else statistic.value
-        return square, statistic.failed
-
-    with ThreadPoolExecutor(threads) as pool:
-        starts = [0] * len(tables) + [toys] * len(tried)
-        made = list(pool.map(make, [*tables, *tried], starts))
-    (asimov, _), critical, nature = made[0], made[1 : len(points) + 1], made[len(points) + 1 :]
+    trials = plan_trials(model, names, points, ensemble, truth or ensemble, seed)
+    tables = 1 + len(points)
+    record = keep() if keep is not None else None
+    done = record.done() if record is not None else set()
+    todo = [*missing(range(tables), 0, toys, done)]
+    todo += missing(range(tables, len(trials.constructions)), toys, 2 * toys, done)
+    left = sum(stop - start for _, start, stop in todo)
+    progress(len(trials.constructions) * toys - left)
+    results = throw_tasks(trials, todo, threads, cluster)
+    if record is not None:
+        where = "here" if cluster is None else cluster.name
+        for number in record.write(results, where):
+            progress(number)
+        made = list(record.by_point(len(trials.constructions)))
+    else:
+        pieces: list[list[Statistic]] = [[] for _ in trials.constructions]
+        for (point, start, stop), statistic in results:
+            pieces[point].append(statistic)
+            progress(stop - start)
+        made = [
+            Statistic(np.concatenate([s.value for s in mine]), sum(s.failed for s in mine))
+            for mine in pieces
+        ]
+    square = [m.value**2 if len(names) == 1 else m.value for m in made]
+    asimov, critical = square[0], square[1:tables]
+    nature = [(q, m.failed) for q, m in zip(square, made, strict=True)][tables:]
     found = []
-    for point, (mine, _), (q, failed) in zip(points, critical, nature, strict=True):
+    for point, mine, (q, failed) in zip(points, critical, nature, strict=True):
         for cl, from_wilks in zip(levels, wilks, strict=True):
             limits = (from_wilks, order_statistic(asimov, cl)[0], order_statistic(mine, cl)[0])
             for region, limit in zip(REGIONS, limits, strict=True):

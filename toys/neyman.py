@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,8 +256,18 @@ def p_values(values: Sequence[Array], observed: Array, parameters: int) -> Array
     )
 
 
+class Thrower(Protocol):
+    """A construction, or several."""
+
+    def warm(self) -> None:
+        """Compute what all toys share."""
+
+    def toys(self, point: int, start: int, stop: int) -> Statistic:
+        """Toys of a point by number."""
+
+
 def run(
-    construction: Construction,
+    construction: Thrower,
     tasks: Sequence[tuple[int, int, int]],
     threads: int | None = None,
 ) -> Iterator[tuple[tuple[int, int, int], Statistic]]:

@@ -1,4 +1,4 @@
-"""Toys on disk: a folder of numbered files with a manifest, resumed and merged by number.
+"""Toys on disk: a folder of numbered files with manifest and log, resumed and merged by number.
 
 A file holds the statistic of consecutive toys of some grid points. It appears when it is whole, so
 that what an interrupted run leaves is used by the next. Two folders of one configuration hold the
@@ -8,10 +8,10 @@ same toys under the same numbers: merging is putting their files together.
 from __future__ import annotations
 
 import hashlib
-import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..reco.errors import OutputError
-from ..reco.experiment import Experiment, validate
+from ..reco.folder import (
+    MANIFEST,
+    Kind,
+    Log,
+    Manifest,
+    Piece,
+    checksum,
+    make_folder,
+    open_log,
+    pieces,
+    read_manifest,
+    refuse_another,
+    write_manifest,
+)
 from ..reco.ntuple import replacing
-from .combination import build
-from .ensemble import Ensemble
-from .model import Data
-from .neyman import Construction, Statistic
+from .neyman import Statistic
 
-MANIFEST = "manifest.json"
 TOYS_A_FILE = 1 << 18
 """A file is closed at this number of toys."""
+FILE_SECONDS = 30.0
+"""Or at the end of a task when so much time has passed."""
 TOYS_A_TASK = 1 << 16
 """Of one point, made in one piece."""
 
@@ -61,26 +72,17 @@ def missing(points: Iterable[int], start: int, stop: int, done: Iterable[Task]) 
     return found
 
 
-def configuration(construction: Construction, experiments: Sequence[Experiment]) -> dict[str, Any]:
-    """Everything that decides the toys of a construction."""
-    data = construction.data
-    return {
-        "experiments": [e.model_dump(mode="json") for e in experiments],
-        "axes": {name: x.tolist() for name, x in construction.axes},
-        "parameters": [p.name for p in construction.model.parameters],
-        "ensemble": construction.ensemble.describe(),
-        "seed": construction.seed,
-        "data": {"counts": data.counts[0].tolist(), "off": data.off[0].tolist()},
-        "version": version("nuspill"),
-    }
-
-
 @dataclass(frozen=True, eq=False)
 class Record:
     """A folder of toys."""
 
     folder: Path
-    config: dict[str, Any]
+    manifest: Manifest
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All that decides its toys."""
+        return self.manifest.configuration
 
     def files(self) -> list[Path]:
         """Its files, in the order of points and toys."""
@@ -90,26 +92,45 @@ class Record:
         """Tasks whose toys are there."""
         return {task for path in self.files() for task, _ in read_file(path)}
 
-    def write(self, results: Iterable[tuple[Task, Statistic]]) -> Iterator[int]:
-        """Write toys as they come; yields the number of toys of each task.
+    def write(
+        self, results: Iterable[tuple[Task, Statistic]], where: str = "here"
+    ) -> Iterator[int]:
+        """Write toys as they come, from anywhere; yields the number of toys of each task.
 
         What has come is written when the work ends, be it by an error or an interrupt.
         """
-        waiting: list[tuple[Task, Statistic]] = []
-        held = 0
-        try:
-            for task, statistic in results:
-                waiting.append((task, statistic))
-                held += len(statistic.value)
-                if held >= TOYS_A_FILE:
-                    self._write(waiting)
-                    waiting, held = [], 0
-                yield len(statistic.value)
-        finally:
-            if waiting:
-                self._write(waiting)
+        with self.log() as log:
+            waiting: list[tuple[Task, Statistic]] = []
+            held, begun = 0, time.monotonic()
+            log.add("start", where=where)
+            try:
+                for task, statistic in results:
+                    waiting.append((task, statistic))
+                    held += len(statistic.value)
+                    if held >= TOYS_A_FILE or time.monotonic() - begun > FILE_SECONDS:
+                        self._write(waiting, log)
+                        waiting, held, begun = [], 0, time.monotonic()
+                    yield len(statistic.value)
+            except BaseException as error:
+                with suppress(OutputError):
+                    log.add("stop", why=f"{type(error).__name__}: {error}")
+                raise
+            finally:
+                if waiting:
+                    self._write(waiting, log)
 
-    def _write(self, results: Sequence[tuple[Task, Statistic]]) -> None:
+    @contextmanager
+    def log(self) -> Iterator[Log]:
+        """The log, which takes in what a process left that died before it could tell."""
+        with open_log(self.folder) as log:
+            known = pieces(self.folder)
+            for path in self.files():
+                if path.name not in known:
+                    toys = sum(task[2] - task[1] for task, _ in read_file(path))
+                    log.piece(Piece(path.name, checksum(path), _points_of(path)[0], toys, []))
+            yield log
+
+    def _write(self, results: Sequence[tuple[Task, Statistic]], log: Log) -> None:
         tasks = np.array([task for task, _ in results], np.int64)
         first, last = tasks[:, 0].min(), tasks[:, 0].max()
         low, high = tasks[:, 1].min(), tasks[:, 2].max()
@@ -118,13 +139,11 @@ class Record:
         while path.exists():  # other toys in the same ranges
             number += 1
             path = self.folder / f"{name}-{number}.npz"
+        values = np.concatenate([s.value for _, s in results])
         with replacing(path) as temporary, temporary.open("wb") as f:
-            np.savez(
-                f,
-                tasks=tasks,
-                failed=np.array([s.failed for _, s in results], np.int64),
-                values=np.concatenate([s.value for _, s in results]),
-            )
+            failed = np.array([s.failed for _, s in results], np.int64)
+            np.savez(f, tasks=tasks, failed=failed, values=values)
+        log.piece(Piece(path.name, checksum(path), int(first), len(values), []))
 
     def by_point(self, points: int) -> Iterator[Statistic]:
         """Toys of each point in the order of their numbers; a file is read about once.
@@ -196,8 +215,21 @@ def read_file(path: Path) -> Iterator[tuple[Task, Statistic]]:
         place += size
 
 
-def open_record(folder: str | Path, config: dict[str, Any], resume: bool) -> Record:
+def open_record(
+    folder: str | Path,
+    config: dict[str, Any],
+    resume: bool,
+    request: dict[str, Any] | None = None,
+    kind: Kind = "toys",
+) -> Record:
     """A folder to write toys to: a new one, or with `resume` one of the same configuration.
+
+    Parameters
+    ----------
+    config
+        All that decides the toys.
+    request
+        How many are wanted and what for; that of an earlier call is replaced.
 
     Raises
     ------
@@ -205,20 +237,17 @@ def open_record(folder: str | Path, config: dict[str, Any], resume: bool) -> Rec
         If the folder holds something else, or cannot be written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
-    if (folder / MANIFEST).exists():
-        there = load_record(folder)
-        _same(folder, there.config, config)
+    wanted = Manifest(kind, config, request or {})
+    if make_folder(folder):
+        there = read_manifest(folder)
+        refuse_another(folder, there, wanted)
         if not resume:
             raise OutputError(f"{folder}: holds this run already; --resume goes on with it")
-        return there
-    if any(not f.name.startswith(".") for f in folder.iterdir()):
-        raise OutputError(f"{folder}: is not empty and holds no {MANIFEST}")
-    _save(folder, config)
-    return Record(folder, config)
+        if request is None or request == there.request:
+            return Record(folder, there)
+    with open_log(folder):
+        write_manifest(folder, wanted)
+    return Record(folder, wanted)
 
 
 def load_record(folder: str | Path) -> Record:
@@ -230,15 +259,10 @@ def load_record(folder: str | Path) -> Record:
         If it is none.
     """
     folder = Path(folder)
-    path = folder / MANIFEST
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        config = content["configuration"]
-        if content["hash"] != _hash(config):
-            raise ValueError("its hash does not fit")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path}: is not a manifest of toys: {error}") from error
-    return Record(folder, config)
+    manifest = read_manifest(folder)
+    if manifest.kind == "events":
+        raise OutputError(f"{folder}: holds events, not toys")
+    return Record(folder, manifest)
 
 
 def merge(folders: Sequence[str | Path], output: str | Path) -> Record:
@@ -253,17 +277,19 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> Record:
     if not records:
         raise OutputError("nothing to merge")
     for other in records[1:]:
-        _same(other.folder, records[0].config, other.config)
+        refuse_another(other.folder, records[0].manifest, other.manifest)
     there_already = (Path(output) / MANIFEST).exists()
     _fit_together([*records, load_record(output)] if there_already else records)
-    result = open_record(output, records[0].config, resume=True)
+    first = records[0].manifest
+    result = open_record(output, first.configuration, resume=True, kind=first.kind)
     there = result.done()
-    for record in records:
-        for path in record.files():
-            pieces = [piece for piece in read_file(path) if piece[0] not in there]
-            if pieces:
-                result._write(pieces)
-                there |= {task for task, _ in pieces}
+    with result.log() as log:
+        for record in records:
+            for path in record.files():
+                new = [piece for piece in read_file(path) if piece[0] not in there]
+                if new:
+                    result._write(new, log)
+                    there |= {task for task, _ in new}
     return result
 
 
@@ -284,68 +310,3 @@ def _fit_together(records: Sequence[Record]) -> None:
                 f"toys {task[1]} to {min(task[2], before[2])} of point {task[0]} overlap: they are "
                 "in two of the runs"
             )
-
-
-def restore(record: Record) -> Construction:
-    """The construction that a record's toys are of."""
-    config = record.config
-    origin = str(record.folder / MANIFEST)
-    experiments = [validate(dict(e), origin) for e in config["experiments"]]
-    model = build(experiments, config["parameters"])
-    told = config["ensemble"]
-    ensemble = Ensemble(
-        told["nuisance_truth"],
-        told["pull_centres"],
-        told["nuisance_values"],
-        "events" if told["counts"] == "events" else "bins",
-    )
-    counts, off = (np.array(config["data"][name])[None] for name in ("counts", "off"))
-    axes = tuple((name, np.array(x)) for name, x in config["axes"].items())
-    centre = np.zeros((1, model.variables))
-    data = Data(counts, off, centre)
-    return Construction(model, axes, ensemble, config["seed"], data, tuple(experiments))
-
-
-def write_ntuple(construction: Construction, record: Record, path: Path) -> None:
-    """Write the toys of a record as a ROOT ntuple `toys`, fitted again by their numbers.
-
-    Columns: ``point``, ``toy``, ``q``, ``status`` (0 where both fits converged), ``chi2`` of the
-    global minimum, and ``fit_NAME`` of each variable there.
-    """
-    import uproot
-
-    names = [f"fit_{name.replace('.', '_')}" for name in construction.model.names]
-    kinds = {"point": np.int32, "toy": np.int64, "q": float, "status": np.int8, "chi2": float}
-    branches = {name: np.dtype(kind) for name, kind in kinds.items()}
-    branches |= {name: np.dtype(float) for name in names}
-    with replacing(path, overwrite=True) as temporary, uproot.recreate(temporary) as file:
-        tree = file.mktree("toys", branches)
-        for point, start, stop in sorted(record.done()):
-            at, free = construction.fits(point, start, stop)
-            tree.extend(
-                {
-                    "point": np.full(stop - start, point, np.int32),
-                    "toy": np.arange(start, stop),
-                    "q": at.chi2 - free.chi2,
-                    "status": np.maximum(at.status, free.status).astype(np.int8),
-                    "chi2": free.chi2,
-                    **dict(zip(names, free.values.T, strict=True)),
-                }
-            )
-
-
-def _same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for key, value in wanted.items():
-        if there.get(key) != value:
-            shown = [json.dumps(x)[:120] for x in (there.get(key), value)]
-            raise OutputError(f"{folder}: holds toys of another {key}: {shown[0]}, not {shown[1]}")
-
-
-def _save(folder: Path, config: dict[str, Any]) -> None:
-    with replacing(folder / MANIFEST, overwrite=True) as temporary:
-        content = {"hash": _hash(config), "configuration": config}
-        temporary.write_text(json.dumps(content, indent=1), "utf-8")
-
-
-def _hash(config: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

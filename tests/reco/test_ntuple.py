@@ -15,7 +15,8 @@ import pytest
 import uproot
 from nuspill.reco import ExperimentError, OutputError, load, plan, read, write, write_parts
 from nuspill.reco.experiment import validate
-from nuspill.reco.parts import MANIFEST, run_hash
+from nuspill.reco.folder import LOG, MANIFEST, open_log, pieces, read_log
+from nuspill.reco.layout import Options, manifest_of
 
 ESS = "ess-csi"
 COMMAND = [sys.executable, "-c", "from nuspill.scripts.cli import main; main()"]
@@ -33,6 +34,16 @@ def same(a, b):
 def files(folder):
     """Names of all that is in a folder, hidden files too."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def is_complete(folder):
+    """Whether the last that the log tells is that the run is complete."""
+    return list(read_log(folder))[-1]["what"] == "complete"
+
+
+def run_hash(run):
+    """Of all that decides the numbers of a run."""
+    return manifest_of(run, Options(1)).digest
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +262,7 @@ def test_full_disk(mounted):
         assert files(disk) == []
     with pytest.raises(OutputError, match="No space left"):
         write_parts(run, disk / "parts", 4, compression="none")
-    assert not [name for name in files(disk / "parts") if name != MANIFEST]
+    assert not [name for name in files(disk / "parts") if name not in (MANIFEST, LOG)]
 
 
 def test_read_only_folder(mounted):
@@ -293,18 +304,18 @@ def test_parts_are_the_single_file(format_, run, events, tmp_path):
     folder = tmp_path / "parts"
     counts = write_parts(run, folder, 2, format=format_)
     same(read(folder)[0], events)
-    assert files(folder) == [MANIFEST, "part-00000.root", "part-00001.root"]
+    assert files(folder) == [LOG, MANIFEST, "part-00000.root", "part-00001.root"]
     manifest = json.loads((folder / MANIFEST).read_text())
-    assert manifest["complete"] is True
-    assert (manifest["seed"], manifest["events"]) == (21, run.events)
+    assert is_complete(folder)
+    assert manifest["configuration"]["seed"] == 21
+    assert manifest["request"]["events"] == run.events
     first = 0
     for name in ("part-00000.root", "part-00001.root"):
-        part = manifest["parts"][name]
-        assert part["first_event"] == first
-        first += part["events"]
-        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        assert part["sha256"] == digest
-        assert len(read(folder / name)[0]["event"]) == part["events"]
+        part = pieces(folder)[name]
+        assert part.first == first
+        first += part.size
+        assert part.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        assert len(read(folder / name)[0]["event"]) == part.size
     assert first == run.events
     assert counts.table() == write(run, tmp_path / "one.root").table()
 
@@ -316,7 +327,7 @@ def test_more_parts_than_slices(tmp_path):
     for format_ in FORMATS:
         write_parts(run, tmp_path / format_, run.slices + 2, format=format_)
         same(read(tmp_path / format_)[0], run.make(0, run.events))
-        assert len(files(tmp_path / format_)) == run.slices + 3
+        assert len(files(tmp_path / format_)) == run.slices + 4
 
 
 SLICED = {"exposure.slice_pulses": 2_000_000}
@@ -352,7 +363,7 @@ def test_missing_and_corrupt_parts_are_made_again(parted):
     same(read(folder)[0], run.make(0, run.events))
     assert (folder / "part-00000.root").stat().st_mtime_ns == kept
     assert sum(row["total"] for row in counts.table()) == run.events
-    assert json.loads((folder / MANIFEST).read_text())["complete"] is True
+    assert is_complete(folder)
 
 
 def test_complete_run_is_not_made_again(parted):
@@ -377,7 +388,7 @@ def test_folder_of_another_run(difference, parted):
         years=0.31 if difference == "years" else 0.3,
     )
     (folder / "part-00002.root").unlink()
-    with pytest.raises(OutputError, match="holds another run"):
+    with pytest.raises(OutputError, match=r"holds a run of another .*--overwrite"):
         write_parts(
             other,
             folder,
@@ -393,7 +404,7 @@ def test_fewer_parts_over_more(parted):
     """Fails if parts of the old run are left among those of the new one."""
     run, folder = parted
     write_parts(run, folder, 2, overwrite=True)
-    assert files(folder) == [MANIFEST, "part-00000.root", "part-00001.root"]
+    assert files(folder) == [LOG, MANIFEST, "part-00000.root", "part-00001.root"]
     same(read(folder)[0], run.make(0, run.events))
 
 
@@ -421,15 +432,39 @@ def test_broken_manifest(text, tmp_path):
         write_parts(run, tmp_path, 2)
 
 
-def test_manifest_without_parts(tmp_path):
-    """Fails if a manifest of the very run, but cut short, is an error of Python's own."""
-    run = plan(load(ESS, SLICED), 4, years=0.05)
-    options = {"parts": 2, "format": "ttree", "compression": "zstd", "selected_only": False}
-    (tmp_path / MANIFEST).write_text(
-        json.dumps({"run": run_hash(run, **options), "complete": False})
-    )
-    with pytest.raises(OutputError, match="manifest"):
-        write_parts(run, tmp_path, 2)
+@pytest.mark.parametrize("line", ["[]", "{", "3", '{"what": "piece"}', '{"time": ""}', "\udcff"])
+def test_broken_log(line, parted):
+    """Fails if a log that is none ends in anything but an OutputError, or is written to."""
+    run, folder = parted
+    (folder / "part-00002.root").unlink()
+    with (folder / LOG).open("ab") as log:
+        log.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    with pytest.raises(OutputError, match=r"log\.jsonl"):
+        write_parts(run, folder, 5)
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+
+
+def test_line_that_was_cut_short(parted):
+    """Fails if a torn line, of a disk that was full, stops a run or spoils the next line."""
+    run, folder = parted
+    (folder / "part-00002.root").unlink()
+    whole = (folder / LOG).read_bytes()
+    for torn in (b'{"what": "pie', b"\0" * 10_000):
+        (folder / LOG).write_bytes(whole + torn)
+        assert "part-00002.root" in pieces(folder)
+    write_parts(run, folder, 5)
+    assert is_complete(folder)
+    assert (folder / LOG).read_bytes().startswith(whole + b'{"time"')
+
+
+def test_two_processes_on_one_run(parted):
+    """Fails if a second process works on a folder while the first does."""
+    run, folder = parted
+    (folder / "part-00002.root").unlink()
+    with open_log(folder), pytest.raises(OutputError, match="another process"):
+        write_parts(run, folder, 5)
+    write_parts(run, folder, 5)
 
 
 def test_folder_is_a_file(tmp_path):
@@ -529,7 +564,7 @@ def test_killed_run_goes_on(tmp_path):
         process.communicate()
         for part in folder.glob("part-*.root"):  # what looks finished is
             assert len(read(part)[0]["event"]) == read(part)[1]["events"]
-        assert json.loads((folder / MANIFEST).read_text())["complete"] is False
+        assert not is_complete(folder)
     assert in_time == [True] * 3
     process = started(*arguments)
     _, errors = process.communicate()
@@ -538,10 +573,9 @@ def test_killed_run_goes_on(tmp_path):
     found, told = read(folder)
     same(found, run.make(0, run.events))
     assert told["first_event"] + told["events"] == run.events
-    assert files(folder) == [MANIFEST, *(f"part-{i:05d}.root" for i in range(6))]
-    manifest = json.loads((folder / MANIFEST).read_text())
-    assert manifest["complete"] is True
-    assert sum(part["events"] for part in manifest["parts"].values()) == run.events
+    assert files(folder) == [LOG, MANIFEST, *(f"part-{i:05d}.root" for i in range(6))]
+    assert is_complete(folder)
+    assert sum(part.size for part in pieces(folder).values()) == run.events
 
 
 def test_killed_before_the_manifest(tmp_path):
@@ -551,16 +585,15 @@ def test_killed_before_the_manifest(tmp_path):
     (tmp_path / f".{MANIFEST}.{dead.pid}.tmp").write_text("{")
     run = plan(load(ESS, SLICED), 4, years=0.05)
     write_parts(run, tmp_path, 2)
-    assert files(tmp_path) == [MANIFEST, "part-00000.root", "part-00001.root"]
+    assert files(tmp_path) == [LOG, MANIFEST, "part-00000.root", "part-00001.root"]
 
 
 def test_killed_between_part_and_manifest(parted):
     """Fails if a part that the manifest does not know yet is trusted, or stops the run."""
     run, folder = parted
-    manifest = json.loads((folder / MANIFEST).read_text())
-    del manifest["parts"]["part-00004.root"]
-    manifest["complete"] = False
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    lines = (folder / LOG).read_text().splitlines(keepends=True)
+    assert "part-00004.root" in lines[-2]
+    (folder / LOG).write_text("".join(lines[:-2]))
     (folder / "part-00004.root").write_bytes(b"half")
     write_parts(run, folder, 5)
     same(read(folder)[0], run.make(0, run.events))
@@ -592,13 +625,13 @@ def test_interrupted_parts_go_on(tmp_path):
     assert process.returncode == 2
     assert not list(folder.glob(".*.tmp"))
     done = {p.name: p.stat().st_mtime_ns for p in folder.glob("part-*.root")}
-    manifest = json.loads((folder / MANIFEST).read_text())
+    kept = pieces(folder)
     assert 2 <= len(done) < 6
     process = started(*arguments)
     process.communicate()
     assert process.returncode == 0
-    for name in manifest["parts"]:
+    assert kept
+    for name in kept:
         assert (folder / name).stat().st_mtime_ns == done[name]
     run = plan(load(ESS, {"exposure.slice_pulses": 4_000_000}), 8, years=4)
-    assert sum(p["events"] for p in json.loads((folder / MANIFEST).read_text())["parts"].values()) \
-        == run.events  # fmt: skip
+    assert sum(part.size for part in pieces(folder).values()) == run.events

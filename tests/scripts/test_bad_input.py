@@ -299,7 +299,7 @@ def test_full_disk(arguments, nuspill, mounted):
     assert len(errors.splitlines()) == 1, errors
     assert "out" in errors
     assert "No space left" in errors
-    assert {path.name for path in everything(disk)} <= {"manifest.json"}
+    assert {path.name for path in everything(disk)} <= {"manifest.json", "log.jsonl"}
 
 
 @pytest.mark.parametrize("arguments", [(), ("--parts", 2)], ids=str)

@@ -90,7 +90,7 @@ def test_stopped_and_resumed(how, started, nuspill, tmp_path):
         assert not (folder / "region.json").exists()
         if how != signal.SIGKILL:
             assert len(errors.splitlines()) == 1, errors
-            assert "--resume" in errors
+            assert "nuspill resume" in errors
             assert not [p for p in folder.iterdir() if p.name.startswith(".")]
         done = sum(b - a for _, a, b in load_record(folder).done())
         if done > 0:

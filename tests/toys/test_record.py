@@ -10,16 +10,14 @@ from nuspill.toys.combination import build
 from nuspill.toys.ensemble import Ensemble
 from nuspill.toys.neyman import Construction, run
 from nuspill.toys.record import (
-    configuration,
     load_record,
     merge,
     missing,
     open_record,
-    restore,
     tasks_of,
-    write_ntuple,
 )
 from nuspill.toys.region import region
+from nuspill.toys.restore import configuration, restore, write_ntuple
 
 POINTS = 4
 

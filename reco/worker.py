@@ -1,0 +1,80 @@
+"""What runs in a worker of Dask: work that comes once, and blocks of it by number.
+
+The work (an experiment with its tables, a statistical model) is sent once to every worker, also to
+those that join later, as a plugin. It is unpacked in the thread of the first block, not in the
+event loop: imports and compilation would stop the worker's heartbeat.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from .errors import ExperimentError
+
+
+class Work(Protocol):
+    """Something that can be done in blocks."""
+
+    def warm(self) -> None:
+        """Compile and compute what all blocks share."""
+
+    def make(self, task: Any) -> Any:
+        """Make a block."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A block that came back."""
+
+    result: Any
+    seconds: float
+    """Of the worker's thread, without its first preparations."""
+    worker: str
+
+
+class SharedWork(WorkerPlugin):
+    """Work in pickled form, and the sources it needs to be unpacked with."""
+
+    idempotent = True
+
+    def __init__(self, name: str, stamp: bytes, packed: bytes) -> None:
+        self.name, self.stamp, self.packed = name, stamp, packed
+
+    def setup(self, worker: Worker) -> None:
+        """Get ready in a worker, which must not take long."""
+        self.where = worker.address
+        self._lock = threading.Lock()
+        self._work: Work | None = None
+
+    def work(self) -> Work:
+        """Unpack it, the first time."""
+        with self._lock:
+            if self._work is None:
+                from ..generator.kernel import source_stamp
+
+                if source_stamp() != self.stamp:
+                    raise ExperimentError(
+                        f"the worker {self.where} has other sources of nuspill than the client; "
+                        "install the same version on all machines"
+                    )
+                work: Work = pickle.loads(self.packed)
+                work.warm()
+                self._work = work
+            return self._work
+
+
+def make_block(name: str, task: Any) -> Made:
+    """Make a block of the work of a name, in a worker."""
+    worker = get_worker()
+    plugin = worker.plugins[name]
+    assert isinstance(plugin, SharedWork)
+    work = plugin.work()
+    start = time.perf_counter()
+    result = work.make(task)
+    return Made(result, time.perf_counter() - start, worker.address)
