@@ -52,7 +52,7 @@ PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {
 }
 """The same of the columns on request."""
 
-TASK_EVENTS = 100_000
+TASK_EVENTS = 250_000
 """Events that a thread makes in one go, about."""
 BLOCK_EVENTS = 1_000_000
 """Events a block of `Run.blocks`."""
@@ -183,9 +183,10 @@ class Run:
         offsets = self.offsets
         first = int(np.searchsorted(offsets, start, side="right")) - 1
         last = int(np.searchsorted(offsets, stop, side="left"))
-        slices = max(1, round(TASK_EVENTS * (last - first) / max(n, 1)))
-        edges = [*range(first, last, slices), last]
         threads = threads or os.cpu_count() or 1
+        wanted = min(TASK_EVENTS, n / (2 * threads))
+        slices = max(1, round(wanted * (last - first) / n))
+        edges = [*range(first, last, slices), last]
         tasks = list(pairwise(edges))
         if threads == 1 or len(tasks) == 1:
             for task in tasks:

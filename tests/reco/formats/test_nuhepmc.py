@@ -80,7 +80,11 @@ DAMAGE = {
         "missing end of the listing",
         None,
     ),
-    "cut in a line": (lambda t: t[: t.index("\nP ", len(t) // 2) + 4], "is no particle: 'P 1'", None),
+    "cut in a line": (
+        lambda t: t[: t.index("\nP ", len(t) // 2) + 4],
+        "is no particle: 'P 1'",
+        None,
+    ),
     "wrong magic": (lambda t: t.replace("Asciiv3", "Binary9"), "a.hepmc", None),
     "2^63 particles": (lines(" 1 4\nU", " 1 9223372036854775808\nU"), "claims an event", None),
     "no number": (lines(" 1 4\nU", " 1 x\nU"), "claims an event", None),
