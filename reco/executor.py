@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .errors import OutputError
@@ -98,7 +99,7 @@ class Cluster:
             while True:
                 look.at_times()
                 room = AHEAD * max(look.threads, 1) - len(running) - len(waiting)
-                for number, task in _first(todo, room):
+                for number, task in islice(todo, max(room, 0)):
                     submit(number, task)
                 if not running:
                     return
@@ -153,14 +154,6 @@ def _taken(finished: queue.SimpleQueue[Future[Any]], most: int) -> list[Future[A
         while len(found) < most:
             found.append(finished.get_nowait())
     return found
-
-
-def _first(items: Iterator[Any], number: int) -> Iterator[Any]:
-    for _ in range(number):
-        try:
-            yield next(items)
-        except StopIteration:
-            return
 
 
 class _Look:
