@@ -28,7 +28,7 @@ PURPOSE = np.uint64(1 << 24)
 """Draws for different purposes differ in the third counter by multiples of this."""
 ATTEMPT = np.uint64(1 << 16)
 """Repeated attempts of a rejection method, likewise; 256 of them, blocks up to 2⁴⁸."""
-BATCH = 512
+BATCH = 1024
 """Events whose words are drawn at a time."""
 TO_UNIT = 2.0**-32
 LN2 = math.log(2.0)

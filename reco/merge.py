@@ -141,8 +141,8 @@ def cut_runs(run_from, run_length, runs, skip, count):  # type: ignore[no-untype
 
 
 @kernel
-def spread(to, column, run_from, run_length, low, high):  # type: ignore[no-untyped-def]
-    """Copy the runs of a column that are of rows low ... high − 1, with gaps for the others.
+def spread(to, columns, run_from, run_length, low, high):  # type: ignore[no-untyped-def]
+    """Copy the runs of three columns that are of rows low ... high − 1, with gaps for the others.
 
     `to` needs BLOCK rows beyond them; whatever is in the gaps then is of no meaning.
     """
@@ -151,7 +151,9 @@ def spread(to, column, run_from, run_length, low, high):  # type: ignore[no-unty
         start, length = np.int64(run_from[k]), np.int64(run_length[k])
         if low <= start < high:
             for i in range(0, length, BLOCK):
-                copy_block(to, row + i, column, start + i)  # type: ignore[call-arg]
+                copy_block(to[0], row + i, columns[0], start + i)  # type: ignore[call-arg]
+                copy_block(to[1], row + i, columns[1], start + i)  # type: ignore[call-arg]
+                copy_block(to[2], row + i, columns[2], start + i)  # type: ignore[call-arg]
         row += length
 
 

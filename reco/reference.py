@@ -19,11 +19,12 @@ from ..generator.constants import KEV, MUON_LIFETIME, PION_LIFETIME
 from ..generator.cross_section import energy_min, recoil_max
 from ..generator.rate import Channel
 from .background import BackgroundShape
+from .columns import COLUMNS
 from .efficiency import Step
 from .expectation import background_shape, mean_per_pulse, truth_threshold
 from .experiment import Experiment
 from .resolution import NoResolution, Photoelectrons, Sqrt
-from .run import COLUMNS, Block
+from .run import Block
 
 Array = NDArray[Any]
 

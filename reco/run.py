@@ -20,40 +20,16 @@ from numpy.typing import NDArray
 from ..generator.coupling import Interaction
 from ..generator.stream import stream_number
 from .chain import Chain, build_chain, pulses_in
+from .columns import COLUMNS, PLACE_COLUMNS, Columns, Place, Scratch, new_scratch
 from .errors import ExperimentError
-from .event import Columns, Place, fill, share_out, slice_totals
+from .event import share_out, slice_totals
 from .expectation import Expectation, expectations, truth_threshold
 from .experiment import Experiment
+from .fill import fill
 from .weight import other_interaction, weights
 
-COLUMNS: dict[str, tuple[str, str, str]] = {
-    "event": ("int64", "", "number in the run"),
-    "pulse": ("int64", "", "beam pulse since the start of the run"),
-    "time_true": ("float64", "ns", "true time since the start of that pulse"),
-    "time": ("float64", "ns", "the same as the detector measures it"),
-    "window": ("int8", "", "0 neither, 1 beam-on, 2 beam-off"),
-    "component": ("int8", "", "1 numu, 2 nue, 3 numubar, 4 nuebar, 5 nutau, 6 nutaubar; "
-                  "from 10 the backgrounds in the order of the file"),
-    "nu_pdg": ("int16", "", "PDG code of the neutrino, 0 for background"),
-    "target": ("int32", "", "PDG code of the nucleus, 0 for background"),
-    "e_nu": ("float32", "MeV", "neutrino energy, 0 for background"),
-    "e_nr": ("float32", "keV", "true nuclear recoil energy, for background equivalent"),
-    "e_ee": ("float32", "keV", "quenched energy"),
-    "e_reco": ("float32", "", "reconstructed energy in the detector's own unit"),
-    "e_reco_nr": ("float32", "keV", "the same on the nuclear-recoil scale"),
-    "selected": ("bool", "", "above threshold, accepted, in a window"),
-}  # fmt: skip
-"""Type, unit and meaning of the ntuple's columns."""
-PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {
-    "module": ("int16", "", "crystal, CCD or chamber"),
-    "x": ("float32", "mm", "place in it, from the centre of its active volume"),
-    "y": ("float32", "mm", "place in it"),
-    "z": ("float32", "mm", "place in it"),
-}
-"""The same of the columns on request."""
-
-TASK_EVENTS = 250_000
-"""Events that a thread makes in one go, about."""
+TASK_EVENTS = 60_000, 500_000
+"""Events that a thread makes in one go, about: at least, and at most."""
 BLOCK_EVENTS = 1_000_000
 """Events a block of `Run.blocks`."""
 MOST_EVENTS = 1e12
@@ -184,21 +160,32 @@ class Run:
         first = int(np.searchsorted(offsets, start, side="right")) - 1
         last = int(np.searchsorted(offsets, stop, side="left"))
         threads = threads or os.cpu_count() or 1
-        wanted = min(TASK_EVENTS, n / (2 * threads))
-        slices = max(1, round(wanted * (last - first) / n))
-        edges = [*range(first, last, slices), last]
+        least, most = (max(1, round(events * (last - first) / n)) for events in TASK_EVENTS)
+        edges = [first]
+        while edges[-1] < last:  # ever smaller ones, so that all threads end at the same time
+            wanted = (last - edges[-1]) // (2 * threads)
+            edges.append(min(edges[-1] + min(max(wanted, least), most), last))
         tasks = list(pairwise(edges))
+        room = int(np.diff(offsets[first : last + 1]).max())
+        spare: list[Scratch] = []
+
+        def fill_part(first: int, last: int) -> None:
+            scratch = spare.pop() if spare else new_scratch(room, len(self.chain.sources.mean))
+            self._fill(block, start, stop, first, last, scratch)
+            spare.append(scratch)
+
         if threads == 1 or len(tasks) == 1:
             for task in tasks:
-                self._fill(block, start, stop, *task)
+                fill_part(*task)
         else:
             with ThreadPoolExecutor(threads) as pool:
-                futures = [pool.submit(self._fill, block, start, stop, *task) for task in tasks]
-                for future in futures:
+                for future in [pool.submit(fill_part, *task) for task in tasks]:
                     future.result()
         return block
 
-    def _fill(self, block: Block, start: int, stop: int, first: int, last: int) -> None:
+    def _fill(
+        self, block: Block, start: int, stop: int, first: int, last: int, scratch: Scratch
+    ) -> None:
         """Fill the part of a block that slices first ... last − 1 make."""
         offsets = self.offsets
         low, high = max(int(offsets[first]), start), min(int(offsets[last]), stop)
@@ -208,7 +195,9 @@ class Run:
         totals = np.diff(offsets[first : last + 1])
         event = int(offsets[first])
         key = np.uint64(self.seed)
-        fill(key, self.chain, first, totals, self._fixed, event, low, high, columns, place)
+        fill(
+            key, self.chain, first, totals, self._fixed, event, low, high, columns, place, scratch
+        )
         for name, interaction in self.models.items():
             part[f"weight_{name}"][:] = weights(self.experiment, interaction, part)
 

@@ -216,7 +216,7 @@ def bare_limit(run: Run, words: float, out: Block) -> Callable[[int], int]:
     """Draw the words of a run's events and store its columns, on some threads."""
     import numpy as np
 
-    from ..reco.run import COLUMNS
+    from ..reco.columns import COLUMNS
 
     columns = tuple(out[name] for name in COLUMNS)
     edges = [*range(0, run.slices, max(TASK_EVENTS * run.slices // run.events, 1)), run.slices]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..experiment import Experiment
-from ..run import COLUMNS, PLACE_COLUMNS, Block
+from ..columns import COLUMNS, PLACE_COLUMNS
+from ..run import Block
 from ._source import Damage, in_order
 
 MOST_MODULES = 32767

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import ExperimentError
 from ..experiment import Experiment, validate
-from ..run import BLOCK_EVENTS, PLACE_COLUMNS, Block
+from ..columns import PLACE_COLUMNS
+from ..run import BLOCK_EVENTS, Block
 from ._clock import clock_of, lead
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import ExperimentError, OutputError
 from ..experiment import Experiment, load, validate
 from ..ntuple import LIBRARIES, PROVENANCE, TREE, Counts, recreated, replacing
-from ..run import COLUMNS, PLACE_COLUMNS, Block
+from ..columns import COLUMNS, PLACE_COLUMNS
+from ..run import Block
 from ._complete import clean, complete
 from ._door import find, recognised
 from ._sample import Sample, sample_of

@@ -4,9 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from nuspill.reco.event import Columns, copy_runs
 from nuspill.reco.merge import BLOCK, cut_runs, find_runs, spread, stream
-from nuspill.reco.run import COLUMNS
+from nuspill.reco.columns import COLUMNS, Columns, copy_runs
 
 
 def merged(lengths, pulses, times, seed):
@@ -61,18 +60,19 @@ def test_part_of_the_order(lengths, pulses, times):
 
 
 @CASES
-@pytest.mark.parametrize("kind", ["int64", "float32"])
-def test_spread(lengths, pulses, times, kind):
+def test_spread(lengths, pulses, times):
     """Fails if the rows of a source are not where they belong, or any are a block beyond."""
     _, _, start, length, runs = merged(lengths, pulses, times, 3)
     order, n = rows(start, length, runs), sum(lengths)
-    column = np.random.default_rng(3).integers(1, 100, n + BLOCK).astype(kind)
+    rng, kinds = np.random.default_rng(3), ("int64", "float64", "float32")
+    columns = tuple(rng.integers(1, 100, n + BLOCK).astype(kind) for kind in kinds)
     low, high = np.cumsum([0, *lengths])[np.argmax(lengths) :][:2]
-    to = np.zeros(n + 64, kind)
-    spread(to, column, start[:runs], length[:runs], low, high)
+    to = tuple(np.zeros(n + 64, kind) for kind in kinds)
+    spread(to, columns, start[:runs], length[:runs], low, high)
     mine = (order >= low) & (order < high)
-    assert np.array_equal(to[:n][mine], column[order[mine]])
-    assert not to[n + BLOCK :].any()
+    for copied, column in zip(to, columns, strict=True):
+        assert np.array_equal(copied[:n][mine], column[order[mine]])
+        assert not copied[n + BLOCK :].any()
 
 
 @CASES

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from nuspill.generator.rate import integral
 from nuspill.reco import ExperimentError, generate, iterate, load, plan
-from nuspill.reco.run import COLUMNS
+from nuspill.reco.columns import COLUMNS
 from scipy.stats import chi2, kstest
 
 ESS, SNS = "ess-csi", "sns-csi-2017"
