@@ -83,8 +83,9 @@ def _without_owner(context: Any, builder: Any, kind: Any, value: Any) -> Any:
         array.parent = cgutils.get_null_value(array.parent.type)  # type: ignore[no-untyped-call]
         return array._getvalue()
     if isinstance(kind, types.BaseTuple):
-        parts = cgutils.unpack_tuple(builder, value, len(kind))  # type: ignore[no-untyped-call]
-        found = [_without_owner(context, builder, k, v) for k, v in zip(kind, parts, strict=True)]
+        parts: list[Any] = cgutils.unpack_tuple(builder, value)  # type: ignore[no-untyped-call]
+        kinds: tuple[Any, ...] = kind.types
+        found = [_without_owner(context, builder, k, v) for k, v in zip(kinds, parts, strict=True)]
         return context.make_tuple(builder, kind, found)
     return value
 

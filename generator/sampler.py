@@ -10,7 +10,7 @@ magnetic moment makes P ∝ 1/T), which follow the exact functions to 1e-5 (test
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,15 @@ from .stream import (
     PURPOSE,
     SHIFT,
     fill_words,
-    philox,
     stream_number,
     uniform,
+    words_of,
 )
 
 Array = NDArray[np.float64]
 
-ENERGY_CELLS = 32
-RECOIL_CELLS = 128
+ENERGY_CELLS = 48
+RECOIL_CELLS = 96
 """Cells of a channel in E (more for a tabulated spectrum) and in T."""
 LEAST_RECOIL = 1e-6
 """Smallest truth threshold, keV."""
@@ -46,17 +46,24 @@ _FIT = (1 - np.cos(np.pi * (np.arange(4) + 0.5) / 4)) / 2
 _TO_CUBIC = np.linalg.inv(np.vander(_FIT, 4, increasing=True))
 
 
+KEPT_BITS, ROW_BITS, COLUMN_BITS = 24, 22, 18
+"""Bits of a cell's second word: what is kept unseen, and its row in E and in T."""
+_ROW, _ROWS = np.uint64(COLUMN_BITS), np.uint64(2**ROW_BITS - 1)
+_COLUMNS = np.uint64(2**COLUMN_BITS - 1)
+_WHERE, _SURPLUS = np.uint64(ROW_BITS + COLUMN_BITS), np.uint64(32 - KEPT_BITS)
+
+
 class RecoilTables(NamedTuple):
     """Tables of the sampler: cells with weight of all channels, drawn by their alias table."""
 
-    alias: NDArray[np.uint64]
-    """Alias table over cells, (threshold << 32) | other, shape (cells,)."""
-    cell: NDArray[np.uint32]
-    """Word below which a point is kept unseen, row in E, row in T and channel; (cells, 4)."""
+    cell: NDArray[np.uint64]
+    """Alias table over cells, (threshold << 32) | other, and what `pack` makes; (cells, 2)."""
     bound: Array
     """Upper bound of the density in each cell, shape (cells,)."""
     energy: Array
     """Start and width of cells in E, MeV; of all channels, shape (rows, 2)."""
+    channel: NDArray[np.int16]
+    """Channel of each of these rows."""
     phi: Array
     """Cubic of φ in each of them, shape (rows, 4)."""
     recoil: Array
@@ -65,6 +72,30 @@ class RecoilTables(NamedTuple):
     """Cubics of T P0, T P1, T P2 in each of them, shape (rows, 12)."""
     mass: Array
     """Nuclear mass, MeV, shape (channels,)."""
+
+
+def pack(surely: NDArray[Any], row: NDArray[Any], column: NDArray[Any]) -> NDArray[np.uint64]:
+    """What is kept unseen (the least ratio of density to bound), row in E and row in T of cells.
+
+    The first comes first: a candidate the first bits of whose last word are below it is kept.
+    """
+    kept = (surely * 2.0**KEPT_BITS).astype(np.uint64)
+    if row.max(initial=0) > _ROWS or column.max(initial=0) > _COLUMNS:
+        raise ValueError(f"at most {_ROWS} rows in E and {_COLUMNS} in T of all channels together")
+    where = (row.astype(np.uint64) << _ROW) | column.astype(np.uint64)
+    return (kept << _WHERE) | where
+
+
+@kernel_inline
+def row_of(packed):  # type: ignore[no-untyped-def]
+    """Row in E of a cell."""
+    return (packed >> _ROW) & _ROWS
+
+
+@kernel_inline
+def column_of(packed):  # type: ignore[no-untyped-def]
+    """Row in T of a cell."""
+    return packed & _COLUMNS
 
 
 @kernel
@@ -98,123 +129,130 @@ def build_alias(weight, alias):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def pick(alias, word):  # type: ignore[no-untyped-def]
+def pick(cells, word):  # type: ignore[no-untyped-def]
     """Cell of a word."""
-    scaled = np.uint64(word) * np.uint64(alias.size)
+    scaled = np.uint64(word) * np.uint64(cells.shape[0])
     here = scaled >> SHIFT
-    entry = alias[here]
+    entry = cells[here, 0]
     return here if (scaled & LOW) <= (entry >> SHIFT) else entry & LOW
 
 
 @kernel_inline
-def point(energy, recoil, cells, cell, w1, w2):  # type: ignore[no-untyped-def]
+def point(energy, recoil, packed, w1, w2):  # type: ignore[no-untyped-def]
     """E and T at a point of a cell."""
-    row, column = cells[cell, 1], cells[cell, 2]
+    row, column = row_of(packed), column_of(packed)
     e = energy[row, 0] + uniform(w1) * energy[row, 1]
     t = recoil[column, 0] + uniform(w2) * recoil[column, 1]
     return e, t
 
 
 @kernel_inline
-def density(tables, cell, s, r):  # type: ignore[no-untyped-def]
-    """φ(E) (P0 + P1/E + P2/E²) at a point of a cell, 0 beyond the kinematic limit."""
-    row, column = tables.cell[cell, 1], tables.cell[cell, 2]
-    f, p, mass = tables.phi, tables.factors, tables.mass[tables.cell[cell, 3]]
+def is_kept(tables, packed, s, r, limit):  # type: ignore[no-untyped-def]
+    """Whether φ(E) (P0 + P1/E + P2/E²), 0 beyond the kinematic limit, is above a limit.
+
+    Of a point of a cell; multiplied by E² T, as divisions are slow.
+    """
+    row, column = row_of(packed), column_of(packed)
+    f, p, mass = tables.phi, tables.factors, tables.mass[tables.channel[row]]
     e = tables.energy[row, 0] + s * tables.energy[row, 1]
     t = tables.recoil[column, 0] + r * tables.recoil[column, 1]
     phi = f[row, 0] + s * (f[row, 1] + s * (f[row, 2] + s * f[row, 3]))
     p0 = p[column, 0] + r * (p[column, 1] + r * (p[column, 2] + r * p[column, 3]))
     p1 = p[column, 4] + r * (p[column, 5] + r * (p[column, 6] + r * p[column, 7]))
     p2 = p[column, 8] + r * (p[column, 9] + r * (p[column, 10] + r * p[column, 11]))
-    inverse = 1.0 / e
     allowed = t * KEV * (mass + 2.0 * e) <= 2.0 * e * e
-    return phi * (p0 + inverse * (p1 + inverse * p2)) / t if allowed else 0.0
+    return allowed & (phi * (p2 + e * (p1 + e * p0)) > limit * t * e * e)
 
 
 @kernel
 def sample_recoils(  # type: ignore[no-untyped-def]
-    key, c1, c2, c3, count, tables, words, where, channel, e_nu, e_nr
+    key, c1, c2, c3, count, tables, words, again, found, doubtful, channel, e_nu, e_nr
 ):
     """Write `count` channels, E (MeV) and T (keV) to the last three; return candidates drawn.
 
-    Candidate number k of an event has the counter of the event with `c2` + k ATTEMPT. Scratch:
-    `words`, uint32 (4, BATCH), and `where`, uint32 (2, BATCH).
+    Candidate number k of an event has the counter of the event with `c2` + k ATTEMPT. The four
+    before them are from `scratch`. No branch depends on a random number: it would be mispredicted.
     """
-    alias, cells, energy, recoil = tables.alias, tables.cell, tables.energy, tables.recoil
+    cells, energy, recoil = tables.cell, tables.energy, tables.recoil
     w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
-    at, doubtful = where[0], where[1]
     drawn = count
     for start in range(0, count, BATCH):
         n = min(BATCH, count - start)
         fill_words(key, np.uint64(start), c1, c2, c3, n, words)
+        number, e, t = channel[start : start + n], e_nu[start : start + n], e_nr[start : start + n]
         for i in range(n):
-            at[i] = pick(alias, w0[i])
-        doubts = 0
-        for i in range(n):  # a branch that depends on a random number would be mispredicted
-            cell = at[i]
-            channel[start + i] = cells[cell, 3]
-            e_nu[start + i], e_nr[start + i] = point(energy, recoil, cells, cell, w1[i], w2[i])
+            found[i] = cells[pick(cells, w0[i]), 1]
+        for i in range(n):
+            number[i] = tables.channel[row_of(found[i])]
+            e[i], t[i] = point(energy, recoil, found[i], w1[i], w2[i])
+        doubts = np.uint64(0)
+        for i in range(n):
             doubtful[doubts] = i
-            doubts += int(w3[i] >= cells[cell, 0])
+            doubts += np.uint64(np.uint64(w3[i]) >> _SURPLUS >= found[i] >> _WHERE)
         attempt = np.uint64(0)
-        while doubts > 0:
-            rejected = 0
+        while doubts > np.uint64(0):
+            rejected = np.uint64(0)
             for k in range(doubts):
                 i = doubtful[k]
-                limit = uniform(w3[i]) * tables.bound[at[i]]
+                limit = uniform(w3[i]) * tables.bound[pick(cells, w0[i])]
                 doubtful[rejected] = i
-                rejected += int(limit >= density(tables, at[i], uniform(w1[i]), uniform(w2[i])))
-            drawn += rejected
+                kept = is_kept(tables, found[i], uniform(w1[i]), uniform(w2[i]), limit)
+                rejected += np.uint64(not kept)
+            drawn += np.int64(rejected)
             attempt += ATTEMPT
-            doubts = 0
+            doubts = np.uint64(0)
+            words_of(key, np.uint64(start), doubtful, c1, c2 + attempt, c3, rejected, again)
             for k in range(rejected):
                 i = doubtful[k]
-                w, w1[i], w2[i], w3[i] = philox(key, np.uint64(start + i), c1, c2 + attempt, c3)
-                cell = pick(alias, w)
-                at[i] = cell
-                channel[start + i] = cells[cell, 3]
-                e_nu[start + i], e_nr[start + i] = point(energy, recoil, cells, cell, w1[i], w2[i])
+                w0[i], w1[i], w2[i], w3[i] = again[0, k], again[1, k], again[2, k], again[3, k]
+                found[i] = cells[pick(cells, w0[i]), 1]
+                number[i] = tables.channel[row_of(found[i])]
+                e[i], t[i] = point(energy, recoil, found[i], w1[i], w2[i])
                 doubtful[doubts] = i
-                doubts += int(w3[i] >= cells[cell, 0])
+                doubts += np.uint64(np.uint64(w3[i]) >> _SURPLUS >= found[i] >> _WHERE)
     return drawn
 
 
-def scratch() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """What `sample_recoils` needs."""
-    return np.empty((4, BATCH), np.uint32), np.empty((2, BATCH), np.uint32)
+def scratch() -> tuple[NDArray[Any], ...]:
+    """What `sample_recoils` needs: words twice, packed cells, and events not yet decided upon.
+
+    Rows of words are not a whole page long: their heads would be in one set of the first cache.
+    """
+    words = np.empty((2, 4, BATCH + 64), np.uint32)
+    return *words, np.empty(BATCH, np.uint64), np.zeros(BATCH, np.uint32)
 
 
 def recoil_tables(channels: tuple[Channel, ...], truth_threshold: float) -> RecoilTables:
     """Tables for sampling recoils above `truth_threshold` (keV) in all channels, by their rates."""
     low = max(truth_threshold, LEAST_RECOIL)
-    shapes = 0, 0, (0, 2), (0, 4), (0, 2), (0, 12)
-    nothing = np.empty((0, 4), np.uint32), *(np.empty(n) for n in shapes)
-    parts = [_channel_tables(c, i, low) for i, c in enumerate(channels) if low < c.end_point]
-    cells, bounds, weights, energies, phi, recoils, factors = zip(nothing, *parts, strict=True)
-    rows = np.cumsum([0] + [len(e) for e in energies])
-    columns = np.cumsum([0] + [len(r) for r in recoils])
-    for cell, row, column in zip(cells, rows, columns, strict=False):
-        cell[:, 1] += np.uint32(row)
-        cell[:, 2] += np.uint32(column)
-    weight = np.concatenate(weights)
-    alias = np.zeros(weight.size, np.uint64)
-    build_alias(weight, alias)
+    shapes = 0, 0, 0, (0, 2), (0, 4), (0, 2), (0, 12)
+    nothing = np.empty((2, 0), int), *(np.empty(n) for n in shapes)
+    numbers = [i for i, c in enumerate(channels) if low < c.end_point]
+    parts = [_channel_tables(channels[i], low) for i in numbers]
+    where, surely, bound, weight, energy, phi, recoil, factors = zip(nothing, *parts, strict=True)
+    rows = np.cumsum([[0, 0]] + [[len(e), len(r)] for e, r in zip(energy, recoil, strict=True)], 0)
+    row, column = np.concatenate([w + n[:, None] for w, n in zip(where, rows, strict=False)], 1)
+    number = np.repeat(numbers, [len(e) for e in energy[1:]])
+    weights = np.concatenate(weight)
+    cell = np.zeros((weights.size, 2), np.uint64)
+    build_alias(weights, cell[:, 0])
+    cell[:, 1] = pack(np.concatenate(surely), row, column)
     return RecoilTables(
-        alias,
-        np.concatenate(cells),
-        np.concatenate(bounds),
-        np.concatenate(energies),
+        cell,
+        np.concatenate(bound),
+        np.concatenate(energy),
+        number.astype(np.int16),
         np.concatenate(phi),
-        np.concatenate(recoils),
+        np.concatenate(recoil),
         np.concatenate(factors),
         np.array([c.nucleus.mass for c in channels]),
     )
 
 
 def _channel_tables(
-    channel: Channel, number: int, low: float
-) -> tuple[NDArray[np.uint32], Array, Array, Array, Array, Array, Array]:
-    """Cells, bounds and weights of those that have one, and the rows in E and T of a channel."""
+    channel: Channel, low: float
+) -> tuple[NDArray[np.int64], Array, Array, Array, Array, Array, Array, Array]:
+    """Of a channel: rows, part kept unseen, bound and weight of its cells; rows in E and T."""
     spectrum, mass = channel.flavour.spectrum, channel.nucleus.mass
     edges, t_edges = _energy_edges(spectrum, low, mass), _recoil_edges(channel, low)
     starts, widths = edges[:-1], np.diff(edges)
@@ -243,14 +281,13 @@ def _channel_tables(
     reached = t_starts * KEV * (mass + 2 * top[:, None]) <= 2 * top[:, None] ** 2
     whole = (t_starts + t_widths) * KEV * (mass + 2 * starts[:, None]) <= 2 * starts[:, None] ** 2
     weight = np.where(reached, bound, 0.0) * measure[:, None] * t_widths
-    row, column = np.nonzero(weight)
-    bound = bound[row, column]
-    surely = np.where(whole, np.maximum(lowest - margin, 0.0), 0.0)[row, column] / bound
-    cell = np.column_stack([surely * (2.0**32 - 2), row, column, np.full(len(row), number)])
+    where = np.array(np.nonzero(weight))
+    kept = tuple(where)
     return (
-        cell.astype(np.uint32),
-        bound,
-        weight[row, column],
+        where,
+        np.where(whole, np.maximum(lowest - margin, 0.0), 0.0)[kept] / bound[kept],
+        bound[kept],
+        weight[kept],
         np.column_stack([starts, widths]),
         phi,
         np.column_stack([t_starts, t_widths]),
@@ -362,12 +399,12 @@ def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
     factors[:, 0] = LEAST_RECOIL
     phi = _cubics(spectrum, energies)
     bound = _cubic_bound(phi)
-    alias = np.zeros(bound.size, np.uint64)
-    build_alias(bound * np.diff(energies), alias)
-    cell = np.zeros((bound.size, 4), np.uint32)
-    cell[:, 1] = np.arange(bound.size)
-    energy = np.column_stack([energies[:-1], np.diff(energies)])
-    tables = RecoilTables(alias, cell, bound, energy, phi, recoil, factors, np.zeros(1))
+    cell, rows = np.zeros((bound.size, 2), np.uint64), np.arange(bound.size)
+    build_alias(bound * np.diff(energies), cell[:, 0])
+    cell[:, 1] = pack(np.zeros(1), rows, np.zeros(1, int))
+    energy, zeros = np.column_stack([energies[:-1], np.diff(energies)]), np.zeros(bound.size)
+    one = zeros.astype(np.int16)
+    tables = RecoilTables(cell, bound, energy, one, phi, recoil, factors, zeros[:1])
     e_nu, unused, channel = np.empty(count), np.empty(count), np.empty(count, np.int16)
     zero, stream = np.uint64(0), np.uint64(stream_number("flux"))
     sample_recoils(

@@ -35,7 +35,8 @@ LN2 = math.log(2.0)
 SQRT2 = math.sqrt(2.0)
 ZERO, HALF, ONE, TWO = (np.float32(x) for x in (0.0, 0.5, 1.0, 2.0))
 THIRD, FIFTH, SEVENTH = np.float32(1 / 3), np.float32(1 / 5), np.float32(1 / 7)
-LN2_32, ROOT_2 = np.float32(LN2), np.float32(SQRT2)
+LN2_32 = np.float32(LN2)
+ROOT_HALF_BITS = np.float32(0.5 * SQRT2).view(np.int32)
 
 
 def stream_number(name: str) -> int:
@@ -64,6 +65,18 @@ def fill_words(key, start, c1, c2, c3, count, words):  # type: ignore[no-untyped
     words_0, words_1, words_2, words_3 = words[0], words[1], words[2], words[3]
     for i in range((count + 31) // 32 * 32):
         w0, w1, w2, w3 = philox(key, (start + np.uint64(i)) & LOW, c1, c2, c3)
+        words_0[i] = w0
+        words_1[i] = w1
+        words_2[i] = w2
+        words_3[i] = w3
+
+
+@kernel
+def words_of(key, start, index, c1, c2, c3, count, words):  # type: ignore[no-untyped-def]
+    """The same of the counters start + index, of `count` indices (and some more)."""
+    words_0, words_1, words_2, words_3 = words[0], words[1], words[2], words[3]
+    for i in range((count + 31) // 32 * 32):
+        w0, w1, w2, w3 = philox(key, (start + np.uint64(index[i])) & LOW, c1, c2, c3)
         words_0[i] = w0
         words_1[i] = w1
         words_2[i] = w2
@@ -152,11 +165,9 @@ def normal_quantile(u):  # type: ignore[no-untyped-def]
 def neg_log_32(x):  # type: ignore[no-untyped-def]
     """−ln x of a normal float32 x > 0, to 3e-7 (relative, and absolute near 1)."""
     bits = np.float32(x).view(np.int32)
-    exponent = np.int32(np.int32(bits >> np.int32(23)) - np.int32(127))
-    mantissa = np.int32(np.int32(bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)).view(np.float32)
-    above = mantissa > ROOT_2
-    mantissa = mantissa * HALF if above else mantissa
-    whole = np.float32(exponent) + (ONE if above else ZERO)
+    exponent = np.int32(np.int32(bits - ROOT_HALF_BITS) >> np.int32(23))
+    mantissa = np.int32(bits - np.int32(exponent << np.int32(23))).view(np.float32)
+    whole = np.float32(exponent)
     s = (mantissa - ONE) / (mantissa + ONE)
     z = s * s
     p = (SEVENTH * z + FIFTH) * z + THIRD

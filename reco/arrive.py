@@ -101,7 +101,9 @@ def add_lives(key, start, c1, high, stream, words, spare, pion, muon, channel, t
     for i in range(n):
         second[i] = muon[channel[i]]
     for i in range(n):
-        time[i] += first[i] + second[i] * exponential(words[i])
+        first[i] += second[i] * exponential(words[i])
+    for i in range(n):
+        time[i] += first[i]
 
 
 @kernel

@@ -83,42 +83,43 @@ class Scratch(NamedTuple):
     """Of signal events, or the code of a background, as of `Sources`."""
     place: Array
     """Cumulative spacings, then parts of a pulse."""
+    run_from: NDArray[np.int32]
+    run_length: NDArray[np.int32]
     words: NDArray[np.uint32]
-    candidates: NDArray[np.uint32]
-    """Words of recoils, four each; and the next, see `sample_recoils`."""
-    where: NDArray[np.uint32]
     spare: NDArray[np.float32]
     """Two numbers for each event of a batch."""
-    count: NDArray[np.int64]
+    candidates: NDArray[np.uint32]
+    """Words of recoils, four each; and the next three, see `sample_recoils`."""
+    again: NDArray[np.uint32]
+    cells: NDArray[np.uint64]
+    doubtful: NDArray[np.uint32]
+    events: NDArray[np.int64]
     """Events of each source in the slice."""
     head: NDArray[np.int64]
     edges: NDArray[np.int64]
     """First row of each source, and the end."""
-    run_from: NDArray[np.int32]
-    run_length: NDArray[np.int32]
-
-
-def new_columns(rows: int) -> Columns:
-    """Columns that are not yet filled."""
-    return Columns(*(np.empty(rows, kind) for kind, _, _ in COLUMNS.values()))
 
 
 def new_scratch(events: int, sources: int) -> Scratch:
     """What is needed for slices of at most so many events, of a number of sources."""
-    rows = events + BLOCK
+    rows, kinds = events + BLOCK, [kind for kind, _, _ in COLUMNS.values()]
+    candidates, again, cells, doubtful = recoil_scratch()
     return Scratch(
-        new_columns(rows),
-        new_columns(rows + STAGE),
+        Columns(*(np.empty(rows, kind) for kind in kinds)),
+        Columns(*(np.empty(rows + STAGE, kind) for kind in kinds)),
         np.empty(rows, np.int16),
         np.empty(rows),
+        np.empty(rows, np.int32),
+        np.empty(rows, np.int32),
         np.empty(BATCH, np.uint32),
-        *recoil_scratch(),
         np.empty((2, BATCH), np.float32),
+        candidates,
+        again,
+        cells,
+        doubtful,
         np.empty(sources, np.int64),
         np.empty(sources, np.int64),
         np.empty(sources + 1, np.int64),
-        np.empty(rows, np.int32),
-        np.empty(rows, np.int32),
     )
 
 

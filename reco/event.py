@@ -9,7 +9,6 @@ cache.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,6 @@ from ..generator.stream import (
 )
 from .arrive import add_lives, emitted, find_windows, places, settle, smear_time, to_pulses
 from .chain import ELECTRON, RECOIL, TRUE, UNIT
-from .merge import BLOCK, cut_runs, fence, find_runs, spread, stream
 from .respond import acceptance, quenched, smear, unquench, unquenched
 
 Array = NDArray[np.float64]
@@ -43,7 +41,6 @@ Array32 = NDArray[np.float32]
 COUNT, SAMPLE, POSITION, VETO, ENERGY, ACCEPT = (
     np.uint64(i) * PURPOSE for i in (0, 1, 4, 6, 10, 11)
 )
-
 
 
 @kernel
@@ -158,8 +155,8 @@ def begin_source(key, chain, number, source, s, channel, place, c):  # type: ign
     words, spare = s.words, s.spare
     if source == 0:
         sample_recoils(
-            key, c1, SAMPLE + high, stream, n, chain.recoils, s.candidates, s.where,
-            channel, c.e_nu, c.e_nr,
+            key, c1, SAMPLE + high, stream, n, chain.recoils,
+            s.candidates, s.again, s.cells, s.doubtful, channel, c.e_nu, c.e_nr,
         )  # fmt: skip
     elif pion > 0.0:
         channel[:] = sources.channels + source - 1

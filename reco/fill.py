@@ -50,7 +50,7 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place, scr
     `totals` are the numbers of events of the slices from `start` on, the first of which begins
     with event number `event`; only slices that overlap [low, high) are made.
     """
-    chain, totals, fixed = borrow(chain), borrow(totals), borrow(fixed)
+    chain, totals, fixed = borrow(chain), borrow(totals), borrow(fixed)  # type: ignore[call-arg]
     columns, place, s = borrow(columns), borrow(place), borrow(scratch)
     done, staged = np.int64(0), np.int64(0)
     for i in range(totals.size):
@@ -59,13 +59,13 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place, scr
         event += n
         if count <= 0:
             continue
-        slice_counts(key, chain, number, fixed[number] if fixed.size > 0 else np.int64(-1), s.count)
-        largest = np.argmax(s.count)
-        alone = s.count[largest] == n and count == n
+        slice_counts(key, chain, number, fixed[number] if fixed.size > 0 else np.int64(-1), s.events)
+        largest = np.argmax(s.events)
+        alone = s.events[largest] == n and count == n
         major = largest if not alone and in_place(chain, largest) else -1
         s.edges[0], s.run_from[0], s.run_length[0] = 0, 0, n
-        for source in range(s.count.size):
-            a, b = s.edges[source], s.edges[source] + s.count[source]
+        for source in range(s.events.size):
+            a, b = s.edges[source], s.edges[source] + s.events[source]
             s.edges[source + 1] = b
             if a < b:
                 to = rows_of(s.stage, staged, staged + n) if alone else rows_of(s.columns, a, b)
@@ -94,7 +94,7 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place, scr
                 done += staged
                 staged = np.int64(0)
     write_out(s.stage, low + done, rows_of(columns, done, done + staged))
-    fence()  # type: ignore[call-arg]
+    fence()
 
 
 @kernel

@@ -152,8 +152,8 @@ def spread(to, columns, run_from, run_length, low, high):  # type: ignore[no-unt
         if low <= start < high:
             for i in range(0, length, BLOCK):
                 copy_block(to[0], row + i, columns[0], start + i)  # type: ignore[call-arg]
-                copy_block(to[1], row + i, columns[1], start + i)  # type: ignore[call-arg]
-                copy_block(to[2], row + i, columns[2], start + i)  # type: ignore[call-arg]
+                copy_block(to[1], row + i, columns[1], start + i)
+                copy_block(to[2], row + i, columns[2], start + i)
         row += length
 
 

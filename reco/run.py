@@ -195,9 +195,7 @@ class Run:
         totals = np.diff(offsets[first : last + 1])
         event = int(offsets[first])
         key = np.uint64(self.seed)
-        fill(
-            key, self.chain, first, totals, self._fixed, event, low, high, columns, place, scratch
-        )
+        fill(key, self.chain, first, totals, self._fixed, event, low, high, columns, place, scratch)
         for name, interaction in self.models.items():
             part[f"weight_{name}"][:] = weights(self.experiment, interaction, part)
 

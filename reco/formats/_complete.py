@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..experiment import Experiment
 from ..columns import COLUMNS, PLACE_COLUMNS
+from ..experiment import Experiment
 from ..run import Block
 from ._source import Damage, in_order
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..columns import PLACE_COLUMNS
 from ..errors import ExperimentError
 from ..experiment import Experiment, validate
-from ..columns import PLACE_COLUMNS
 from ..run import BLOCK_EVENTS, Block
 from ._clock import clock_of, lead
 

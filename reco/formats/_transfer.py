@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..columns import COLUMNS, PLACE_COLUMNS
 from ..errors import ExperimentError, OutputError
 from ..experiment import Experiment, load, validate
 from ..ntuple import LIBRARIES, PROVENANCE, TREE, Counts, recreated, replacing
-from ..columns import COLUMNS, PLACE_COLUMNS
 from ..run import Block
 from ._complete import clean, complete
 from ._door import find, recognised

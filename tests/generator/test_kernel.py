@@ -11,9 +11,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import nuspill.generator.kernel as kernel_module
 import pytest
+from nuspill.generator.kernel import borrow, kernel
 
 SOURCE = Path(kernel_module.__file__)
 PROJECT = SOURCE.parent.parent
@@ -157,3 +160,37 @@ def test_every_kernel_lies_where_the_stamp_looks():
 def test_there_are_kernels():
     # the test above looks at something
     assert sum("@kernel" in path.read_text() for path in project_files()) >= 3
+
+
+class Inner(NamedTuple):
+    table: np.ndarray
+    count: int
+
+
+class Outer(NamedTuple):
+    inner: Inner
+    column: np.ndarray
+
+
+@kernel
+def shift(outer, borrowed):
+    outer = borrow(outer) if borrowed else outer
+    for i in range(outer.inner.table.shape[0]):
+        row = outer.inner.table[i, 1:]
+        for j in range(row.size):
+            outer.column[j] += row[j] * outer.inner.count
+    return outer.column[:2].sum()
+
+
+def test_what_is_borrowed_is_the_same():
+    """Fails if a borrowed tuple has other numbers or arrays, or its owners are let go or kept."""
+    found = []
+    for borrowed in (True, False):
+        table, column = np.arange(12.0).reshape(3, 4), np.ones(3)
+        outer = Outer(Inner(table, 2), column)
+        shift(outer, borrowed)
+        counts = [sys.getrefcount(x) for x in (table, column)]
+        found.append((shift(outer, borrowed), column.tolist()))
+        assert [sys.getrefcount(x) for x in (table, column)] == counts
+    assert found[0] == found[1]
+    assert found[0][1] == [1.0 + 4 * x for x in (15.0, 18.0, 21.0)]

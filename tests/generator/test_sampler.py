@@ -35,9 +35,13 @@ from nuspill.generator.form_factor import fermi, klein_nystrand
 from nuspill.generator.rate import above, integral
 from nuspill.generator.sampler import (
     CANDIDATE_DRAW,
+    COLUMN_BITS,
+    KEPT_BITS,
     LEAST_RECOIL,
     RECOIL_CELLS,
+    ROW_BITS,
     RecoilTables,
+    pack,
     recoil_tables,
     sample,
     sample_recoils,
@@ -302,6 +306,14 @@ GRID = [
 CELLS = pytest.mark.parametrize(("c", "low"), [g[1] for g in GRID], ids=[g[0] for g in GRID])
 
 
+def unpack(packed):
+    """Part kept unseen, row in E and row in T of cells, from `pack`."""
+    rows = packed >> np.uint64(COLUMN_BITS)
+    columns = packed & np.uint64(2**COLUMN_BITS - 1)
+    kept = (rows >> np.uint64(ROW_BITS)) / 2.0**KEPT_BITS
+    return kept, (rows & np.uint64(2**ROW_BITS - 1)).astype(int), columns.astype(int)
+
+
 @CELLS
 def test_bound_is_nowhere_exceeded(c, low):
     # 64 random points in each cell and 1024 in those cut by the kinematic limit: where the density
@@ -310,8 +322,8 @@ def test_bound_is_nowhere_exceeded(c, low):
     tables, scale = cells(c, low)
     energy, recoil = tables.energy, tables.recoil
     bound, surely = np.zeros((2, len(energy), RECOIL_CELLS))
-    cell = tables.cell[:, 1], tables.cell[:, 2]
-    bound[cell], surely[cell] = tables.bound, tables.cell[:, 0] / 2**32
+    kept, *cell = unpack(tables.cell[:, 1])
+    bound[tuple(cell)], surely[tuple(cell)] = tables.bound, kept
     spectrum, mass = c.flavour.spectrum, c.nucleus.mass
     rng = np.random.default_rng(4)
 
@@ -395,7 +407,7 @@ def test_number_of_candidates_follows_from_the_tables():
     # acceptance is ∫ density / Σ bound: fails if candidates are lost, used twice or miscounted
     c = channel("Ar[40]", "numubar")
     tables, scale = cells(c, 0.1)
-    _, row, column, _ = tables.cell.T
+    _, row, column = unpack(tables.cell[:, 1])
     bound = (tables.bound * tables.energy[row, 1] * tables.recoil[column, 1]).sum()
     p = above(c, 0.1) * scale / bound
     count = 1_000_000
@@ -417,14 +429,14 @@ def test_kernel_draws_each_power_of_the_inverse_energy(powers):
     recoil[:, 0], recoil[:, 1] = 1.0 + width * np.arange(RECOIL_CELLS), width
     for column, p in zip((0, 4, 8), powers, strict=True):  # the tables hold T P
         factors[:, column], factors[:, column + 1] = p * recoil[:, 0], p * width
-    alias = np.zeros(RECOIL_CELLS, np.uint64)
-    sampler.build_alias(np.ones(RECOIL_CELLS), alias)
+    cell = np.zeros((RECOIL_CELLS, 2), np.uint64)
+    sampler.build_alias(np.ones(RECOIL_CELLS), cell[:, 0])
+    cell[:, 1] = pack(np.zeros(1), np.zeros(1, int), np.arange(RECOIL_CELLS))  # none kept unseen
     largest = max(sum(p / x**k for k, p in enumerate(powers)) for x in (2.0, 10.0))
     bound = np.full(RECOIL_CELLS, 2.0 * largest)
     count = 10_000_000
-    cell = np.zeros((RECOIL_CELLS, 4), np.uint32)  # nothing is kept unseen
-    cell[:, 2] = np.arange(RECOIL_CELLS)
-    tables = RecoilTables(alias, cell, bound, energy, phi, recoil, factors, np.zeros(1))
+    one = np.zeros(1, np.int16)
+    tables = RecoilTables(cell, bound, energy, one, phi, recoil, factors, np.zeros(1))
     _, _, e, t = draw(tables, count, 1, POWERS.index(powers))
     edges = np.linspace(2.0, 10.0, 101)
     nodes, weights = legendre(edges[:-1], edges[1:], 12)
@@ -512,14 +524,30 @@ def test_channels_together_have_the_tables_they_have_alone():
     low = 30.0
     assert found[1].end_point < low
     together = recoil_tables(tuple(found), low)
-    assert set(together.cell[:, 3]) == {0, 2}
+    kept, *where = unpack(together.cell[:, 1])
+    channels = together.channel[where[0]]
+    assert set(channels) == {0, 2}
     for i in (0, 2):
-        alone, cell = recoil_tables((found[i],), low), together.cell[:, 3] == i
+        alone, cell = recoil_tables((found[i],), low), channels == i
         assert np.array_equal(together.bound[cell], alone.bound)
-        assert np.array_equal(together.cell[cell, 0], alone.cell[:, 0])
-        for k, name in ((1, "energy"), (1, "phi"), (2, "recoil"), (2, "factors")):
-            rows = getattr(together, name)[together.cell[cell, k]]
-            assert np.array_equal(rows, getattr(alone, name)[alone.cell[:, k]])
+        kept_alone, *where_alone = unpack(alone.cell[:, 1])
+        assert np.array_equal(kept[cell], kept_alone)
+        for k, name in ((0, "energy"), (0, "phi"), (1, "recoil"), (1, "factors")):
+            rows = getattr(together, name)[where[k][cell]]
+            assert np.array_equal(rows, getattr(alone, name)[where_alone[k]])
+
+
+def test_cells_are_packed_and_unpacked():
+    # fails if a field runs into the next, or more is kept unseen than may be
+    rng = np.random.default_rng(11)
+    surely = np.concatenate([[0.0, 1.0 - 1e-12, 1e-9], rng.random(1000)])
+    row = rng.integers(0, 2**ROW_BITS, surely.size)
+    column = rng.integers(0, 2**COLUMN_BITS, surely.size)
+    kept, *where = unpack(pack(surely, row, column))
+    assert np.array_equal(where, [row, column])
+    assert np.all((kept <= surely) & (kept > surely - 2.0**-KEPT_BITS))
+    with pytest.raises(ValueError, match="at most 4194303 rows in E and 262143 in T"):
+        pack(np.zeros(1), np.array([2**22]), np.zeros(1, int))
 
 
 def test_nothing_above_the_threshold():

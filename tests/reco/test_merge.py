@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from nuspill.reco.merge import BLOCK, cut_runs, find_runs, spread, stream
 from nuspill.reco.columns import COLUMNS, Columns, copy_runs
+from nuspill.reco.merge import BLOCK, cut_runs, find_runs, spread, stream
 
 
 def merged(lengths, pulses, times, seed):

@@ -212,7 +212,7 @@ def test_variants(name, settings):
 @pytest.fixture(scope="module")
 def unchanged():
     settings = {"background.steady.rate": 0.5}
-    return settings, *chain_of("ess-csi", settings, 150_000, seed=43)
+    return settings, *chain_of("ess-csi", settings, 200_000, seed=43)
 
 
 @pytest.mark.parametrize(
