@@ -84,7 +84,7 @@ def _without_owner(context: Any, builder: Any, kind: Any, value: Any) -> Any:
         return array._getvalue()
     if isinstance(kind, types.BaseTuple):
         parts: list[Any] = cgutils.unpack_tuple(builder, value)  # type: ignore[no-untyped-call]
-        kinds: tuple[Any, ...] = kind.types
+        kinds: list[Any] = list(kind)  # type: ignore[call-overload]
         found = [_without_owner(context, builder, k, v) for k, v in zip(kinds, parts, strict=True)]
         return context.make_tuple(builder, kind, found)
     return value

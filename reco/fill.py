@@ -59,7 +59,8 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place, scr
         event += n
         if count <= 0:
             continue
-        slice_counts(key, chain, number, fixed[number] if fixed.size > 0 else np.int64(-1), s.events)
+        wanted = fixed[number] if fixed.size > 0 else np.int64(-1)
+        slice_counts(key, chain, number, wanted, s.events)
         largest = np.argmax(s.events)
         alone = s.events[largest] == n and count == n
         major = largest if not alone and in_place(chain, largest) else -1
