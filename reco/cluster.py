@@ -35,8 +35,12 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": 10,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
+    "distributed.worker.profile.enabled": False,
 }
-"""Of clusters that are started here. Nothing is spilled to disk, nor unpickled from there."""
+"""Of clusters that are started here. Nothing is spilled to disk, nor unpickled from there.
+
+Dask's profiler would keep 15 kB a second of a worker's time, for an hour.
+"""
 LOCAL = {
     "threads_per_worker": 1,
     "scheduler_kwargs": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},

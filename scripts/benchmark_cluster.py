@@ -283,7 +283,8 @@ def started(folder: Path, workers: int) -> Iterator[tuple[str, list[int]]]:
     def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
         quiet = subprocess.DEVNULL
         command = [sys.executable, "-c", code, *arguments]
-        return subprocess.Popen(command, stdout=quiet, stderr=quiet, cwd=folder)
+        environment = os.environ | {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+        return subprocess.Popen(command, stdout=quiet, stderr=quiet, cwd=folder, env=environment)
 
     scheduler = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
     processes = [start(SCHEDULER, *scheduler, "--scheduler-file", str(file))]

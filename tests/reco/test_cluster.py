@@ -1,8 +1,10 @@
 """Blocks on a cluster: the results of one process, in order, whatever dies; and who is trusted."""
 
+import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,6 +288,74 @@ def test_cluster_file(tmp_path):
     with open_cluster(str(path)) as found:
         assert isinstance(found, Cluster)
         assert found.threads() == 3
+
+
+def test_batch_system(run, tmp_path):
+    """Fails if jobs of dask_jobqueue, here scripts of its own shell, do not make the same parts."""
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "cluster.yaml").write_text(
+        "cluster: dask_jobqueue.local.LocalCluster\n"
+        "options: {cores: 1, processes: 1, memory: 1GB, interface: lo}\n"
+        "scale: 2\n"
+    )
+    code = "from nuspill.scripts.cli import main; main()"
+    options = ["--years", str(YEARS), "--seed", "5", "--parts", "4", "--cluster", "cluster.yaml"]
+    command = [sys.executable, "-c", code, "generate", "ess-csi", "-o", "parts", *options]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    same(read(tmp_path / "parts")[0], run.make(0, run.events))
+
+
+def certificates(folder):
+    """Keys of a certificate authority of its own, as files; and `security` of a cluster file."""
+    from distributed import Security
+
+    folder.mkdir()
+    pem = Security.temporary()
+    found = {}
+    for key in ("tls_ca_file", "tls_client_cert", "tls_client_key", "tls_scheduler_cert",
+                "tls_scheduler_key", "tls_worker_cert", "tls_worker_key"):  # fmt: skip
+        path = folder / f"{key}.pem"
+        path.write_text(getattr(pem, key))
+        found[key] = str(path)
+    return found
+
+
+def test_temporary_certificates(run, tmp_path):
+    """Fails if connections are not encrypted when asked for, or parts then are others."""
+    path = tmp_path / "cluster.yaml"
+    path.write_text("{cluster: distributed.LocalCluster, options: {n_workers: 1}, security: true}")
+    with open_cluster(str(path)) as found:
+        assert found.client.scheduler.address.startswith("tls://")
+        assert all(worker.startswith("tls://") for worker in found.client.nthreads())
+        write_parts(run, tmp_path / "parts", 2, cluster=found)
+    same(read(tmp_path / "parts")[0], run.make(0, run.events))
+
+
+def test_certificates_of_ones_own(tmp_path, monkeypatch):
+    """Fails if a scheduler is not reached with its certificates, or is with others or none."""
+    from distributed import LocalCluster, Security
+
+    monkeypatch.setattr("nuspill.reco.cluster.CONNECT", 3)
+    mine, other = certificates(tmp_path / "mine"), certificates(tmp_path / "other")
+    options = {"n_workers": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(security=Security(**mine, require_encryption=True), **options) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tls://")
+
+        def described(security):
+            path = tmp_path / "cluster.yaml"
+            path.write_text(json.dumps({"address": address} | security))
+            return str(path)
+
+        client = {key: value for key, value in mine.items() if "client" in key or "ca" in key}
+        with open_cluster(described({"security": client})) as found:
+            assert [task**2 for task in range(5)] == [
+                made.result for _, made in found.compute(Squares(), range(5))
+            ]
+        for security in ({"security": other}, {}):
+            refused = pytest.raises((OutputError, ExperimentError), match=r"cluster\.yaml")
+            with refused, open_cluster(described(security)):
+                pass
 
 
 def test_no_scheduler(monkeypatch):
