@@ -81,7 +81,7 @@ DAMAGE = {
         None,
     ),
     "cut in a line": (
-        lambda t: t[: t.index("\nP ", len(t) // 2) + 4],
+        lambda t: t[: t.index("\nP 1 ", len(t) // 2) + 4],
         "is no particle: 'P 1'",
         None,
     ),
