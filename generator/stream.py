@@ -30,6 +30,8 @@ ATTEMPT = np.uint64(1 << 16)
 """Repeated attempts of a rejection method, likewise; 256 of them, blocks up to 2⁴⁸."""
 BATCH = 1024
 """Events whose words are drawn at a time."""
+SHARE = 512
+"""Events that share counters, which are drawn even if there are fewer events: part of a batch."""
 TO_UNIT = 2.0**-32
 LN2 = math.log(2.0)
 SQRT2 = math.sqrt(2.0)
@@ -88,11 +90,13 @@ def draw(key, start, c1, c2, c3, count, words):  # type: ignore[no-untyped-def]
     """Write one word each of events start ... start + count − 1, and some more, into `words`.
 
     `start` is a multiple of BATCH, `count` is at most BATCH, and `words` is uint32 of shape
-    (BATCH,). A counter serves four events, which are BATCH / 4 apart.
+    (BATCH,). A counter serves four events, which are SHARE / 4 apart.
     """
-    quarter = BATCH // 4
-    first = np.uint64(start // 4)
-    fill_words(key, first, c1, c2, c3, min(count, quarter), words.reshape((4, quarter)))
+    quarter = SHARE // 4
+    shares = words.reshape((BATCH // SHARE, 4, quarter))
+    for i in range((count + SHARE - 1) // SHARE):
+        first, left = np.uint64((start + i * SHARE) // 4), count - i * SHARE
+        fill_words(key, first, c1, c2, c3, min(left, quarter), shares[i])
 
 
 @kernel_inline
@@ -203,19 +207,20 @@ def half_turn(x):  # type: ignore[no-untyped-def]
 def normals(words, count, deviates):  # type: ignore[no-untyped-def]
     """Standard normal deviates of a batch, float32, from its words (Box and Muller 1958).
 
-    Events that are BATCH / 2 apart make a pair: the word of the first is its radius and (lowest
+    Events that are SHARE / 2 apart make a pair: the word of the first is its radius and (lowest
     bit) the half of the circle, that of the second the angle in it. To 2e-6, and 1e-7 over the
     radius where that is small.
     """
-    half = BATCH // 2
-    first, second = words[:half], words[half:]
-    left, right = deviates[:half], deviates[half:]
-    for i in range(min(count, half)):
-        radius = math.sqrt(TWO * exponential(first[i]))
-        radius = -radius if np.int32(first[i] & np.uint32(1)) > 0 else radius
-        sine, cosine = half_turn(np.float32(np.int32(second[i])) * np.float32(2.0**-32))
-        left[i] = radius * sine
-        right[i] = radius * cosine
+    half = SHARE // 2
+    for start in range(0, count, SHARE):
+        first, second = words[start : start + half], words[start + half : start + SHARE]
+        left, right = deviates[start : start + half], deviates[start + half : start + SHARE]
+        for i in range(min(count - start, half)):
+            radius = math.sqrt(TWO * exponential(first[i]))
+            radius = -radius if np.int32(first[i] & np.uint32(1)) > 0 else radius
+            sine, cosine = half_turn(np.float32(np.int32(second[i])) * np.float32(2.0**-32))
+            left[i] = radius * sine
+            right[i] = radius * cosine
 
 
 @kernel

@@ -18,6 +18,7 @@ from nuspill.generator.coupling import PDG
 from nuspill.generator.stream import (
     ATTEMPT,
     BATCH,
+    SHARE,
     PURPOSE,
     binomial,
     draw,
@@ -129,13 +130,14 @@ def test_fill_words_is_philox_word_by_word(start, count):
         assert tuple(words[:, i]) == philox(SEED, at, U(7), U(1 << 24), U(0xDEADBEEF))
 
 
-@pytest.mark.parametrize("count", [1, 100, 128, 200, 512])
+@pytest.mark.parametrize("count", [1, 100, 128, 200, 512, 513, 1000, 1024])
 def test_draw_is_a_word_of_each_event(count):
-    # a quarter of the batch after another has the words 0, 1, 2 and 3 of the counters
+    # of events that share counters, a quarter after another has their words 0, 1, 2 and 3
     words = np.zeros(BATCH, np.uint32)
     draw(SEED, 3 * BATCH, U(1), U(2), U(3), count, words)
     counters = words_of(BATCH // 4, start=3 * BATCH // 4, c1=1, c2=2, c3=3)
-    assert np.array_equal(words[:count], np.concatenate(counters)[:count])
+    shares = np.moveaxis(counters.reshape(4, -1, SHARE // 4), 1, 0)
+    assert np.array_equal(words[:count], shares.ravel()[:count])
 
 
 def test_fill_words_writes_no_further_than_a_multiple_of_32():
@@ -321,7 +323,7 @@ def test_normal_deviates_of_hard_words():
     hard = hard_words()
     hard = hard[: hard.size // BATCH * BATCH]
     mixed = np.random.default_rng(1).permutation(hard)
-    half = BATCH // 2
+    half = SHARE // 2
     for radius, angle in ((hard, mixed), (mixed, hard)):
         pairs = np.stack([radius.reshape(-1, half), angle.reshape(-1, half)], axis=1)
         z = deviates_of(pairs.ravel()).reshape(pairs.shape)
@@ -340,7 +342,7 @@ def test_normal_deviates():
     check_uniform(special.ndtr(z.astype(float)), bins=500, tests=3)
     edges = np.array([-np.inf, -5, -4.5, -4, -3.5, 3.5, 4, 4.5, 5, np.inf])
     check_counts(np.histogram(z, edges)[0], np.diff(special.ndtr(edges)), tests=3)
-    left, right = np.moveaxis(z.reshape(-1, 2, BATCH // 2), 1, 0)
+    left, right = np.moveaxis(z.reshape(-1, 2, SHARE // 2), 1, 0)
     cells = (20 * special.ndtr([left.ravel(), right.ravel()])).astype(int)
     check_counts(np.bincount(20 * cells[0] + cells[1], minlength=400), np.ones(400), tests=3)
 
@@ -349,7 +351,7 @@ def test_normal_deviates_of_part_of_a_batch():
     # the same as of the whole, of as many as asked for
     words = words_of(BATCH, c3=5)[0]
     whole = deviates_of(words)
-    for count in (1, 200, 256, 300, 511):
+    for count in (1, 200, 256, 300, 511, 512, 600, 900):
         z = np.zeros(BATCH, np.float32)
         normals(words, count, z)
         assert np.array_equal(z[:count], whole[:count])
