@@ -18,8 +18,8 @@ from nuspill.generator.coupling import PDG
 from nuspill.generator.stream import (
     ATTEMPT,
     BATCH,
-    SHARE,
     PURPOSE,
+    SHARE,
     binomial,
     draw,
     exponential,
