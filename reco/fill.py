@@ -11,13 +11,10 @@ import math
 import numpy as np
 
 from ..generator.kernel import borrow, kernel
-from ..generator.stream import LOW, PURPOSE, SHIFT, philox, uniform
+from ..generator.stream import LOW, SHIFT, philox, uniform
 from .columns import STAGE, copy_runs, rows_of, write_out
-from .event import begin_source, column_of, finish_source, in_place, slice_counts
+from .event import POSITION, begin_source, column_of, finish_source, in_place, slice_counts
 from .merge import BLOCK, cut_runs, fence, find_runs, spread
-
-POSITION = np.uint64(4) * PURPOSE
-"""Purpose of the words of the place in the detector."""
 
 
 @kernel
