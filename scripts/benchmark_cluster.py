@@ -136,7 +136,7 @@ def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[dict[s
     line = np.linspace(-0.5, 0.5, 5)
     axes = (("nsi.u.ee", line), ("nsi.u.mumu", line))
     construction = Construction(model, axes, Ensemble(), 1, model.asimov())
-    tasks = [(point, 0, int(12_000 * size)) for point in range(25)]
+    tasks = [(point, 0, int(12_000 * size)) for point in range(24)]
 
     def events(cluster: Cluster) -> None:
         with tempfile.TemporaryDirectory(dir=IN_MEMORY) as place:
