@@ -75,9 +75,10 @@ class RecoilTables(NamedTuple):
 
 
 def pack(surely: NDArray[Any], row: NDArray[Any], column: NDArray[Any]) -> NDArray[np.uint64]:
-    """What is kept unseen (the least ratio of density to bound), row in E and row in T of cells.
+    """Part kept unseen (least ratio of density to bound, 0 to 1), row in E and row in T of cells.
 
-    The first comes first: a candidate the first bits of whose last word are below it is kept.
+    The part has the first bits, and is rounded down: a candidate is kept if the first bits of its
+    last word are below it. ValueError if there are more rows than bits for them.
     """
     kept = (surely * 2.0**KEPT_BITS).astype(np.uint64)
     if row.max(initial=0) > _ROWS or column.max(initial=0) > _COLUMNS:

@@ -45,7 +45,8 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place, scr
     """Write events low ... high − 1 of the run to `columns` (and `place`, unless empty).
 
     `totals` are the numbers of events of the slices from `start` on, the first of which begins
-    with event number `event`; only slices that overlap [low, high) are made.
+    with event number `event`; only slices that overlap [low, high) are made. `scratch` is from
+    `new_scratch`, for the largest of them.
     """
     chain, totals, fixed = borrow(chain), borrow(totals), borrow(fixed)  # type: ignore[call-arg]
     columns, place, s = borrow(columns), borrow(place), borrow(scratch)
