@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_blocks(path: Path, columns: Sequence[str]) -> Iterator[Block]:
     import uproot
 
     try:
-        with uproot.open(path) as file:
+        with uproot.open(path, object_cache=None, array_cache=None) as file:
             tree = file[TREE]
             for start in range(0, int(tree.num_entries), BLOCK_EVENTS):
                 arrays = tree.arrays(
@@ -102,18 +103,32 @@ def join_parts(
         )
     told: dict[str, Any] = provenance(run, 0, run.events, options.selected_only)
     counts = Counts()
-    with replacing(path, overwrite) as temporary, recreated(temporary, options.compression) as file:
-        make = file.mktree if options.format == "ttree" else file.mkrntuple
-        tree = make(TREE, run.dtypes)
+
+    def blocks() -> Iterator[Block]:
         for mine in parts:
             source, piece = whole[mine.name]
             if checksum(source) != piece.sha256:
                 raise OutputError(f"{source}: is damaged; nuspill resume makes it again")
-            for block in read_blocks(source, list(run.dtypes)):
-                tree.extend(block)
-            counts += Counts(piece.generated)
+            yield from read_blocks(source, list(run.dtypes))
             if progress is not None:
                 progress(piece.size)
+
+    with replacing(path, overwrite) as temporary, recreated(temporary, options.compression) as file:
+        make = file.mktree if options.format == "ttree" else file.mkrntuple
+        tree = make(TREE, run.dtypes)
+        for block in one_ahead(blocks()):
+            tree.extend(block)
+        for mine in parts:
+            counts += Counts(whole[mine.name][1].generated)
         told["generated"] = counts.table()
         file[PROVENANCE] = json.dumps(told)
     return counts
+
+
+def one_ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks, each read by a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, blocks, None)
+        while (block := following.result()) is not None:
+            following = pool.submit(next, blocks, None)
+            yield block

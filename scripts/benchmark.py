@@ -10,6 +10,7 @@ command = LazyGroup(
     modules={
         "asimov": ("benchmark_asimov", "An NSI plane of all detectors beside iminuit."),
         "cluster": ("benchmark_cluster", "What a cluster costs, and how large a useful one is."),
+        "files": ("benchmark_files", "A large run as parts and as one file, made and read."),
         "formats": ("benchmark_formats", "Fast writers beside the bare packages."),
         "generate": ("benchmark_generate", "Events beside plain NumPy, the bare limit and uproot."),
         "importance": ("benchmark_importance", "Importance sampling beside brute force."),
