@@ -185,6 +185,13 @@ class Counts:
         ]
 
 
+def provenances(file: Any) -> list[dict[str, Any]]:
+    """Provenance of an open file: one, or after ROOT's `hadd` that of each part, in their order."""
+    keys = file.keys(recursive=False, filter_name=PROVENANCE)
+    found = [json.loads(str(file[key])) for key in keys or [PROVENANCE]]
+    return sorted(found, key=lambda told: int(told.get("first_event", 0)))
+
+
 @contextmanager
 def recreated(path: Path, compression: str) -> Iterator[Any]:
     """A new ROOT file of a compression, see `parse_compression`."""

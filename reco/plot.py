@@ -11,7 +11,6 @@ given a + b is (a + b)/τ, exactly. That is the variance in the χ² of the resi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from .efficiency import Step
 from .errors import ExperimentError
 from .expectation import selected_signal
 from .experiment import Experiment, validate
-from .ntuple import PROVENANCE, TREE, replacing
+from .ntuple import TREE, provenances, replacing
 from .resolution import Photoelectrons
 from .window import OFF, ON
 
@@ -135,10 +134,12 @@ def histograms(path: str | Path) -> Histograms:
     told: list[dict[str, Any]] = []
     for file in files:
         with _opened(file) as root:
-            told.append(json.loads(str(root[PROVENANCE])))
-            if "imported" in told[-1]:
-                raise ExperimentError(f"{file}: is imported, without truth: see nuspill compare")
-            same = [told[-1][key] == told[0][key] for key in OF_A_RUN]
+            mine = provenances(root)
+            told += mine
+            imported = any("imported" in each for each in mine)
+            same = [each[k] == told[0][k] for each in mine for k in OF_A_RUN if not imported]
+        if imported:
+            raise ExperimentError(f"{file}: is imported, without truth: see nuspill compare")
         if not all(same):
             raise ExperimentError(f"{file}: is of another run than {files[0]}")
     experiment = validate(told[0]["experiment"], str(files[0]))

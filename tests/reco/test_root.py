@@ -1,11 +1,17 @@
 """The official ROOT reads what is written, as TTree and as RNTuple (pip install --pre root)."""
 
 import json
+import subprocess
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import uproot
 from nuspill.reco import load, plan, read, write, write_parts
+from nuspill.reco.layout import part
+from nuspill.reco.ntuple import provenances
+from nuspill.reco.plot import histograms
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # the wheel says that it is an alpha
@@ -114,6 +120,25 @@ def test_provenance(path, run):
     file.Close()
     assert told == read(path, ["event"])[1]
     assert (told["seed"], told["run_events"]) == (41, run.events)
+
+
+def test_parts_joined_by_hadd(run, events, tmp_path):
+    """Fails if ROOT's copy of the parts has other events, or nuspill expects those of one part."""
+    folder, one = tmp_path / "parts", tmp_path / "one.root"
+    write_parts(run, folder, 5)
+    hadd = Path(ROOT.__file__).with_name("bin") / "hadd"
+    parts = sorted(map(str, folder.glob("part-*.root")))
+    subprocess.run([hadd, "-v", "0", "-ff", one, *parts], check=True)
+    found, told = read(one)
+    for name, values in events.items():
+        np.testing.assert_array_equal(found[name], values)
+    assert told["experiment"] == run.experiment.model_dump(mode="json")
+    with uproot.open(one) as file:
+        each = provenances(file)
+    assert [e["first_event"] for e in each] == [part(run, 5, n).start for n in range(5)]
+    whole, joined = histograms(folder), histograms(one)
+    assert joined.fraction == whole.fraction == 1
+    assert joined.e_reco == whole.e_reco
 
 
 @pytest.mark.parametrize("format_", FORMATS)
