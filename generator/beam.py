@@ -207,3 +207,8 @@ def shipped_sources() -> tuple[str, ...]:
     """Names of the sources in the package."""
     folder = resources.files(__package__) / "sources"
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def shipped_source_text(name: str) -> str:
+    """TOML text of a source in the package."""
+    return (resources.files(__package__) / "sources" / f"{name}.toml").read_text("utf-8")

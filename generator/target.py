@@ -46,6 +46,10 @@ class Nucleus:
         return 1_000_000_000 + round(self.z) * 10_000 + round(self.a) * 10
 
 
+MOST_ALIKE = 12
+"""Atoms of one element in a formula of no other; a greater number is a mass number gone astray."""
+
+
 class NucleusSpec(Settings):
     """A nucleus given by hand, in place of the natural isotopes."""
 
@@ -145,6 +149,11 @@ def _nuclei_of_formula(formula: str) -> list[Nucleus]:
         ) from error
     if not atoms or not molar_mass > 0:
         raise ValueError(f"'{formula}' is not a chemical formula such as CsI, C3F8 or Ge[76]")
+    if len(atoms) == 1 and atoms[0][1] > MOST_ALIKE:
+        raise ValueError(
+            f"'{formula}' is {atoms[0][1]:g} atoms of {atoms[0][0]}; an isotope is written "
+            f"{atoms[0][0]}[{atoms[0][1]:g}]"
+        )
     nuclei = []
     for element, count in atoms:
         if not count > 0:

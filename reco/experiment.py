@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import BaseModel, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from ..generator.beam import Source, shipped_sources
+from ..generator.beam import Source, shipped_source_text, shipped_sources
 from ..generator.coupling import Interaction
 from ..generator.rate import Channel, channels
 from ..generator.settings import Settings, setting
@@ -267,8 +267,7 @@ def _read(name: Path | str, origin: str) -> dict[str, Any]:
 def _shipped_source(name: str, origin: str) -> dict[str, Any]:
     if name not in shipped_sources():
         raise ExperimentError(f"{origin}: " + _unknown("source", name, shipped_sources()))
-    folder = resources.files("nuspill.generator") / "sources"
-    return tomllib.loads((folder / f"{name}.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_source_text(name))
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -338,6 +337,8 @@ def _explain(error: ValidationError, data: Any, origin: str) -> str:
         message = "is required"
     elif first["type"] in {"union_tag_invalid", "literal_error"}:
         message = str(first["msg"]).replace("Input tag", "model").replace("Input", "value")
+    elif first["type"] == "tuple_type" and isinstance(value, dict):
+        message = f"must be a list of tables: write [[{where}]], not [{where}]"
     elif first["type"] in {"model_type", "model_attributes_type", "dict_type"}:
         message = "must be a table of settings, {...}"
     else:

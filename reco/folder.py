@@ -91,6 +91,8 @@ def read_manifest(folder: Path) -> Manifest:
             raise ValueError("it is of something else")
         if content["hash"] != found.digest or not isinstance(found.request, dict):
             raise ValueError("its hash does not fit")
+    except FileNotFoundError as error:
+        raise OutputError(f"{folder}: holds no run: there is no {path}") from error
     except KeyError as error:
         raise OutputError(f"{path}: is not a manifest of nuspill: {error} is missing") from error
     except (OSError, ValueError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -38,7 +39,7 @@ def command(
 
     Several experiments are combined; pulls of the same name are common to them.
     """
-    from ..toys.asimov import Scan1D, scan_1d, scan_2d
+    from ..toys.asimov import Scan1D, open_ends, scan_1d, scan_2d
     from ..toys.combination import build
 
     axes = [parse_axis(text) for text in scans]
@@ -47,9 +48,10 @@ def command(
     title = " + ".join(e.name for e in experiments)
     if len(axes) == 1:
         one = scan_1d(model, axes[0], cl, threads=threads)
+        ends = open_ends(model, one.name, one.x)
         rows: list[tuple[Any, ...]] = [
-            (f"[{low:.6g}, {high:.6g}]", high - low) for low, high in one.intervals
-        ]
+            (interval_text(pair, ends, 6), pair[1] - pair[0]) for pair in one.intervals
+        ] or [(f"none from {one.x[0]:g} to {one.x[-1]:g}", None)]
         columns = [f"{one.name} at {100 * cl:g} % CL", "width"]
         print_table(f"{title}: best fit {round(one.best, 9):.4g}", columns, rows, json_file == "-")
         content = result_1d(one)
@@ -76,6 +78,12 @@ def command(
             plot_1d([(title, result)], plot_file)
         else:
             plot_2d([(title, result)], plot_file)
+
+
+def interval_text(interval: Sequence[float], ends: Sequence[float], digits: int) -> str:
+    """An interval, with a word where it is cut off by an end of the scan."""
+    edges = [f"{x:.{digits}g}{' (end of the scan)' if x in ends else ''}" for x in interval]
+    return f"[{', '.join(edges)}]"
 
 
 def parse_axis(text: str) -> Any:
@@ -119,6 +127,7 @@ def result_1d(scan: Any) -> dict[str, Any]:
         "unit": scan.model.parameters[scan.model.number(scan.name)].unit,
         "best": scan.best,
         "intervals": [list(interval) for interval in scan.intervals],
+        "clipped": scan.clipped,
         "cl": scan.cl,
         "delta_chi2": scan.threshold,
         "grid": {"x": scan.x.tolist(), "delta_chi2": scan.delta_chi2.tolist()},

@@ -63,7 +63,11 @@ def setting_option(function: F) -> F:
 def setting_options(function: F) -> F:
     """Add ``--set``, ``--preset`` and ``--source``."""
     options = [
-        click.option("--source", metavar="NAME", help="A shipped source in place of the own one."),
+        click.option(
+            "--source",
+            metavar="NAME",
+            help="A shipped source, with its distance, in place of the own one.",
+        ),
         click.option("--preset", metavar="NAME", help="A preset of the experiment, e.g. paper."),
         setting_option,
     ]

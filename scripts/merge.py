@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .common import confidence_level, json_option, plot_option, progress_bar, write_json
-from .toys import report
+from .toys import tell
 
 
 @click.command()
@@ -55,14 +55,7 @@ def command(
     record = merge(folders, output)
     construction = restore(record)
     found = region(construction, record.by_point(len(construction.points)), cl, ordering)
-    names = [e["name"] for e in record.config["experiments"]]
-    content = found.describe() | {"experiments": names}
-    report(found, content, " + ".join(names), json_file)
-    write_json(str(output / "region.json"), content)
-    if plot_file is not None:
-        from ..toys.plot import plot_region
-
-        plot_region(found, plot_file)
+    tell(construction, output, found, json_file, plot_file)
 
 
 def _events(

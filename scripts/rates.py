@@ -23,7 +23,9 @@ def command(
     """Expected events a year of operation, by quadrature.
 
     Without a name, all shipped experiments. With --source, the experiments' own source is shown
-    beside it, and the ratios (own over --source) of signal and of signal over root background.
+    beside it, and the ratios (own over --source) of signal and of signal over root background; a
+    shipped source brings its distance, which --set source.distance changes. S/√B is that of the
+    paper: signal above threshold, before the acceptance, over steady background in beam-on.
     """
     from ..reco.expectation import rates
 

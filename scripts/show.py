@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..generator.beam import shipped_source_text, shipped_sources
 from ..reco.experiment import describe_keys, source_text
 from .common import json_option, write_json
 
@@ -14,11 +15,15 @@ from .common import json_option, write_json
 def command(name: str, json_file: str | None) -> None:
     """Print the TOML file of a shipped experiment, and below it, as comments, every key.
 
-    Copy it to begin your own: nuspill show ess-csi > mine.toml
+    Copy it to begin your own: nuspill show ess-csi > mine.toml. For a shipped source, such as ess,
+    its file and the keys of [source].
     """
-    text = source_text(name)
+    is_source = name in shipped_sources()
+    text = shipped_source_text(name) if is_source else source_text(name)
     keys = [
-        {"key": key, "unit": unit, "meaning": meaning} for key, unit, meaning in describe_keys()
+        {"key": key, "unit": unit, "meaning": meaning}
+        for key, unit, meaning in describe_keys()
+        if key.startswith("source.") or not is_source
     ]
     if json_file != "-":
         click.echo(text)

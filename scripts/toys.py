@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .asimov import load_all, parse_axis
+from .asimov import interval_text, load_all, parse_axis
 from .common import (
     cluster_option,
     ensemble_options,
@@ -229,24 +229,41 @@ def tell(
 
 def report(found: Any, content: dict[str, Any], title: str, json_file: str | None) -> None:
     """Print a region beside that of Wilks, and write its JSON."""
+    from ..toys.asimov import open_ends
+
     empty = sum(found.toys == 0)
     if empty:
         click.echo(f"nuspill: warning: {empty} points have no toys; they are left out", err=True)
     error = found.belt.error[abs(found.belt.error) < float("inf")]
+    few = len(found.toys) - len(error) - empty
+    if few:
+        click.echo(
+            f"nuspill: warning: toys are too few for {100 * found.cl:g} % CL at {few} of "
+            f"{len(found.toys)} points; their critical values have no finite error",
+            err=True,
+        )
     head = (
         f"{title}: {100 * found.cl:g} % CL, {content['toys']} toys at {len(found.toys)} points, "
-        f"{content['failed']} failed; "
-        f"error of the critical values up to {max(error, default=float('nan')):.3g}"
+        f"{content['failed']} failed; error of the critical values "
+        + (f"up to {max(error):.3g}" if len(error) else "unknown")
     )
     rows: list[tuple[Any, ...]]
     if "intervals" in content:
         columns = [content["parameter"], "by toys", "Wilks", "Wilks, Asimov data"]
+        construction = found.construction
+        ends = open_ends(construction.model, construction.names[0], construction.axes[0][1])
         pairs = [part["intervals"] for part in (content, content["wilks"], content["asimov"])]
-        shown = [" ".join(f"[{a:.5g}, {b:.5g}]" for a, b in part) or "none" for part in pairs]
+        shown = [" ".join(interval_text(p, ends, 5) for p in part) or "none" for part in pairs]
         rows = [("region", *shown)]
     else:
         columns = ["plane", "by toys", "Wilks", "Wilks, Asimov data"]
         parts = (content, content["wilks"], content["asimov"])
         rows = [("area", *(part["area"] for part in parts))]
+        if any(part["clipped"] for part in parts):
+            rows += [("goes on beyond the scan", *(_yes(part["clipped"]) for part in parts))]
     print_table(head, columns, rows, json_file == "-")
     write_json(json_file, content)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

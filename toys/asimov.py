@@ -7,7 +7,7 @@ with Δχ² below the χ² quantile (Wilks): 2.71 for one parameter and 4.61 for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -56,6 +56,23 @@ class Scan1D:
     """Of the region, clipped to the range."""
     failed: int
     """Points whose fit did not converge."""
+
+    @property
+    def clipped(self) -> bool:
+        """Whether the region goes on beyond the range."""
+        return is_clipped(self.intervals, open_ends(self.model, self.name, self.x))
+
+
+def open_ends(model: Model, name: str, x: Array) -> tuple[float, ...]:
+    """Ends of a range that are not bounds of the parameter itself."""
+    i = model.number(name)
+    bounds = model.lower[i], model.upper[i]
+    return tuple(float(end) for end in (x[0], x[-1]) if end not in bounds)
+
+
+def is_clipped(intervals: Iterable[Sequence[float]], ends: Sequence[float]) -> bool:
+    """Whether intervals reach ends of a range, so that those of the region are beyond."""
+    return any(edge in ends for interval in intervals for edge in interval)
 
 
 @dataclass(frozen=True, eq=False)

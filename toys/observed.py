@@ -19,6 +19,8 @@ from .template import counted
 
 Array = NDArray[np.float64]
 
+EXPOSURE = 0.01
+"""Relative difference of protons on target that data and model may have."""
 MOST_COUNTS = 2.0**53
 """In a bin; greater numbers are not all whole as float64."""
 
@@ -75,12 +77,36 @@ def _counts(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Arr
 
 def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array]:
     column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
-    columns, _ = read(file, [column, "window", "selected"])
+    columns, told = read(file, [column, "window", "selected"])
+    _check_exposure(file, told, experiment)
     found = []
     for window in (ON, OFF):
         chosen = columns["selected"] & (columns["window"] == window)
         found.append(counted(columns[column][chosen], edges))
     return found[0], found[1]
+
+
+def _check_exposure(file: str, told: dict[str, Any], experiment: Experiment) -> None:
+    """Refuse an ntuple of another target or exposure than the model's."""
+    try:
+        protons, its_years = float(told["protons_on_target"]), float(told["years_of_operation"])
+        its_material = told["experiment"]["target"]["material"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExperimentError(f"{file}: does not tell its exposure and target: {error}") from error
+    years = experiment.exposure.years
+    wanted = experiment.source.protons * years
+    if abs(protons - wanted) > EXPOSURE * wanted:
+        raise ExperimentError(
+            f"{file}: is of {protons:.6g} protons on target ({its_years:.6g} years of operation), "
+            f"the model of {experiment.name} of {wanted:.6g} ({years:.6g} years); they must be the "
+            f"same within {EXPOSURE:.0%}: --years {protons / wanted * years:.6g}"
+        )
+    material = experiment.model_dump(mode="json")["target"]["material"]
+    if its_material != material:
+        raise ExperimentError(
+            f"{file}: is of the target {its_material!r}, the model of {experiment.name} of "
+            f"{material!r}"
+        )
 
 
 def _histogram(path: Path, name: str, edges: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .asimov import outlines, threshold, total_area
+from .asimov import is_clipped, open_ends, outlines, threshold, total_area
 from .neyman import Belt, Construction, Ordering, Statistic, belt, margin, p_values
 
 Array = NDArray[np.float64]
@@ -110,22 +110,24 @@ class Region:
             content[name] = grid[name]
         if len(c.axes) == 1:
             content |= {"parameter": c.names[0], "best": content["best"][0]}
-            content["intervals"] = intervals(self.fine.axes[0], self.fine.by_toys)
-            for name, outside in (("wilks", self.fine.wilks), ("asimov", self.fine.asimov)):
-                content[name] = {"intervals": intervals(self.fine.axes[0], outside)}
         else:
             content["parameters"] = list(c.names)
-            fine = self.fine
-            for name, outside in (
-                ("", fine.by_toys),
-                ("wilks", fine.wilks),
-                ("asimov", fine.asimov),
-            ):
-                lines, area = contours(fine.axes, outside)
-                found = {"contours": [line.tolist() for line in lines], "area": area}
-                content |= {name: found} if name else found
+        content |= self._outline(self.fine.by_toys)
+        content["wilks"] = self._outline(self.fine.wilks)
+        content["asimov"] = self._outline(self.fine.asimov)
         content["grid"] = grid
         return content
+
+    def _outline(self, outside: Array) -> dict[str, Any]:
+        """Where `outside` ≤ 0, and whether it goes on beyond the scan."""
+        c, axes = self.construction, self.fine.axes
+        if len(axes) == 1:
+            found = intervals(axes[0], outside)
+            ends = open_ends(c.model, c.names[0], axes[0])
+            return {"intervals": found, "clipped": is_clipped(found, ends)}
+        lines, area = contours(axes, outside)
+        clipped = reaches_the_edge(axes, outside)
+        return {"contours": [line.tolist() for line in lines], "area": area, "clipped": clipped}
 
 
 class Fine(NamedTuple):
@@ -170,6 +172,12 @@ def contours(axes: Sequence[Array], outside: Array) -> tuple[list[Array], float]
     x, y = axes
     pieces = outlines(x, y, outside.reshape(len(y), len(x)), 0.0)
     return [line for piece in pieces for line in piece], total_area(pieces)
+
+
+def reaches_the_edge(axes: Sequence[Array], outside: Array) -> bool:
+    """Whether `outside` ≤ 0 anywhere on the edge of a plane."""
+    z = outside.reshape(len(axes[1]), len(axes[0]))
+    return bool(min(z[0].min(), z[-1].min(), z[:, 0].min(), z[:, -1].min()) <= 0)
 
 
 def _finite(values: NDArray[Any]) -> Any:

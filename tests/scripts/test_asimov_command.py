@@ -36,6 +36,22 @@ def refused(nuspill, tmp_path):
     return call
 
 
+def test_ends_of_the_scan(nuspill, tmp_path):
+    """Fails if the end of a range passes as a limit, or a region beyond it as nothing at all."""
+    texts = {
+        "sin2w=0.23:0.3": ("[0.23 (end of the scan), ", True),
+        "sin2w=0.1:0.3": ("[0.2", False),
+        "sin2w=0.3:0.4": ("none from 0.3 to 0.4", False),
+        "moment.numu=0:100": ("[0, ", False),  # its bound
+    }
+    for scan, (text, clipped) in texts.items():
+        file = tmp_path / "a.json"
+        status, output, errors = nuspill("asimov", FAST, "--scan", scan, "--json", file)
+        assert (status, errors) == (0, "")
+        assert text in output
+        assert json.loads(file.read_text())["clipped"] is clipped, scan
+
+
 def test_one_parameter(nuspill, tmp_path):
     """Fails if the JSON of a scan lacks a key, or says other than the table."""
     file, plot = tmp_path / "a.json", tmp_path / "a.png"

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def test_show(done, tmp_path):
     for key, unit, _ in describe_keys():
         (line,) = [t for t in output.splitlines() if re.match(rf"# {re.escape(key)}\s\s", t)]
         assert not unit or line.endswith(f"[{unit}]")
+
+
+def test_show_a_source(done):
+    """Fails if what is shown of a source is not that source, or keys of experiments are beside."""
+    output = done("show", "ess-28hz")
+    shown = load(ESS, {"source": tomllib.loads(output)}).source
+    assert shown == load(ESS, source="ess-28hz").source != load(ESS).source
+    assert "# source.distance " in output
+    assert "# target." not in output
 
 
 KEYS = {

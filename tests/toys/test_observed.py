@@ -96,6 +96,25 @@ def test_ntuple(statistic, tmp_path):
             observed(model, [e], [f"{path}:{name}"])
 
 
+def test_ntuple_of_another_run(tmp_path):
+    """Fails if events of another exposure or target are fitted as if they were the model's."""
+    e = experiment()
+    model = build([e], ["strength"])
+    years = e.exposure.years
+    for factor, right in ((0.995, True), (0.97, False), (1.03, False)):
+        path = tmp_path / f"{factor}.root"
+        write(plan(e, 3, years=factor * years), path)
+        if right:
+            observed(model, [e], [str(path)])
+            continue
+        with pytest.raises(ExperimentError, match=rf"{factor}\.root: .* --years {factor * years}"):
+            observed(model, [e], [str(path)])
+    germanium = tmp_path / "ge.root"
+    write(plan(experiment("ess-ge"), 3), germanium)
+    with pytest.raises(ExperimentError, match=r"ge\.root: is of the target 'Ge', .* 'CsI'"):
+        observed(model, [e], [str(germanium)])
+
+
 def test_several_experiments(csi, tmp_path):
     """Fails if files are not taken for the experiments in their order, or one is missing."""
     other = experiment("ess-ar")
@@ -165,10 +184,10 @@ def test_upper_edge(tmp_path):
 
     Photo-electrons are whole numbers, and 30 of them lie on it.
     """
-    e = load("sns-csi-2017")
+    e = load("sns-csi-2017", {"exposure.years": 20.0})
     path = tmp_path / "events.root"
-    write(plan(e, seed=5, years=20), path)
-    events = generate(e, seed=5, years=20, library="np")
+    write(plan(e, seed=5), path)
+    events = generate(e, seed=5, library="np")
     on = events["selected"] & (events["window"] == 1)
     energy = events["e_reco"][on]
     assert np.count_nonzero(energy == 30) > 100
