@@ -151,7 +151,8 @@ class Clock:
         if n.size and max(-int(n.min()), int(n.max())) * self.period > MOST_TICKS - 2**40:
             raise ValueError(
                 f"pulse {pulse.max()} is {float(n.max()) * self.period:.3g} ticks after the run "
-                "start, and a clock counts to 2^63: take a stretch of the run"
+                "start, and a clock counts to 2^63: take a stretch of the run of at most "
+                f"{int((MOST_TICKS - 2**40) // self.period)} pulses (--pulses FIRST:STOP)"
             )
         whole = int(self.period)
         if whole == self.period:

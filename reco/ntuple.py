@@ -206,6 +206,8 @@ def recreated(path: Path, compression: str) -> Iterator[Any]:
 @contextmanager
 def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` on success and vanishes otherwise."""
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists; --overwrite replaces it")
     if not path.parent.is_dir():

@@ -145,7 +145,11 @@ def command(
     json_file: str | None,
     plot_file: str | None,
 ) -> None:
-    """Part of the toys whose region holds the truth: Wilks, one threshold, and Feldman-Cousins."""
+    """Part of the toys whose region holds the truth, with errors of one standard deviation.
+
+    Regions: wilks (the quantile of χ²), asimov (one threshold, from toys at the experiment's own
+    couplings) and feldman_cousins (toys at the point). low and high are Clopper-Pearson limits.
+    """
     import numpy as np
 
     from ..toys.combination import build
