@@ -80,9 +80,17 @@ def command(
             plot_2d([(title, result)], plot_file)
 
 
-def interval_text(interval: Sequence[float], ends: Sequence[float], digits: int) -> str:
-    """An interval, with a word where it is cut off by an end of the scan."""
-    edges = [f"{x:.{digits}g}{' (end of the scan)' if x in ends else ''}" for x in interval]
+def interval_text(
+    interval: Sequence[float],
+    ends: Sequence[float],
+    digits: int,
+    errors: Sequence[float | None] = (None, None),
+) -> str:
+    """An interval with errors of its limits, and a word where an end of the scan cuts it off."""
+    edges = []
+    for x, error in zip(interval, errors, strict=True):
+        more = " (end of the scan)" if x in ends else "" if error is None else f" ± {error:.2g}"
+        edges.append(f"{x:.{digits}g}{more}")
     return f"[{', '.join(edges)}]"
 
 

@@ -252,9 +252,13 @@ def report(found: Any, content: dict[str, Any], title: str, json_file: str | Non
         columns = [content["parameter"], "by toys", "Wilks", "Wilks, Asimov data"]
         construction = found.construction
         ends = open_ends(construction.model, construction.names[0], construction.axes[0][1])
-        pairs = [part["intervals"] for part in (content, content["wilks"], content["asimov"])]
-        shown = [" ".join(interval_text(p, ends, 5) for p in part) or "none" for part in pairs]
-        rows = [("region", *shown)]
+        mine = zip(content["intervals"], content["interval_errors"], strict=True)
+        shown = [[interval_text(pair, ends, 5, errors) for pair, errors in mine]]
+        shown += [
+            [interval_text(pair, ends, 5) for pair in content[other]["intervals"]]
+            for other in ("wilks", "asimov")
+        ]
+        rows = [("region", *(" ".join(part) or "none" for part in shown))]
     else:
         columns = ["plane", "by toys", "Wilks", "Wilks, Asimov data"]
         parts = (content, content["wilks"], content["asimov"])

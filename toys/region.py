@@ -113,10 +113,30 @@ class Region:
         else:
             content["parameters"] = list(c.names)
         content |= self._outline(self.fine.by_toys)
+        if len(c.axes) == 1:
+            content["interval_errors"] = [
+                [self._edge_error(edge) for edge in pair] for pair in content["intervals"]
+            ]
         content["wilks"] = self._outline(self.fine.wilks)
         content["asimov"] = self._outline(self.fine.asimov)
         content["grid"] = grid
         return content
+
+    def _edge_error(self, edge: float) -> float | None:
+        """Standard error of a limit from those of the critical values; none at ends of the scan."""
+        (x,), outside = self.fine.axes, self.fine.by_toys
+        (grid,) = (values for _, values in self.construction.axes)
+        if edge in (x[0], x[-1]):
+            return None
+        i, g = int(np.searchsorted(x, edge)), int(np.searchsorted(grid, edge))
+        slope = (outside[i] - outside[i - 1]) / (x[i] - x[i - 1])
+        if not np.isfinite(slope):  # beside points without toys
+            return None
+        share = (edge - grid[g - 1]) / (grid[g] - grid[g - 1])
+        parts = np.array([(1 - share) * self.belt.error[g - 1], share * self.belt.error[g]])
+        same_toys = self.weighted is not None
+        error = abs(float(parts.sum() if same_toys else np.hypot(*parts)) / slope)
+        return error if np.isfinite(error) else None
 
     def _outline(self, outside: Array) -> dict[str, Any]:
         """Where `outside` ≤ 0, and whether it goes on beyond the scan."""
