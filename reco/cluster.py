@@ -14,6 +14,10 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
+import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,6 +32,8 @@ TRUSTED = (
     "dask_cloudprovider", "dask_jobqueue", "dask_kubernetes", "dask_yarn", "distributed",
 )  # fmt: skip
 """Packages of which a cluster file may name a class."""
+ADDRESS = re.compile(rf"({'|'.join(PROTOCOLS)})://([^/:\[\]]+|\[[0-9a-fA-F:]+\]):\d{{1,5}}/?")
+WANTED = f"is no address PROTOCOL://HOST:PORT, of {', '.join(PROTOCOLS)}"
 KEYS = ("address", "cluster", "options", "scale", "adapt", "security")
 CONNECT = 15
 """Seconds to reach a scheduler."""
@@ -96,7 +102,9 @@ def describe_cluster(text: str) -> Description:
         found = Description(
             f"--cluster {text}", cluster="distributed.LocalCluster", options={"n_workers": number}
         )
-    elif kind in PROTOCOLS and rest.startswith("//") and rest.strip("/"):
+    elif kind in PROTOCOLS and rest.startswith("//"):
+        if not ADDRESS.fullmatch(text):
+            raise ExperimentError(f"--cluster {text}: {WANTED}")
         found = Description(f"--cluster {text}", address=text)
     elif Path(text).suffix in (".yaml", ".yml"):
         found = _read(Path(text))
@@ -151,6 +159,8 @@ def _read(path: Path) -> Description:
         raise ExperimentError(f"{path}: give either address or cluster")
     if "address" in content and set(content) - {"address", "security"}:
         raise ExperimentError(f"{path}: a scheduler at an address takes security alone")
+    if "address" in content and not ADDRESS.fullmatch(content["address"]):
+        raise ExperimentError(f"{path}: address: {content['address']!r} {WANTED}")
     if "cluster" in content and content["cluster"].split(".")[0] not in TRUSTED:
         raise wrong("cluster", f"a class of {', '.join(TRUSTED)}")
     scale, security = content.get("scale"), content.get("security")
@@ -191,11 +201,22 @@ def open_cluster(text: str) -> Iterator[Cluster]:
                 raise ExperimentError(
                     f"{described.origin}: temporary certificates are for clusters started here"
                 )
+            elif (
+                described.address.startswith("tls")
+                and security is None
+                and not dask.config.get("distributed.comm.tls.ca-file", None)
+            ):
+                raise ExperimentError(
+                    f"{described.origin}: needs certificates, security: {{tls_ca_file: ...}} in a "
+                    "YAML file"
+                )
             if described.cluster:
                 kind = _class(described)
                 own = issubclass(kind, LocalCluster)
                 more = {"security": security} if security is not None else {}
-                cluster = kind(**((LOCAL if own else {}) | described.options | more))
+                _check_submission(kind, described)
+                with _interrupt_is_for_us():
+                    cluster = kind(**((LOCAL if own else {}) | described.options | more))
                 if described.scale is not None:
                     cluster.scale(described.scale)
                 elif described.adapt is not None:
@@ -220,6 +241,29 @@ def open_cluster(text: str) -> Iterator[Cluster]:
             with suppress(Exception):
                 client.close()
             _close(cluster)
+
+
+def _check_submission(kind: Any, described: Description) -> None:
+    """Refuse a batch system whose command is not here: its workers would never come."""
+    command = str(getattr(getattr(kind, "job_cls", None), "submit_command", None) or "").split()
+    if command and shutil.which(command[0]) is None:
+        raise ExperimentError(
+            f"{described.origin}: {described.cluster} needs the command {command[0]}, which is not "
+            "on this machine"
+        )
+
+
+@contextmanager
+def _interrupt_is_for_us() -> Iterator[None]:
+    """Have processes that are started ignore Ctrl-C, which a terminal sends to all of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _close(cluster: Any) -> None:

@@ -95,7 +95,9 @@ class Cluster:
 
         following = 0
         try:
-            self.client.register_plugin(SharedWork(name, source_stamp(), packed), name=name)
+            self.client.register_plugin(
+                SharedWork(name, source_stamp(), packed, work.tables()), name=name
+            )
             while True:
                 look.at_times()
                 room = AHEAD * max(look.threads, 1) - len(running) - len(waiting)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ..generator.coupling import Interaction
 from ..generator.form_factor import MODELS
-from .errors import OutputError
+from .errors import ExperimentError, OutputError
 from .experiment import validate
 from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another
 from .ntuple import Format, Progress, write
@@ -55,13 +56,27 @@ def part(run: Run, parts: int, number: int) -> Part:
     return Part(number, *(int(run.offsets[edge]) for edge in edges))
 
 
+def tables(models: Iterable[Interaction]) -> dict[str, str]:
+    """Checksums of the files of form factors, which decide numbers as their names do not.
+
+    Raises
+    ------
+    ExperimentError
+        If one cannot be read.
+    """
+    found = {}
+    for name in {model.form_factor for model in models} - set(MODELS):
+        try:
+            found[name] = checksum(Path(name))
+        except OSError as error:
+            raise ExperimentError(
+                f"form factor table '{name}' cannot be read: {error.strerror}"
+            ) from error
+    return dict(sorted(found.items()))
+
+
 def manifest_of(run: Run, options: Options) -> Manifest:
     """What decides the content of a run's files, and what is beside it."""
-    tables = {
-        model.form_factor: checksum(Path(model.form_factor))
-        for model in (run.experiment.interaction, *run.models.values())
-        if model.form_factor not in MODELS
-    }
     experiment = run.experiment.model_dump(mode="json")
     analysis = experiment.pop("analysis")
     configuration = {
@@ -71,7 +86,7 @@ def manifest_of(run: Run, options: Options) -> Manifest:
         "fixed_signal": run.fixed_signal,
         "place": run.place,
         "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
-        "tables": tables,
+        "tables": tables((run.experiment.interaction, *run.models.values())),
         **asdict(options),
         "experiment": experiment,
     }
@@ -121,6 +136,10 @@ class PartWork:
     token: str
     """A file of this name in `.making/` shows that it is the folder meant."""
     options: Options
+
+    def tables(self) -> dict[str, str]:
+        """Of form factors."""
+        return tables((self.run.experiment.interaction, *self.run.models.values()))
 
     def warm(self) -> None:
         """Compile; count the events of all slices."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from .errors import OutputError
 from .folder import (
+    LOG,
     MANIFEST,
     Log,
     Manifest,
@@ -102,6 +103,15 @@ def write_parts(
                 left.unlink()
             write_manifest(folder, wanted)
         return _go_on(run, options, folder, log, threads, progress, cluster)
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the files of a run of events, and the folder if nothing else is in it."""
+    names = list(pieces(folder))
+    for name in (*names, MANIFEST, LOG):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _parts_there(folder: Path, overwrite: bool) -> int | None:

@@ -85,10 +85,13 @@ def join_parts(
     OutputError
         If the folders are of different runs, or a part is in none of them.
     """
+    inside = [folder for folder in folders if path.resolve().parent == folder.resolve()]
+    if inside:
+        raise OutputError(f"{path}: is in {inside[0]}, among the parts; write it elsewhere")
     run, options = restore_run(folders[0])
     first = read_manifest(folders[0])
     for other in folders[1:]:
-        refuse_another(other, first, read_manifest(other))
+        refuse_another(other, read_manifest(other), first)
     whole: dict[str, tuple[Path, Piece]] = {}
     for folder in folders:
         for name, piece in pieces(folder).items():

@@ -21,6 +21,9 @@ from .errors import ExperimentError
 class Work(Protocol):
     """Something that can be done in blocks."""
 
+    def tables(self) -> dict[str, str]:
+        """Checksums of the files that it reads, by name."""
+
     def warm(self) -> None:
         """Compile and compute what all blocks share."""
 
@@ -39,12 +42,12 @@ class Made:
 
 
 class SharedWork(WorkerPlugin):
-    """Work in pickled form, and the sources it needs to be unpacked with."""
+    """Work in pickled form, and the sources and files it needs to be the same."""
 
     idempotent = True
 
-    def __init__(self, name: str, stamp: bytes, packed: bytes) -> None:
-        self.name, self.stamp, self.packed = name, stamp, packed
+    def __init__(self, name: str, stamp: bytes, packed: bytes, tables: dict[str, str]) -> None:
+        self.name, self.stamp, self.packed, self.tables = name, stamp, packed, tables
 
     def setup(self, worker: Worker) -> None:
         """Get ready in a worker, which must not take long."""
@@ -64,6 +67,16 @@ class SharedWork(WorkerPlugin):
                         "install the same version on all machines"
                     )
                 work: Work = pickle.loads(self.packed)
+                try:
+                    mine = work.tables()
+                except ExperimentError as error:
+                    raise ExperimentError(f"the worker {self.where}: {error}") from error
+                if mine != self.tables:
+                    names = ", ".join(sorted(mine))
+                    raise ExperimentError(
+                        f"the worker {self.where} has another file {names} than the client; give "
+                        "the same path on all machines, from / on"
+                    )
                 work.warm()
                 self._work = work
             return self._work

@@ -46,6 +46,10 @@ class Sleep:
 
     seconds: float
 
+    def tables(self) -> dict[str, str]:
+        """Nothing is read."""
+        return {}
+
     def warm(self) -> None:
         """Nothing is shared."""
 

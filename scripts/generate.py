@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,8 +122,9 @@ def command(
     """
     begin = time.perf_counter()
     experiment = load(name, settings, preset, source)
+    from ..reco.folder import MANIFEST
     from ..reco.ntuple import interruptible, write
-    from ..reco.parts import write_parts
+    from ..reco.parts import remove_run, write_parts
     from ..reco.run import plan
     from ..reco.verify import join_parts
 
@@ -145,6 +145,8 @@ def command(
     folder = output.with_name(output.name + ".parts") if one_file else output
     if one_file and output.exists() and not overwrite:
         raise OutputError(f"{output}: exists; --overwrite replaces it")
+    if one_file and not (folder / MANIFEST).is_file():
+        options["overwrite"] = False  # the file was named, not a folder of others beside it
     with (
         opened(cluster) as on,
         interrupted_keeps(folder),
@@ -155,7 +157,7 @@ def command(
         )
         if one_file:
             join_parts([folder], output, overwrite)
-            shutil.rmtree(folder)
+            remove_run(folder)
     tell(run, counts, output, time.perf_counter() - begin, json_file)
 
 

@@ -57,6 +57,11 @@ def command(
             f"{folder}: wrong are {', '.join(bad[:SHOWN])}{more}; nuspill resume makes them again "
             "where the checksum shows it"
         )
+    parts = manifest.configuration["parts"] if manifest.kind == "events" else files
+    if files < parts:
+        raise OutputError(
+            f"{folder}: {parts - files} of {parts} parts are missing; nuspill resume makes them"
+        )
     if json_file != "-":
         click.echo(f"{folder}: {files} files as written; {again} blocks made again, all the same")
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
+from ..reco.layout import tables
 from .asimov import threshold
 from .distribute import throw_tasks
 from .ensemble import Ensemble
@@ -145,6 +146,7 @@ def configuration(
         "ensemble": ensemble.describe(),
         "nature": truth.describe(),
         "experiments": [e.model_dump(mode="json") for e in experiments],
+        "tables": tables(e.interaction for e in experiments),
     }
 
 

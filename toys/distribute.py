@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .neyman import Statistic, Thrower, run
+from ..reco.layout import tables
+from .neyman import Construction, Statistic, Thrower, run
 
 if TYPE_CHECKING:
     from ..reco.executor import Cluster
@@ -35,6 +36,13 @@ class ToyWork:
     """Toys of any points, to be thrown in any process."""
 
     thrower: Thrower
+
+    def tables(self) -> dict[str, str]:
+        """Of form factors, where events are made; templates are sent."""
+        thrower = self.thrower
+        if not isinstance(thrower, Construction) or thrower.ensemble.level == "bins":
+            return {}
+        return tables(e.interaction for e in thrower.experiments)
 
     def warm(self) -> None:
         """Compile."""

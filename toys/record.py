@@ -277,7 +277,7 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> Record:
     if not records:
         raise OutputError("nothing to merge")
     for other in records[1:]:
-        refuse_another(other.folder, records[0].manifest, other.manifest)
+        refuse_another(other.folder, other.manifest, records[0].manifest)
     there_already = (Path(output) / MANIFEST).exists()
     _fit_together([*records, load_record(output)] if there_already else records)
     first = records[0].manifest

@@ -12,6 +12,7 @@ import numpy as np
 from ..reco.errors import OutputError
 from ..reco.experiment import Experiment, validate
 from ..reco.folder import MANIFEST, Manifest, refuse_another
+from ..reco.layout import tables
 from ..reco.ntuple import replacing
 from .combination import build
 from .ensemble import Ensemble
@@ -25,6 +26,7 @@ def configuration(construction: Construction, experiments: Sequence[Experiment])
     data = construction.data
     return {
         "experiments": [e.model_dump(mode="json") for e in experiments],
+        "tables": tables(e.interaction for e in experiments),
         "axes": {name: x.tolist() for name, x in construction.axes},
         "parameters": [p.name for p in construction.model.parameters],
         "ensemble": construction.ensemble.describe(),

@@ -2,14 +2,18 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from nuspill.generator.kernel import source_stamp
 from nuspill.reco import ExperimentError, OutputError, load, plan, read, write_parts
 from nuspill.reco.cluster import describe_cluster, open_cluster
 from nuspill.reco.executor import AHEAD, Cluster
@@ -18,6 +22,8 @@ from nuspill.reco.layout import MAKING, Options, PartWork, restore_run
 from nuspill.reco.verify import join_parts, part_is_right, wrong_files
 
 pytest.importorskip("distributed")
+from nuspill.reco.worker import SharedWork
+
 YEARS = 1.0
 
 
@@ -41,6 +47,11 @@ class Squares:
     marks: Path | None = None
     deaths: int = 0
     wrong: int = -1
+    files: dict[str, str] = field(default_factory=dict)
+
+    def tables(self):
+        """Of its own files, if any."""
+        return self.files
 
     def warm(self):
         """Nothing is shared."""
@@ -116,6 +127,19 @@ def test_other_sources(cluster, monkeypatch):
     monkeypatch.setattr("nuspill.generator.kernel.source_stamp", lambda: b"another")
     with pytest.raises(ExperimentError, match="other sources"):
         list(cluster.compute(Squares(deaths=3), range(5)))
+
+
+def test_other_tables(cluster, tmp_path, monkeypatch):
+    """Fails if a worker makes anything with a form factor that it does not have, or another."""
+    monkeypatch.chdir(tmp_path)  # where the workers are not
+    (tmp_path / "f.csv").write_text("0,1\n1,0.5\n")
+    run = plan(load("ess-csi", {"interaction.form_factor": "f.csv"}), 5, years=0.01)
+    with pytest.raises(ExperimentError, match=r"the worker .*'f\.csv' cannot be read"):
+        write_parts(run, tmp_path / "parts", 1, cluster=cluster)
+    shared = SharedWork("a", source_stamp(), pickle.dumps(Squares(files={"f": "1"})), {"f": "2"})
+    shared.setup(SimpleNamespace(address="there"))
+    with pytest.raises(ExperimentError, match="worker there has another file f than the client"):
+        shared.work()
 
 
 def test_parts(cluster, run, tmp_path):
@@ -202,12 +226,35 @@ def test_joined_and_verified(options, run, tmp_path):
     (folder / "part-00001.root").write_bytes((folder / "part-00002.root").read_bytes())
     assert [part_is_right(again, kept, folder, n) for n in range(4)] == [True, False, True, True]
     assert list(wrong_files(folder)) == ["part-00001.root"]
-    with pytest.raises(OutputError, match=r"part-00001\.root: is damaged"):
+    with pytest.raises(OutputError, match=rf"^{folder}/part-00001\.root: is damaged"):
         join_parts([folder], tmp_path / "two.root")
+    with pytest.raises(OutputError, match="among the parts"):
+        join_parts([folder], folder / "part-00001.root", overwrite=True)
     (folder / "part-00001.root").unlink()
     with pytest.raises(OutputError, match="1 of 4 parts are not there"):
         join_parts([folder], tmp_path / "two.root")
     assert not (tmp_path / "two.root").exists()
+
+
+def test_interrupted_from_the_terminal(tmp_path):
+    """Fails if Ctrl-C, which workers get too, is more than one line, or loses what is done."""
+    code = "from nuspill.scripts.cli import main; main()"
+    options = ["--years", "60", "--parts", "60", "-o", "parts", "--cluster", "local:2"]
+    client = subprocess.Popen(
+        [sys.executable, "-c", code, "generate", "ess-csi", *options],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("parts/part-*.root")):
+        assert client.poll() is None
+        time.sleep(0.05)
+    os.killpg(client.pid, signal.SIGINT)
+    errors = client.communicate(timeout=120)[1]
+    assert client.returncode == 2
+    assert errors.splitlines() == [
+        "nuspill: interrupted; what is done is kept, go on with: nuspill resume parts"
+    ]
+    assert pieces(tmp_path / "parts")
+    assert not list(wrong_files(tmp_path / "parts"))
 
 
 def test_restored_with_weights_and_places(tmp_path):
@@ -252,6 +299,13 @@ FILES = {
     "scale": ("{cluster: distributed.LocalCluster, scale: many}", "'many'"),
     "security": ("{address: 'tcp://x:1', security: 3}", "security"),
     "security key": ("{address: 'tls://x:1', security: {tls_file: a}}", "tls_file"),
+    "address": ("address: 'tcp://127.0.0.1'", "PROTOCOL://HOST:PORT"),
+    "port": ("address: 'tcp://127.0.0.1:abc'", "PROTOCOL://HOST:PORT"),
+    "no certificates": ("address: 'tls://127.0.0.1:9'", "certificates"),
+    "no such batch system": (
+        "{cluster: dask_jobqueue.SLURMCluster, options: {cores: 1, memory: 1GB}}",
+        "sbatch",
+    ),
     "temporary": ("{address: 'tls://x:1', security: true}", "temporary"),
 }
 
@@ -261,6 +315,9 @@ def test_cluster_files_that_are_refused(case, tmp_path, monkeypatch):
     """Fails if a file that is no description of a Dask cluster is taken, or runs anything."""
     monkeypatch.chdir(tmp_path)
     text, message = FILES[case]
+    if "jobqueue" in text:
+        pytest.importorskip("dask_jobqueue")
+        monkeypatch.setenv("PATH", "")
     path = tmp_path / "cluster.yaml"
     path.write_text(text)
     with pytest.raises(ExperimentError, match=re.escape(message)) as error, open_cluster(str(path)):
@@ -270,7 +327,22 @@ def test_cluster_files_that_are_refused(case, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "local:0", "local:x", "local:99999", "here", "tcp://", "tcp:x", "no.yaml", "x.yml"]
+    "text",
+    [
+        "",
+        "local:0",
+        "local:x",
+        "local:99999",
+        "here",
+        "tcp://",
+        "tcp:x",
+        "no.yaml",
+        "x.yml",
+        "tcp://x",
+        "tcp://x:y",
+        "tcp://x:1:2",
+        "tcp://:1",
+    ],
 )
 def test_texts_that_name_no_cluster(text):
     """Fails if a text that names no cluster is taken for one."""

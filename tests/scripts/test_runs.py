@@ -95,12 +95,52 @@ def test_events(scheduler, done, refused, tmp_path):
     assert [b["file"] for b in status["blocks"] if b["state"] == "missing"] == ["part-00002.root"]
     line = refused("verify", folder)
     assert "part-00002.root (checksum), part-00004.root (checksum)" in line
+    log = (folder / "log.jsonl").read_text()
+    told = [t for t in log.splitlines(keepends=True) if "part-00004" not in t]
+    (folder / "part-00004.root").unlink()
+    (folder / "log.jsonl").write_text("".join(t for t in told if "part-00002" not in t))
+    assert "2 of 5 parts are missing" in refused("verify", folder, "--share", 0)
     done("resume", folder, "--cluster", scheduler)
     assert json.loads(done("status", folder, "--json", "-"))["complete"] is True
     assert "5 blocks made again" in done("verify", folder, "--share", 1)
     done("merge", folder, "-o", tmp_path / "merged.root")
     same(read(tmp_path / "merged.root")[0], events)
     assert "exists" in refused("merge", folder, "-o", tmp_path / "merged.root")
+
+
+def test_folder_beside_the_file(done, refused, tmp_path):
+    """Fails if files of one's own where the parts of a file go are lost, asked for or not."""
+    pytest.importorskip("distributed")
+    file, folder = tmp_path / "a.root", tmp_path / "a.root.parts"
+    file.write_text("old")
+    folder.mkdir()
+    (folder / "part-mine.root").write_text("mine")
+    command = ("generate", "ess-csi", "--years", 0.02, "-o", file, "--overwrite")
+    assert "is not empty" in refused(*command, "--cluster", "local:1")
+    assert file.read_text() == "old"
+    (folder / "part-mine.root").rename(folder / "notes.txt")
+    assert "is not empty" in refused(*command, "--cluster", "local:1")
+    (folder / "notes.txt").unlink()
+    folder.rmdir()
+    (tmp_path / "scratch").mkdir()
+    folder.symlink_to("scratch")
+    done(*command, "--cluster", "local:1")
+    assert len(read(file)[0]["event"]) > 1000
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_tables_are_part_of_a_run(done, refused, tmp_path):
+    """Fails if toys or coverage of another form factor go into a run because of its file's name."""
+    table = tmp_path / "f.csv"
+    option = ("--set", f"interaction.form_factor={table}")
+    for name, command in {"toys": TOYS, "coverage": COVERAGE}.items():
+        table.write_text("0,1\n1,0.5\n2,0.1\n")
+        done(*command, *option, "-o", tmp_path / name)
+        table.write_text("0,1\n1,0.4\n2,0.1\n")
+        again = (*command, *option, "-o", tmp_path / name, "--resume")
+        for line in (refused(*again), refused("resume", tmp_path / name)):
+            assert "tables" in line
+            assert "f.csv" in line
 
 
 def test_content_that_is_wrong(done, refused, tmp_path):

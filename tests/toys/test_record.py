@@ -209,7 +209,7 @@ def test_what_may_not_be_joined(made, tmp_path):
     c, config = made
     a = write(tmp_path / "a", made, 0, 100).folder
     other = open_record(tmp_path / "other", config | {"seed": 7}, resume=False)
-    with pytest.raises(OutputError, match="another seed: 6, not 7"):
+    with pytest.raises(OutputError, match="another seed: 7, not 6"):
         merge([a, other.folder], tmp_path / "x")
     overlap = write(tmp_path / "overlap", made, 50, 150).folder
     with pytest.raises(OutputError, match="toys 50 to 100 of point 0 overlap"):
@@ -221,7 +221,7 @@ def test_what_may_not_be_joined(made, tmp_path):
         merge([a, false.folder], tmp_path / "x")
     with pytest.raises(OutputError, match="nothing to merge"):
         merge([], tmp_path / "x")
-    with pytest.raises(OutputError, match="not a manifest"):
+    with pytest.raises(OutputError, match="holds no run"):
         merge([tmp_path / "none"], tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
