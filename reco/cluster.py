@@ -19,7 +19,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,7 +215,7 @@ def open_cluster(text: str) -> Iterator[Cluster]:
                 own = issubclass(kind, LocalCluster)
                 more = {"security": security} if security is not None else {}
                 _check_submission(kind, described)
-                with _interrupt_is_for_us():
+                with _interrupt_is_for_us() if own else nullcontext():
                     cluster = kind(**((LOCAL if own else {}) | described.options | more))
                 if described.scale is not None:
                     cluster.scale(described.scale)
