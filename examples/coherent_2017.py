@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nuspill.reco import ExperimentError, OutputError, load, plan, write
-from nuspill.reco.compare import ON, Side, compare, side_of
-from nuspill.reco.report import write_report
-from nuspill.reco.strength import fit_strength
+from nuspill import ExperimentError, OutputError, load, plan, write
+from nuspill.reco.comparison.compare import ON, Side, compare, side_of
+from nuspill.reco.comparison.report import write_report
+from nuspill.reco.comparison.strength import fit_strength
 
 YEARS = 100.0
 """Times the exposure of the measurement that is simulated."""

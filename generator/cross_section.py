@@ -12,14 +12,13 @@ axial   G_F² M/(2π) F² {G_A² [1 + (1 − T/E)² + M T/E²] ± 2 G_V G_A [1 �
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import form_factor
+from .arrays import Array
 from .constants import CM2_MEV2, ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, HBARC, KEV
 from .coupling import Interaction, structure_couplings
 from .target import Nucleus
-
-Array = NDArray[np.float64]
 
 AXIAL_PROTON = 0.4955
 AXIAL_NEUTRON = -0.5121

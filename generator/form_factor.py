@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from .arrays import Array
 
 HELM_SKIN = 0.9
 """Helm's surface thickness s, fm (Lewin and Smith, Astropart. Phys. 6 (1996) 87)."""

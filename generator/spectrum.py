@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Array
 from .constants import MUON_MASS, PION_MASS
-
-Array = NDArray[np.float64]
 
 PION_LINE = (PION_MASS**2 - MUON_MASS**2) / (2 * PION_MASS)
 """Energy of the ν_μ from π⁺ decay at rest, 29.79 MeV."""

@@ -14,9 +14,6 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from ..generator.beam import Source
 from ..generator.settings import Settings, setting
 
-ON, OFF = 1, 2
-"""Values of the column `window`; 0 is neither."""
-
 
 class WindowSettings(Settings):
     """When the detector looks."""

@@ -10,28 +10,40 @@ import click
 from .lazy import LazyGroup
 
 COMMANDS = {
-    "asimov": ("asimov", "Sensitivities and allowed regions from the expected counts."),
-    "benchmark": ("benchmark", "Speed beside peers and beside the hardware's limit."),
-    "compare": ("compare", "Two samples side by side: counts, spectra, chi2 and KS, as a page."),
-    "coverage": ("coverage", "How often confidence regions hold the truth."),
-    "experiments": ("experiments", "List the experiments and sources that come with nuspill."),
-    "export": ("export", "Write an ntuple in the format of a detector's data acquisition."),
+    "asimov": ("statistics.asimov", "Sensitivities and allowed regions from the expected counts."),
+    "benchmark": ("benchmarks.benchmark", "Speed beside peers and beside the hardware's limit."),
+    "compare": (
+        "events.compare",
+        "Two samples side by side: counts, spectra, chi2 and KS, as a page.",
+    ),
+    "coverage": ("statistics.coverage", "How often confidence regions hold the truth."),
+    "experiments": (
+        "shipped.experiments",
+        "List the experiments and sources that come with nuspill.",
+    ),
+    "export": ("events.export", "Write an ntuple in the format of a detector's data acquisition."),
     "export-workspace": (
-        "export_workspace",
+        "statistics.export_workspace",
         "The signal strength of experiments as a HistFactory workspace (pyhf).",
     ),
-    "formats": ("formats", "List the formats of export and import."),
-    "generate": ("generate", "Make the events of an experiment and write a ROOT ntuple."),
-    "import": ("import_", "Read a file of a data acquisition or a data release into an ntuple."),
-    "merge": ("merge", "Join the toys of separate runs, or the parts of events."),
-    "plot": ("plot", "Plot an ntuple: spectra, on minus off, time in the pulse."),
-    "rates": ("rates", "Expected events a year of operation, by quadrature."),
-    "reproduce": ("reproduce", "The results of arXiv:1911.00762 beside its printed numbers."),
-    "resume": ("resume", "Go on with a run from its folder, here or on a cluster."),
-    "show": ("show", "Print an experiment's TOML, and every key with unit and meaning."),
-    "status": ("status", "How far a run is, and what is done of it."),
-    "toys": ("toys", "Confidence regions by toys: Feldman-Cousins and others."),
-    "verify": ("verify", "Checksums of a run's files, and some blocks made again."),
+    "formats": ("shipped.formats", "List the formats of export and import."),
+    "generate": ("events.generate", "Make the events of an experiment and write a ROOT ntuple."),
+    "import": (
+        "events.import_",
+        "Read a file of a data acquisition or a data release into an ntuple.",
+    ),
+    "merge": ("runs.merge", "Join the toys of separate runs, or the parts of events."),
+    "plot": ("events.plot", "Plot an ntuple: spectra, on minus off, time in the pulse."),
+    "rates": ("events.rates", "Expected events a year of operation, by quadrature."),
+    "reproduce": (
+        "statistics.reproduce",
+        "The results of arXiv:1911.00762 beside its printed numbers.",
+    ),
+    "resume": ("runs.resume", "Go on with a run from its folder, here or on a cluster."),
+    "show": ("shipped.show", "Print an experiment's TOML, and every key with unit and meaning."),
+    "status": ("runs.status", "How far a run is, and what is done of it."),
+    "toys": ("statistics.toys", "Confidence regions by toys: Feldman-Cousins and others."),
+    "verify": ("runs.verify", "Checksums of a run's files, and some blocks made again."),
 }
 """Module and one line of help of each command."""
 

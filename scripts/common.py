@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..reco.errors import OutputError
+from ..reco.experiment import Experiment, load
 
 if TYPE_CHECKING:
-    from ..reco.executor import Cluster
+    from ..reco.cluster.workers import Cluster
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -334,7 +335,7 @@ def _cluster(
     value: str | None,
 ) -> str | None:
     if value is not None:
-        from ..reco.cluster import describe_cluster
+        from ..reco.cluster.connect import describe_cluster
 
         describe_cluster(value)
     return value
@@ -346,7 +347,7 @@ def opened(cluster: str | None) -> Iterator[Cluster | None]:
     if cluster is None:
         yield None
         return
-    from ..reco.cluster import open_cluster
+    from ..reco.cluster.connect import open_cluster
 
     with open_cluster(cluster) as found:
         yield found
@@ -355,7 +356,7 @@ def opened(cluster: str | None) -> Iterator[Cluster | None]:
 @contextmanager
 def interrupted_keeps(folder: Path) -> Iterator[None]:
     """Let SIGTERM end the work as Ctrl-C does, and say that what is done is kept."""
-    from ..reco.ntuple import interruptible
+    from ..reco.files import interruptible
 
     try:
         with interruptible():
@@ -366,3 +367,51 @@ def interrupted_keeps(folder: Path) -> Iterator[None]:
                 f"interrupted; what is done is kept, go on with: nuspill resume {folder}"
             ) from None
         raise
+
+
+def interval_text(
+    interval: Sequence[float],
+    ends: Sequence[float],
+    digits: int,
+    errors: Sequence[float | None] = (None, None),
+) -> str:
+    """An interval with errors of its limits, and a word where an end of the scan cuts it off."""
+    edges = []
+    for x, error in zip(interval, errors, strict=True):
+        more = " (end of the scan)" if x in ends else "" if error is None else f" ± {error:.2g}"
+        edges.append(f"{x:.{digits}g}{more}")
+    return f"[{', '.join(edges)}]"
+
+
+def parse_axis(text: str) -> Any:
+    """Axis of ``PARAM`` or ``PARAM=LOW:HIGH[:POINTS]``."""
+    from ..toys.fit.scan import Axis
+
+    name, equals, limits = text.partition("=")
+    if not equals:
+        return Axis(name.strip())
+    parts = limits.split(":")
+    try:
+        low, high = float(parts[0]), float(parts[1])
+        points = int(parts[2]) if len(parts) > 2 else None
+    except (ValueError, IndexError):
+        parts = []
+    if len(parts) not in {2, 3} or not (abs(low) < float("inf") and abs(high) < float("inf")):
+        raise click.BadParameter(
+            f"'{text}' is not PARAM or PARAM=LOW:HIGH:POINTS, e.g. nsi.u.ee=-1:1:201",
+            param_hint="--scan",
+        )
+    return Axis(name.strip(), low, high, points)
+
+
+def load_all(
+    names: tuple[str, ...],
+    settings: dict[str, Any],
+    preset: str | None,
+    source: str | None,
+    years: float | None,
+) -> list[Experiment]:
+    """Load experiments, each over the same number of years if that is given."""
+    if years is not None:
+        settings = settings | {"exposure.years": years}
+    return [load(name, settings, preset, source) for name in names]

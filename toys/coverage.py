@@ -17,22 +17,22 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..generator.arrays import Array
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
-from ..reco.layout import tables
-from .asimov import threshold
-from .distribute import throw_tasks
-from .ensemble import Ensemble
-from .model import Model
-from .neyman import ROUNDING, Construction, Statistic, order_statistic
-from .record import Record, missing
+from ..reco.runs.folder import tables
+from .construction.belt import ROUNDING, order_statistic
+from .construction.ensemble import Ensemble
+from .construction.neyman import Construction, Statistic
+from .counts.model import Model
+from .fit.outline import threshold
+from .records.distribute import throw_tasks
+from .records.record import Record, missing
 
 if TYPE_CHECKING:
-    from ..reco.executor import Cluster
+    from ..reco.cluster.workers import Cluster
 
-Array = NDArray[np.float64]
 
 REGIONS = ("wilks", "asimov", "feldman_cousins")
 
@@ -243,3 +243,59 @@ def _construction(
     """A grid of one point, whose toys have a number of their own."""
     axes = tuple((name, np.array([x])) for name, x in zip(names, point, strict=True))
     return Construction(model, axes, ensemble, seed, model.asimov(), first_point=number)
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A coverage that is asked for."""
+
+    experiments: list[Experiment]
+    model: Model
+    names: list[str]
+    points: np.ndarray[Any, Any]
+    levels: list[float]
+    toys: int
+    ensemble: Ensemble
+    nature: Ensemble
+    seed: int
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that decides its toys."""
+        return configuration(
+            self.experiments, self.model, self.names, self.points, self.toys, self.ensemble,
+            self.nature, self.seed,
+        )  # fmt: skip
+
+    def trials(self) -> Trials:
+        """Its toys."""
+        return plan_trials(
+            self.model, self.names, self.points, self.ensemble, self.nature, self.seed
+        )
+
+
+def restore_wanted(record: Record) -> Wanted:
+    """The coverage that a record's toys are of.
+
+    Raises
+    ------
+    OutputError
+        If this version would make other toys.
+    """
+    import numpy as np
+
+    from ..reco.runs.folder import Manifest, refuse_another
+    from .counts.combination import build
+    from .records.restore import restore_ensemble, restore_experiments
+
+    c, request = record.config, record.manifest.request
+    experiments = restore_experiments(record)
+    model = build(experiments, c["parameters"])
+    ensemble, nature = (restore_ensemble(c[key]) for key in ("ensemble", "nature"))
+    points = np.array(c["points"])
+    levels, seed = request["levels"], c["seed"]
+    found = Wanted(
+        experiments, model, c["names"], points, levels, c["toys"], ensemble, nature, seed
+    )
+    there = Manifest("coverage", found.configuration(), request)
+    refuse_another(record.folder, record.manifest, there)
+    return found

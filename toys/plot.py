@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..reco.ntuple import replacing
-from ..reco.plot import STYLE
-from .asimov import Scan1D, Scan2D
+from ..reco.files import replacing
+from ..reco.style import STYLE
+from .construction.region import Region
+from .counts.model import Model
 from .coverage import REGIONS, Coverage
-from .model import Model
-from .region import Region, contours
+from .fit.outline import contours
+from .fit.scan import Scan1D, Scan2D
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
 

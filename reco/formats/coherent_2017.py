@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._texts import pair, released, table
+from .shared.texts import pair, released, table
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._source import Source
-    from ._texts import Array
+    from ...generator.arrays import Array
+    from ..columns import Block
+    from .shared.source import Source
 
 NAME = "coherent-2017"
 DESCRIPTION = "COHERENT CsI[Na] 2017 release, binned counts (text)"

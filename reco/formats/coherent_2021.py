@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._texts import pair, released, table
+from .shared.texts import pair, released, table
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._source import Source
-    from ._texts import Array
+    from ...generator.arrays import Array
+    from ..columns import Block
+    from .shared.source import Source
 
 NAME = "coherent-2021"
 DESCRIPTION = "COHERENT CsI[Na] 2021 release, unbinned events (text)"

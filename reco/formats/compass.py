@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._adc import SATURATED, counts_of, modules_of, waveforms
-from ._source import gain_of
+from .shared.adc import SATURATED, counts_of, modules_of, waveforms
+from .shared.source import gain_of
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._sample import Sample
-    from ._source import Source
+    from ..columns import Block
+    from .shared.sample import Sample
+    from .shared.source import Source
 
 NAME = "compass"
 DESCRIPTION = "CAEN CoMPASS list mode, binary (.BIN), with and without waveforms"

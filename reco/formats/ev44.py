@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._clock import clock_of
+from .shared.clock import clock_of
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._sample import Sample
-    from ._source import Source
+    from ..columns import Block
+    from .shared.sample import Sample
+    from .shared.source import Source
 
 NAME = "ev44"
 DESCRIPTION = "ESS event messages (ev44, energies as f144), length-prefixed in a file"

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _hdf5
-from ._adc import counts_of, waveforms
-from ._merge import merged
-from ._source import gain_of, in_order, parsed
+from .shared import hdf5 as _hdf5
+from .shared.adc import counts_of, waveforms
+from .shared.merge import merged
+from .shared.source import gain_of, in_order, parsed
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._sample import Sample
-    from ._source import Source
+    from ..columns import Block
+    from .shared.sample import Sample
+    from .shared.source import Source
 
 NAME = "lh5"
 DESCRIPTION = "LEGEND LH5 (HDF5): hit, tcm and evt tiers, raw with daq.waveform.samples"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _hdf5
-from ._source import LONGEST_TEXT, gain_of, parsed
+from .shared import hdf5 as _hdf5
+from .shared.source import LONGEST_TEXT, gain_of, parsed
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._sample import Sample
-    from ._source import Source
+    from ..columns import Block
+    from .shared.sample import Sample
+    from .shared.source import Source
 
 NAME = "next"
 DESCRIPTION = "NEXT kdst and simulation (HDF5 of PyTables)"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _hdf5
-from ._clock import clock_of
-from ._source import parsed
+from .shared import hdf5 as _hdf5
+from .shared.clock import clock_of
+from .shared.source import parsed
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._sample import Sample
-    from ._source import Source
+    from ..columns import Block
+    from .shared.sample import Sample
+    from .shared.source import Source
 
 NAME = "nexus"
 DESCRIPTION = "NeXus event data and proton charge (HDF5), as the ESS writes"

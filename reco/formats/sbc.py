@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _sbc_light
-from ._sbc_table import KEY, MAGIC, Columns, found_at, header, key_of, keyed, rows_of
+from .shared import sbc_light
+from .shared.sbc_table import KEY, MAGIC, Columns, found_at, header, key_of, keyed, rows_of
 
 if TYPE_CHECKING:
-    from ..run import Block
-    from ._sample import Sample
-    from ._source import Source
+    from ..columns import Block
+    from .shared.sample import Sample
+    from .shared.source import Source
 
 NAME = "sbc"
 DESCRIPTION = (
@@ -52,7 +52,7 @@ TABLES: dict[str, Columns] = {
     },
     "bubble.sbc": KEY | {"ibubimage": ("int32", ()), "nbubimage": ("int32", ())},
     "reco.sbc": KEY | {"frame": ("int32", ()), "coords_3D": ("double", (3,))},
-    _sbc_light.FILE: KEY | _sbc_light.COLUMNS,
+    sbc_light.FILE: KEY | sbc_light.COLUMNS,
 }
 """Columns of the tables; `pulse` and `time` (ns since it) are ours, and exact."""
 STEP = 100_000
@@ -96,7 +96,7 @@ def write(sample: Sample, path: Path) -> int:
             place["coords_3D"] = np.stack(
                 [block[axis] if known else unknown for axis in "xyz"], axis=-1
             )
-            _sbc_light.fill(light, block, sample.experiment)
+            sbc_light.fill(light, block, sample.experiment)
             for name, table in tables.items():
                 files[name][0].write(table.view(np.uint8).data if n else b"")
             events, last = events + n, float(since[-1]) if n else last
@@ -112,12 +112,12 @@ def read(source: Source) -> Iterator[Block]:
     rows = rows_of(main, source)
     reco = folder / "reco.sbc" if folder else None
     places = _places(rows_of(reco, source), source) if reco and reco.is_file() else None
-    light = _sbc_light.read(folder, source) if folder else None
+    light = sbc_light.read(folder, source) if folder else None
     for start in range(0, len(rows), STEP):
         part = rows[start : start + STEP]
         block = _times(part, source)
         keys = key_of(part) if keyed(part) else None
-        block |= _sbc_light.energies(None if keys is None else light, keys, len(part), source)
+        block |= sbc_light.energies(None if keys is None else light, keys, len(part), source)
         if places is not None and keys is not None:
             found = found_at(keys, *places)
             block |= {"x": found[:, 0], "y": found[:, 1], "z": found[:, 2]}

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._ccd import clusters, images
-from ._source import parsed
+from .shared.ccd import clusters, images
+from .shared.source import parsed
 
 if TYPE_CHECKING:
+    from ..columns import Block
     from ..experiment import Experiment
-    from ..run import Block
-    from ._sample import Sample
-    from ._source import Source
+    from .shared.sample import Sample
+    from .shared.source import Source
 
 NAME = "fits"
 DESCRIPTION = "Skipper CCD images (FITS), events found again as clusters on import"

@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
+from nuspill import load, shipped_experiments
 from nuspill.generator.constants import MUON_LIFETIME, PION_LIFETIME
 from nuspill.generator.cross_section import recoil_factors, recoil_max
 from nuspill.generator.rate import integral
-from nuspill.reco import load, shipped_experiments
+from nuspill.reco.arrival import emission_times, window_shares
 from nuspill.reco.expectation import (
     background_per_kg_day,
-    emission_times,
     expectations,
     rates,
     selected_signal,
     steady_background,
     truth_threshold,
-    window_shares,
 )
 from scipy.special import ndtr
 

@@ -3,9 +3,10 @@
 import math
 
 import pytest
+from nuspill import Experiment, ExperimentError, load, shipped_experiments
 from nuspill.generator.beam import shipped_sources
-from nuspill.reco import Experiment, ExperimentError, load, shipped_experiments
-from nuspill.reco.experiment import describe_keys, source_text, validate
+from nuspill.reco.experiment import source_text, validate
+from nuspill.reco.explain import describe_keys
 
 SHIPPED = shipped_experiments()
 TABLE1 = ("ess-csi", "ess-si", "ess-xe", "ess-ge", "ess-ar", "ess-c3f8")
@@ -231,7 +232,7 @@ def test_background_numbers():
 
 def test_described_keys():
     """Fails if a key is without meaning, or one of these is missing or has another unit."""
-    keys = {key: (unit, meaning) for key, unit, meaning in describe_keys()}
+    keys = {key: (unit, meaning) for key, unit, meaning in describe_keys(Experiment)}
     units = {
         "source.distance": "m",
         "target.material": "",
@@ -248,14 +249,14 @@ def test_described_keys():
     }
     assert {key: keys[key][0] for key in units} == units
     assert all(meaning for _, meaning in keys.values())
-    assert len(describe_keys()) == len(keys)
+    assert len(describe_keys(Experiment)) == len(keys)
 
 
 def test_every_described_key_can_be_set():
     """Fails if a key that is listed is unknown, or no value, when it is set to a wrong one."""
     experiment = load("ess-csi")
     chosen = ("detector.quenching", "detector.resolution", "detector.efficiency")
-    for key, _, _ in describe_keys():
+    for key, _, _ in describe_keys(Experiment):
         path = key.replace("<name>", "steady").replace("<flavour>", "nue")
         with pytest.raises(ExperimentError) as caught:
             experiment.replace(**{path: math.nan})

@@ -1,7 +1,7 @@
 """Beam-on and beam-off windows."""
 
 import pytest
-from nuspill.reco import ExperimentError, load
+from nuspill import ExperimentError, load
 
 ESS_PERIOD = 1e9 / 14
 PULSE = 2.8e6

@@ -9,8 +9,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nuspill.reco import ExperimentError, load
-from nuspill.reco.experiment import describe_keys, source_text
+from nuspill import Experiment, ExperimentError, load
+from nuspill.reco.experiment import source_text
+from nuspill.reco.explain import describe_keys
 from nuspill.scripts.common import parse_settings, setting_value
 
 ESS = "ess-csi"
@@ -339,7 +340,10 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 REAL_KEYS = st.sampled_from(
-    [k.replace("<name>", "steady").replace("<flavour>", "nue") for k, _, _ in describe_keys()]
+    [
+        k.replace("<name>", "steady").replace("<flavour>", "nue")
+        for k, _, _ in describe_keys(Experiment)
+    ]
     + ["source", "target", "detector", "windows", "background", "exposure", "interaction"]
 )
 KEYS = st.one_of(

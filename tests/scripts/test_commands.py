@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nuspill import Experiment, load, plan, read, shipped_experiments
 from nuspill.generator.beam import shipped_sources
-from nuspill.reco import load, plan, read, shipped_experiments
 from nuspill.reco.expectation import rates
-from nuspill.reco.experiment import describe_keys, source_text
+from nuspill.reco.experiment import source_text
+from nuspill.reco.explain import describe_keys
 
 ESS = "ess-csi"
 SHORT = ("--years", 0.05)
@@ -104,8 +105,8 @@ def test_show(done, tmp_path):
     assert load(tmp_path / "mine.toml") == load(ESS)
     found = json.loads(done("show", ESS, "--json", "-"))
     assert found["toml"] == source_text(ESS)
-    assert [(k["key"], k["unit"], k["meaning"]) for k in found["keys"]] == describe_keys()
-    for key, unit, _ in describe_keys():
+    assert [(k["key"], k["unit"], k["meaning"]) for k in found["keys"]] == describe_keys(Experiment)
+    for key, unit, _ in describe_keys(Experiment):
         (line,) = [t for t in output.splitlines() if re.match(rf"# {re.escape(key)}\s\s", t)]
         assert not unit or line.endswith(f"[{unit}]")
 
@@ -139,7 +140,7 @@ def test_rates_as_json(done, tmp_path):
 def test_rates_as_a_table(done, monkeypatch):
     """Fails if without names an experiment is missing, or the table prints other numbers."""
     names = ESS, "ess-si", "ess-c3f8"
-    monkeypatch.setattr("nuspill.scripts.rates.shipped_experiments", lambda: names)
+    monkeypatch.setattr("nuspill.scripts.events.rates.shipped_experiments", lambda: names)
     rows = {row[0]: row[1:] for row in table(done("rates"))}
     keys = ["above_threshold", "numu", "nue", "numubar", "selected", "steady_on", "steady_off"]
     for name in names:
@@ -170,7 +171,7 @@ def test_rates_with_options(done):
 def test_rates_of_all_at_another_source(done, monkeypatch):
     """Fails if without names --source does not take those of the ESS, and those alone."""
     names = "ess-c3f8", "ess-si", "sns-csi-2017"
-    monkeypatch.setattr("nuspill.scripts.rates.shipped_experiments", lambda: names)
+    monkeypatch.setattr("nuspill.scripts.events.rates.shipped_experiments", lambda: names)
     assert list(json.loads(done("rates", "--source", "sns", "--json", "-"))) == list(names[:2])
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load
-from nuspill.toys.combination import build
+from nuspill import ExperimentError, load
+from nuspill.toys.construction.ensemble import Ensemble
+from nuspill.toys.counts.combination import build
+from nuspill.toys.counts.problem import counting, reference_problem
 from nuspill.toys.coverage import clopper_pearson, coverage
-from nuspill.toys.ensemble import Ensemble
-from nuspill.toys.problem import counting, reference_problem
 from scipy.stats import binom, chi2
 
 SMALL = 1e-3

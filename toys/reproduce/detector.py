@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...generator.arrays import Array
 from ...generator.coupling import structure_couplings
 from ...generator.cross_section import recoil_max
 from ...generator.rate import above
 from ...reco.expectation import rates, selected_signal
 from ...reco.experiment import Experiment
-from ...reco.plot import COLOURS as BY_COMPONENT
-from ...reco.plot import LABELS
-from ..template import templates
+from ...reco.style import COLOURS as BY_COMPONENT
+from ...reco.style import LABELS
+from ..counts.template import templates
 from .paper import COLOURS, DETECTORS, experiment, printed
 from .result import Result, Table
-
-Array = NDArray[np.float64]
 
 
 def figure_7() -> Result:

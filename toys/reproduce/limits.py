@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...reco.experiment import Experiment
-from ..asimov import Axis, scan_1d
-from ..combination import build
+from ..counts.combination import build
+from ..fit.scan import Axis, scan_1d
 from .paper import BOTH, DETECTORS, periods, printed
 
 CL = 0.9

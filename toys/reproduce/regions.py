@@ -10,19 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...generator.arrays import Array
 from ...generator.coupling import vector_couplings
 from ...reco.experiment import Experiment
-from ..asimov import Axis, Profile, Scan2D, outlines, scan_1d, scan_2d, threshold
-from ..combination import build
-from ..model import Model
+from ..counts.combination import build
+from ..counts.model import Model
+from ..fit.outline import outlines, threshold
+from ..fit.scan import Axis, Profile, Scan2D, scan_1d, scan_2d
 from ..plot import draw_regions
 from .explain import common_pull
 from .paper import BOTH, DETECTORS, experiment, periods
 from .result import Result, Table
-
-Array = NDArray[np.float64]
 
 PLANE = ("nsi.u.ee", "nsi.u.mumu")
 CL = 0.9

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...generator.arrays import Array
 from ...generator.cross_section import differential, recoil_max
 from ...generator.rate import quadrature_nodes
 from ...generator.spectrum import PION_LINE, decay_at_rest
 from ...reco.experiment import Experiment
-from ...reco.plot import COLOURS as BY_COMPONENT
-from ...reco.plot import LABELS
+from ...reco.style import COLOURS as BY_COMPONENT
+from ...reco.style import LABELS
 from .paper import COLOURS, DETECTORS, experiment, printed
 from .result import Cell, Result, Table
-
-Array = NDArray[np.float64]
 
 FIGURE_15_ENERGY = 40.0
 """MeV."""

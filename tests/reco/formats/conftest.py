@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from nuspill.reco import load, plan, read, write
-from nuspill.reco.formats import blocks_of, export_events, import_events, opened_source
+from nuspill import export_events, import_events, load, plan, read, write
+from nuspill.reco.formats.shared.transfer import blocks_of, opened_source
 
 SHARED = Path(__file__).resolve().parents[4] / "shared/data"
 

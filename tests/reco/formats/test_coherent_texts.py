@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, read
-from nuspill.reco.formats import import_events
+from nuspill import ExperimentError, import_events, read
 
 STATES = ("coincidence_beamOn", "anticoincidence_beamOn", "coincidence_beamOff",
           "anticoincidence_beamOff")  # fmt: skip

@@ -4,8 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load, read
-from nuspill.reco.formats import export_events, import_events
+from nuspill import ExperimentError, export_events, import_events, load, read
 from nuspill.reco.formats.compass import record
 
 CSI = "ess-csi"

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import uproot
-from nuspill.reco import ExperimentError
-from nuspill.reco.formats import export_events, import_events
+from nuspill import ExperimentError, export_events, import_events
 from nuspill.reco.formats.compass import record
 
 CSI = "ess-csi"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from nuspill.reco.formats import available, described
+from nuspill.reco.formats.shared.door import available, described
 
 CSI = "ess-csi"
 

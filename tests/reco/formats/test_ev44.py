@@ -4,8 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load
-from nuspill.reco.formats import export_events, import_events
+from nuspill import ExperimentError, export_events, import_events, load
 
 types = pytest.importorskip("streaming_data_types")
 

@@ -13,8 +13,8 @@ import warnings
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nuspill.reco import ExperimentError
-from nuspill.reco.formats import available, missing, recognised
+from nuspill import ExperimentError
+from nuspill.reco.formats.shared.door import available, missing, recognised
 
 NAMES = [name for name, form in available().items() if hasattr(form, "read")]
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nuspill.reco import ExperimentError
-from nuspill.reco.formats import recognised
+from nuspill import ExperimentError
+from nuspill.reco.formats.shared.door import recognised
 
 h5py = pytest.importorskip("h5py")
 

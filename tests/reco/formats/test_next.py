@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load, read
-from nuspill.reco.formats import export_events, import_events
+from nuspill import ExperimentError, export_events, import_events, load, read
 
 tables = pytest.importorskip("tables")
 

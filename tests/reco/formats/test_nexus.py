@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load
-from nuspill.reco.formats import export_events, import_events
+from nuspill import ExperimentError, export_events, import_events, load
 
 h5py = pytest.importorskip("h5py")
 
@@ -154,7 +153,7 @@ def test_microseconds_and_another_epoch(ntuple, tmp_path, selected):
     change(file, f"{EVENTS}/event_time_zero", lambda a: a - np.uint64(day),
            start="1970-01-02T00:00:00Z")  # fmt: skip
     import_events(file, back)
-    from nuspill.reco import read
+    from nuspill import read
 
     before, (after, _) = selected(ntuple(CSI)), read(back)
     np.testing.assert_array_equal(after["pulse"], before["pulse"])

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load, plan, read, write
-from nuspill.reco.formats import export_events, import_events
+from nuspill import ExperimentError, export_events, import_events, load, plan, read, write
 
 pyhepmc = pytest.importorskip("pyhepmc")
 

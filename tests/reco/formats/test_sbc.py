@@ -4,8 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, read
-from nuspill.reco.formats import export_events, import_events
+from nuspill import ExperimentError, export_events, import_events, read
 
 C3F8 = "ess-c3f8"
 PLACED = {"detector.geometry": {"shape": "cylinder", "size": [100.0, 200.0]}}

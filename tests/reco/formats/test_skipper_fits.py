@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from nuspill.reco import ExperimentError, load, read
+from nuspill import ExperimentError, export_events, import_events, load, read
 from nuspill.reco.daq import Ccd
-from nuspill.reco.formats import export_events, import_events
-from nuspill.reco.formats._ccd import clusters, images
+from nuspill.reco.formats.shared.ccd import clusters, images
 
 fits = pytest.importorskip("astropy.io.fits")
 

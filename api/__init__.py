@@ -1,0 +1,12 @@
+"""Coherent elastic neutrino-nucleus scattering at pulsed sources: events, toys, comparison.
+
+    load -> plan, generate, iterate -> write, read      an experiment, its events, ntuples
+    build -> scan_1d, scan_2d, search, Construction     a model of its counts, regions by χ² or toys
+
+Names are imported on first use, so that what needs no compiled code starts fast; the file
+`__init__.pyi` beside this one says where each is from.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+"""Random streams, the sampler of recoils, and how kernels are compiled."""

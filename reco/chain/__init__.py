@@ -1,0 +1,1 @@
+"""The compiled chain from an experiment to the columns of its events."""

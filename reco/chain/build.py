@@ -1,0 +1,190 @@
+"""An experiment as numbers and arrays, for the kernels of `event`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...generator.arrays import Array
+from ...generator.constants import MUON_LIFETIME, PION_LIFETIME
+from ...generator.sampling.sampler import recoil_tables
+from ...generator.sampling.stream import stream_number
+from ..expectation import background_shape, mean_per_pulse
+from ..experiment import Experiment
+from ..response.background import BackgroundShape
+from ..response.detector import Geometry
+from ..response.efficiency import EfficiencyTable, Logistic
+from ..response.quenching import Constant, NoQuenching
+from ..response.resolution import NoResolution, Photoelectrons, Sqrt
+from .codes import ELECTRON, PROFILE, RECOIL, STEADY, TRUE, UNIT, WITH_PROTONS
+from .tables import Chain, Response, Sources, Timing
+
+CURVE_POINTS = 16385
+SLICE_SIGNAL = 2048
+"""Signal events a slice aims at: enough to fill the loops over them."""
+SLICE_EVENTS = 131_072
+"""Events a slice holds at most on average: memory of a thread stays below 20 MB."""
+
+
+def pulses_in(experiment: Experiment, years: float) -> int:
+    """Pulses in a number of years of operation."""
+    return max(round(experiment.source.pulses_per_year * years), 1)
+
+
+def build_chain(experiment: Experiment, pulses: int, low: float) -> Chain:
+    """Arrays for a run of a number of pulses, with true recoils above `low` (keV)."""
+    mean = mean_per_pulse(experiment, low)
+    n = len(experiment.channels)
+    length = experiment.exposure.slice_pulses or slice_pulses(mean[:n].sum(), mean.sum())
+    enabled = np.array(
+        [True] * len(experiment.channels) + [b.enabled for b in experiment.background]
+    )
+    sources = _sources(experiment, np.where(enabled, mean, 0.0))
+    return Chain(
+        sources,
+        recoil_tables(experiment.channels, low),
+        _timing(experiment, pulses, length),
+        _response(experiment),
+    )
+
+
+def slice_pulses(signal: float, total: float) -> int:
+    """Pulses a slice for expected events a pulse: a power of two.
+
+    Backgrounds, disabled ones too, count only where they outnumber the signal 64 to 1, so that the
+    signal stays the same events whatever the backgrounds are.
+    """
+    wanted = [SLICE_SIGNAL / signal if signal > 0 else 2.0**31]
+    if total > 0:
+        wanted.append(SLICE_EVENTS / total)
+    return int(2 ** np.clip(np.round(np.log2(min(wanted))), 0, 31))
+
+
+def with_cumulative(x: Array, density: Array) -> Array:
+    """Rows x, density, cumulative of a density linear between points."""
+    steps = (density[1:] + density[:-1]) / 2 * np.diff(x)
+    return np.stack([x, density, np.concatenate([[0.0], np.cumsum(steps)])])
+
+
+def _sources(experiment: Experiment, mean: Array) -> Sources:
+    source, backgrounds = experiment.source, experiment.background
+    channels = experiment.channels
+    named = {"steady": STEADY, "prompt": WITH_PROTONS, "delayed": WITH_PROTONS, "table": PROFILE}
+    scales = {"keV_nr": RECOIL, "keV_ee": ELECTRON, "reco": UNIT}
+    shapes: list[BackgroundShape] = [background_shape(experiment, b) for b in backgrounds]
+    spectra = [with_cumulative(s.edges, s.density) for s in shapes]
+    profiles = [
+        with_cumulative(np.asarray(b.profile.time, float), np.asarray(b.profile.intensity, float))
+        if b.profile
+        else np.zeros((3, 0))
+        for b in backgrounds
+    ]
+    codes = [(c.flavour.component, c.flavour.pdg, c.nucleus.pdg) for c in channels]
+    codes += [(experiment.component_of(b), 0, 0) for b in backgrounds]
+    component, nu_pdg, target = np.array(codes).T
+    lives = np.array(
+        [0 if source.steady else c.flavour.lives for c in channels]
+        + [2 * (b.timing == "delayed") for b in backgrounds]
+    )
+    names = ["signal", *(f"background/{b.name}" for b in backgrounds)]
+    empty, n = np.zeros((3, 0)), len(channels)
+    return Sources(
+        np.array([stream_number(name) for name in names], np.uint64),
+        np.append(mean[:n].sum(), mean[n:]),
+        np.array(
+            [STEADY if source.steady else WITH_PROTONS, *(named[b.timing] for b in backgrounds)],
+            np.int64,
+        ),
+        np.array([0.0, *(b.delay for b in backgrounds)]),
+        np.array([TRUE, *(scales[b.scale] if b.measured else TRUE for b in backgrounds)]),
+        np.array([0.0, *(s.length for s in shapes)]),
+        np.ascontiguousarray(np.concatenate([empty, *spectra], axis=1)),
+        _starts(spectra),
+        np.ascontiguousarray(np.concatenate([empty, *profiles], axis=1)),
+        _starts(profiles),
+        component.astype(np.int8),
+        nu_pdg.astype(np.int16),
+        target.astype(np.int32),
+        np.where(lives > 1, MUON_LIFETIME, 0.0).astype(np.float32),
+        np.where(lives[n - 1 :] > 0, PION_LIFETIME, 0.0).astype(np.float32),
+        n,
+    )
+
+
+def _starts(tables: list[Array]) -> NDArray[np.int64]:
+    lengths = [0, *(t.shape[1] for t in tables)]  # the signal has none
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _timing(experiment: Experiment, pulses: int, length: int) -> Timing:
+    source, detector, w = experiment.source, experiment.detector, experiment.beam_windows
+    shape = source.pulse_shape
+    resolution = detector.time_resolution
+    return Timing(
+        pulses,
+        min(length, pulses),
+        w.period,
+        w.first,
+        source.pulse_width,
+        with_cumulative(np.asarray(shape.time, float), np.asarray(shape.intensity, float))
+        if shape
+        else np.zeros((3, 0)),
+        w.on_start,
+        w.on_stop,
+        w.off_start,
+        w.off_stop,
+        experiment.windows.record == "windows",
+        0.0 if isinstance(resolution, str) else float(resolution),
+        isinstance(resolution, str),
+        detector.dead_time,
+        detector.dead_time_of == "exposure",
+        np.uint64(stream_number("veto")),
+    )
+
+
+def _response(experiment: Experiment) -> Response:
+    detector, top = experiment.detector, experiment.energy_top
+    root = np.linspace(0, np.sqrt(top), CURVE_POINTS)
+    e_top = float(detector.electron_equivalent(top))
+    e_root = np.linspace(0, np.sqrt(e_top), CURVE_POINTS)
+    quenching, resolution = detector.quenching, detector.resolution
+    factor = 1.0 if isinstance(quenching, NoQuenching) else 0.0
+    if isinstance(quenching, Constant):
+        factor = quenching.factor
+    kind, root_width, width = 0, 0.0, np.zeros(2)
+    if isinstance(resolution, Sqrt):
+        kind, root_width = 1, resolution.relative * np.sqrt(detector.threshold)
+    elif isinstance(resolution, Photoelectrons):
+        kind = 2
+    elif not isinstance(resolution, NoResolution):
+        kind, width = 3, resolution.sigma(e_root**2)
+    efficiency, logistic, table, code = detector.efficiency, np.zeros(5), np.zeros((2, 2)), 2
+    if isinstance(efficiency, Logistic):
+        e = efficiency
+        code, logistic = 1, np.array([e.plateau, e.slope, e.midpoint, e.cut, e.half_until])
+    elif isinstance(efficiency, EfficiencyTable):
+        table = np.array([efficiency.energy, efficiency.efficiency], float)
+    else:
+        code, logistic[0] = 0, efficiency.plateau
+    low, high = detector.region or (-np.inf, np.inf)
+    geometry = detector.geometry or Geometry(size=[1.0, 1.0, 1.0])
+    return Response(
+        factor,
+        np.ascontiguousarray(detector.electron_equivalent(root**2)),
+        float(root[1]),
+        detector.recoil_equivalent(e_root**2, top),
+        float(e_root[1]),
+        kind,
+        float(root_width),
+        width,
+        1.0 if isinstance(quenching, NoQuenching) else detector.per_kev,
+        code,
+        detector.threshold,
+        logistic,
+        table,
+        float(low),
+        float(high),
+        geometry.modules,
+        geometry.shape == "cylinder",
+        np.array([*geometry.size, 0.0][:3]),
+    )

@@ -1,0 +1,132 @@
+"""Kernels of the response: quenching, smearing and acceptance of batches of events."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...generator.sampling.kernel import kernel, kernel_inline
+from ...generator.sampling.stream import PURPOSE, SQRT2, draw, normals, poisson
+
+DEVIATE, PHOTONS = (np.uint64(i) * PURPOSE for i in (3, 5))
+"""Purposes of the words of normal deviates and of photo-electrons."""
+
+
+@kernel_inline
+def curve(table, step, x):  # type: ignore[no-untyped-def]
+    """Table at equal steps of √x, linear between its points, the last slope beyond."""
+    position = math.sqrt(x) / step
+    i = min(np.int64(position), table.size - 2)
+    return table[i] + (position - i) * (table[i + 1] - table[i])
+
+
+@kernel
+def quenched(response, energy, result):  # type: ignore[no-untyped-def]
+    """Quenched energy in keV_ee of recoils in keV_nr."""
+    if response.factor > 0.0:
+        factor = np.float32(response.factor)
+        for i in range(energy.size):
+            result[i] = factor * energy[i]
+    else:
+        for i in range(energy.size):
+            result[i] = curve(response.quench, response.quench_step, energy[i])
+
+
+@kernel_inline
+def unquench(response, energy):  # type: ignore[no-untyped-def]
+    """Recoil in keV_nr of a quenched energy in keV_ee."""
+    if response.factor > 0.0:
+        return energy / response.factor
+    return curve(response.unquench, response.unquench_step, energy)
+
+
+@kernel
+def unquenched(response, energy, result):  # type: ignore[no-untyped-def]
+    """Recoils in keV_nr of quenched energies in keV_ee."""
+    for i in range(energy.size):
+        result[i] = unquench(response, energy[i])
+
+
+@kernel
+def acceptance(response, e_reco):  # type: ignore[no-untyped-def]
+    """Probability that a signal event is accepted, for the models in e_reco."""
+    if response.efficiency == 1:
+        if e_reco < response.logistic[3]:
+            return 0.0
+        value = response.logistic[0] / (
+            1.0 + math.exp(-response.logistic[1] * (e_reco - response.logistic[2]))
+        )
+        return value * 0.5 if e_reco < response.logistic[4] else value
+    energies, values = response.table[0], response.table[1]
+    if e_reco < energies[0]:
+        return 0.0
+    if e_reco >= energies[-1]:
+        return values[-1]
+    i = np.searchsorted(energies, e_reco, side="right") - 1
+    part = (e_reco - energies[i]) / (energies[i + 1] - energies[i])
+    return values[i] + part * (values[i + 1] - values[i])
+
+
+@kernel
+def smear(key, response, stream, c1, high, start, words, spare, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
+    """Quench and smear a batch of true recoils."""
+    n, deviates = e_nr.size, spare[0]
+    quenched(response, e_nr, e_ee)
+    if response.resolution in (1, 3):
+        draw(key, start, c1, DEVIATE + high, stream, n, words)
+        normals(words, n, deviates)
+    if response.resolution == 1:
+        width = np.float32(response.root_width)
+        for i in range(n):
+            spread = width * math.sqrt(e_nr[i]) * deviates[i]
+            e_reco_nr[i] = max(e_nr[i] + spread, np.float32(0.0))
+        quenched(response, e_reco_nr, e_reco)
+    elif response.resolution == 2:  # whole numbers, on which regions and acceptance are exact
+        for i in range(n):
+            mean = e_ee[i] * response.per_kev
+            number = poisson(key, np.uint64(start + i), c1, PHOTONS + high, stream, mean)
+            e_reco[i] = number
+            e_reco_nr[i] = unquench(response, number / response.per_kev)
+        return
+    else:
+        if response.resolution == 3:
+            step = response.unquench_step
+            for i in range(n):
+                sigma = curve(response.width, step, e_ee[i])
+                e_reco[i] = max(e_ee[i] + sigma * deviates[i], 0.0)
+        else:
+            for i in range(n):
+                e_reco[i] = e_ee[i]
+        unquenched(response, e_reco, e_reco_nr)
+    per_kev = np.float32(response.per_kev)
+    for i in range(n):
+        e_reco[i] *= per_kev
+
+
+@kernel
+def _smear(x, mean, sigma, accept, found):  # type: ignore[no-untyped-def]
+    """Add Σ_i P(x_{i−1} < energy < x_i) accept_i to `found` for Gaussian energies, from −∞ on.
+
+    Parameters
+    ----------
+    x
+        Increasing energies, shape (k,).
+    mean, sigma
+        Shape (n,).
+    accept, found
+        Shape (k, bins) and (n, bins).
+    """
+    for j in range(len(mean)):
+        scale = 1.0 / (sigma[j] * SQRT2)
+        before = 0.0
+        for i in range(len(x)):
+            z = (mean[j] - x[i]) * scale
+            if z > 6.0:
+                continue
+            below = 0.5 * math.erfc(z)
+            for b in range(accept.shape[1]):
+                found[j, b] += (below - before) * accept[i, b]
+            before = below
+            if z < -6.0:
+                break

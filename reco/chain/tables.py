@@ -1,0 +1,112 @@
+"""What the kernels of the chain read: an experiment as arrays, and the codes of its models."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...generator.arrays import Array
+from ...generator.sampling.sampler import RecoilTables
+
+
+class Sources(NamedTuple):
+    """What makes events: the signal of all channels (flavour, nucleus) first, then backgrounds."""
+
+    stream: NDArray[np.uint64]
+    mean: Array
+    """Expected events a pulse."""
+    timing: NDArray[np.int64]
+    """Of the signal `WITH_PROTONS` for a pulsed source, its channels have lives."""
+    delay: Array
+    """Added to the time, ns."""
+    scale: NDArray[np.int64]
+    """Of a background's energy."""
+    length: Array
+    """Of an exponential background; 0 for a tabulated one."""
+    spectrum: Array
+    """Energies, density and cumulative of the backgrounds one after the other, (3, n)."""
+    spectrum_start: NDArray[np.int64]
+    """First column of each source, and the end."""
+    profile: Array
+    """The same of tabulated arrival times, ns."""
+    profile_start: NDArray[np.int64]
+    component: NDArray[np.int8]
+    """Of each channel, then of each background; so are the next two, and `muon`."""
+    nu_pdg: NDArray[np.int16]
+    target: NDArray[np.int32]
+    muon: NDArray[np.float32]
+    """Mean life of the muon before the neutrino, ns; 0 without."""
+    pion: NDArray[np.float32]
+    """The same of the pion, of each source."""
+    channels: int
+    """Number of channels: background number i has code channels + i."""
+
+
+class Timing(NamedTuple):
+    """Pulses, windows and veto; times in ns from the start of a pulse."""
+
+    pulses: int
+    """In the run."""
+    slice_pulses: int
+    period: float
+    first: float
+    """Start of the recorded period."""
+    pulse_width: float
+    pulse_shape: Array
+    """Times, intensity and cumulative of a tabulated pulse, (3, n); (3, 0) if flat."""
+    on_start: float
+    on_stop: float
+    off_start: float
+    off_stop: float
+    windows_only: bool
+    sigma: float
+    exposures: bool
+    """The time of an event is the middle of its window."""
+    dead_time: float
+    veto_exposures: bool
+    veto_stream: np.uint64
+
+
+class Response(NamedTuple):
+    """From recoil energy to selection."""
+
+    factor: float
+    """Constant quenching factor; 0 for the tables."""
+    quench: Array
+    """e_ee in keV_ee at equal steps of √T."""
+    quench_step: float
+    unquench: Array
+    """T in keV_nr at equal steps of √e_ee."""
+    unquench_step: float
+    resolution: int
+    """0 none, 1 σ ∝ √T in keV_nr, 2 photo-electrons, 3 table of σ in keV_ee."""
+    root_width: float
+    """σ/√T of 1, √keV."""
+    width: Array
+    """σ of 3 at equal steps of √e_ee."""
+    per_kev: float
+    """Units of e_reco in a keV_ee."""
+    efficiency: int
+    """0 step, 1 logistic, 2 table."""
+    threshold: float
+    logistic: Array
+    """Plateau, slope, midpoint, cut, half_until; a step uses the first."""
+    table: Array
+    """Energies and efficiencies, (2, n)."""
+    region_low: float
+    region_high: float
+    modules: int
+    cylinder: bool
+    size: Array
+    """Active volume of a module, mm."""
+
+
+class Chain(NamedTuple):
+    """All that the kernels know."""
+
+    sources: Sources
+    recoils: RecoilTables
+    timing: Timing
+    response: Response

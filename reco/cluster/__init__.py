@@ -1,0 +1,1 @@
+"""Blocks of work on the workers of a cluster."""

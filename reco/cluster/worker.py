@@ -1,0 +1,105 @@
+"""What runs in a worker of Dask: work that comes once, and blocks of it by number.
+
+The work (an experiment with its tables, a statistical model) is sent once to every worker, also to
+those that join later, as a plugin. It is unpacked in the thread of the first block, not in the
+event loop: imports and compilation would stop the worker's heartbeat.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import pickle
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from ..errors import ExperimentError
+
+
+class Work(Protocol):
+    """Something that can be done in blocks."""
+
+    def tables(self) -> dict[str, str]:
+        """Checksums of the files that it reads, by name."""
+
+    def warm(self) -> None:
+        """Compile and compute what all blocks share."""
+
+    def make(self, task: Any) -> Any:
+        """Make a block."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A block that came back."""
+
+    result: Any
+    seconds: float
+    """Of the worker's thread, without its first preparations."""
+    worker: str
+
+
+@functools.lru_cache(maxsize=1)
+def sources_digest() -> str:
+    """SHA-256 over every source file that decides what a block holds."""
+    root = Path(__file__).resolve().parents[2]
+    digest = hashlib.sha256()
+    for package in ("generator", "reco", "toys"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+class SharedWork(WorkerPlugin):
+    """Work in pickled form, and the sources and files it needs to be the same."""
+
+    idempotent = True
+
+    def __init__(self, name: str, sources: str, packed: bytes, tables: dict[str, str]) -> None:
+        self.name, self.sources, self.packed, self.tables = name, sources, packed, tables
+
+    def setup(self, worker: Worker) -> None:
+        """Get ready in a worker, which must not take long."""
+        self.where = worker.address
+        self._lock = threading.Lock()
+        self._work: Work | None = None
+
+    def work(self) -> Work:
+        """Unpack it, the first time."""
+        with self._lock:
+            if self._work is None:
+                if sources_digest() != self.sources:
+                    raise ExperimentError(
+                        f"the worker {self.where} has other sources of nuspill than the client; "
+                        "install the same version on all machines"
+                    )
+                work: Work = pickle.loads(self.packed)
+                try:
+                    mine = work.tables()
+                except ExperimentError as error:
+                    raise ExperimentError(f"the worker {self.where}: {error}") from error
+                if mine != self.tables:
+                    names = ", ".join(sorted(mine))
+                    raise ExperimentError(
+                        f"the worker {self.where} has another file {names} than the client; give "
+                        "the same path on all machines, from / on"
+                    )
+                work.warm()
+                self._work = work
+            return self._work
+
+
+def make_block(name: str, task: Any) -> Made:
+    """Make a block of the work of a name, in a worker."""
+    worker = get_worker()
+    plugin = worker.plugins[name]
+    assert isinstance(plugin, SharedWork)
+    work = plugin.work()
+    start = time.perf_counter()
+    result = work.make(task)
+    return Made(result, time.perf_counter() - start, worker.address)

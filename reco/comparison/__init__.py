@@ -1,0 +1,1 @@
+"""Two samples side by side."""

@@ -1,0 +1,1 @@
+"""What several formats share, and the way in and out that all go."""

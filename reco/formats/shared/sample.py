@@ -1,0 +1,163 @@
+"""What a format's writer is given: events in blocks, and all that is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...columns import BLOCK_EVENTS, PLACE_COLUMNS, Block
+from ...errors import ExperimentError
+from ...experiment import Experiment, validate
+from .clock import clock_of, lead
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Events of a run, in order of time."""
+
+    experiment: Experiment
+    told: dict[str, Any]
+    """Provenance of the ntuple."""
+    first_pulse: int
+    stop_pulse: int
+    source: Callable[[Iterable[str]], Iterator[Block]]
+    """Makes blocks of some columns."""
+    selected_only: bool = True
+
+    def blocks(self, columns: Iterable[str]) -> Iterator[Block]:
+        """Blocks of the events of the stretch; only those selected, unless all are wanted.
+
+        Columns of the place that the ntuple does not have are left out.
+        """
+        columns = list(columns)
+        cut = {"pulse"} | ({"selected"} if self.selected_only else set())
+        all_pulses = self.told.get("first_pulse", 0), self.told["pulses"]
+        everything = (self.first_pulse, self.stop_pulse) == all_pulses
+        for block in self.source([*columns, *(cut - set(columns))]):
+            pulse = block["pulse"]
+            keep = block["selected"] if self.selected_only else np.ones(len(pulse), np.bool_)
+            if pulse.size and pulse.min() < 0:
+                raise ValueError("there are events of unknown pulse, and a clock needs to know it")
+            if not everything:
+                keep = keep & (pulse >= self.first_pulse) & (pulse < self.stop_pulse)
+            wanted = {name: block[name] for name in columns if name in block}
+            yield wanted if keep.all() else {n: column[keep] for n, column in wanted.items()}
+
+    @property
+    def pulses(self) -> int:
+        """Beam pulses in the stretch."""
+        return self.stop_pulse - self.first_pulse
+
+    @property
+    def protons(self) -> float:
+        """Protons on target in the stretch."""
+        made = self.told["pulses"] - self.told.get("first_pulse", 0)
+        return float(self.told["protons_on_target"] * self.pulses / max(made, 1))
+
+    def ticks(self, block: Block, per_ns: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Time of each event since the recording of the stretch began, in ticks of 1/`per_ns` ns.
+
+        Raises
+        ------
+        ValueError
+            If an event is before it.
+        """
+        clock = clock_of(self.experiment, per_ns)
+        ticks = clock.start(block["pulse"]) + np.rint(block["time"] * per_ns).astype(np.int64)
+        if early := lead(self.experiment, per_ns):
+            ticks += early
+        if ticks.size and ticks.min() < 0:
+            raise ValueError("there are events before the run starts; leave out --all")
+        return ticks
+
+    def about(self) -> str:
+        """JSON of what makes a file of this sample complete, to be kept in it."""
+        return json.dumps(
+            {
+                "program": "nuspill",
+                "version": version("nuspill"),
+                "experiment": self.experiment.model_dump(mode="json"),
+                "seed": self.told.get("seed"),
+                "first_pulse": self.first_pulse,
+                "pulses": self.pulses,
+                "protons_on_target": self.protons,
+                "selected_only": self.selected_only or bool(self.told.get("selected_only")),
+            }
+        )
+
+
+def stretch(
+    experiment: Experiment, told: dict[str, Any], pulses: tuple[int, int] | None, origin: str
+) -> tuple[Experiment, int, int]:
+    """Experiment whose clock starts with a stretch of pulses, and its first pulse and stop."""
+    begin, end = int(told.get("first_pulse", 0)), int(told["pulses"])
+    first, stop = pulses or (begin, max(end, begin + 1))
+    if not begin <= first < stop <= max(end, begin + 1):
+        raise ExperimentError(
+            f"{origin}: pulses {first} to {stop} are not a stretch of its pulses {begin} to {end}"
+        )
+    return experiment.replace(**{"daq.first_pulse": first}), first, stop
+
+
+def sample_of(
+    path: str | Path,
+    settings: dict[str, Any] | None = None,
+    pulses: tuple[int, int] | None = None,
+    selected_only: bool = True,
+) -> Sample:
+    """The sample in an ntuple (one file, or a folder of parts).
+
+    Parameters
+    ----------
+    path
+        ROOT file or folder.
+    settings
+        Keys of the experiment in the file to change: those of `daq`.
+    pulses
+        First pulse and the one after the last, by default all.
+    selected_only
+        Leave out what the detector did not select.
+
+    Raises
+    ------
+    ExperimentError
+        If there is no ntuple, or something other than `daq` is to be changed.
+    """
+    import uproot
+
+    from ...runs.tree import PROVENANCE, TREE
+
+    path = Path(path)
+    files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise ExperimentError(f"{path}: there is no ntuple")
+    for key in settings or {}:
+        if key.split(".")[0] != "daq":
+            raise ExperimentError(f"{path}: {key}: the events are made; only daq can be set")
+    try:
+        with uproot.open(files[0]) as root:
+            told = json.loads(str(root[PROVENANCE]))
+            names = set(root[TREE].keys())
+        experiment = validate(told["experiment"], str(path)).replace(**(settings or {}))
+    except ExperimentError:
+        raise
+    except Exception as error:  # uproot and the codecs raise errors of many kinds
+        raise ExperimentError(f"{path}: is not an ntuple of nuspill: {error}") from error
+    experiment, first, stop = stretch(experiment, told, pulses, str(path))
+
+    def source(columns: Iterable[str]) -> Iterator[Block]:
+        wanted = [name for name in columns if name in names or name not in PLACE_COLUMNS]
+        for file in files:
+            try:
+                with uproot.open(file) as root:
+                    yield from root[TREE].iterate(wanted, step_size=BLOCK_EVENTS, library="np")
+            except Exception as error:  # as above
+                raise ExperimentError(f"{file}: is damaged: {error}") from error
+
+    return Sample(experiment, told, first, stop, source, selected_only)

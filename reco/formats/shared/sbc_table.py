@@ -1,0 +1,123 @@
+"""Tables of the Scintillating Bubble Chamber's binary format.
+
+A word 0x01020304 in the byte order of the file, the length of the header, the header
+"name;type;dimensions;" for each column, a number of rows that is 0 where it is not kept, and rows
+without gaps.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .source import Source
+
+MAGIC = b"\x04\x03\x02\x01"
+TYPES = {
+    "bool": "?", "char": "i1",
+    "int8": "i1", "int16": "i2", "int32": "i4", "int64": "i8",
+    "uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8",
+    "float": "f4", "single": "f4", "double": "f8", "float32": "f4", "float64": "f8",
+}  # fmt: skip
+LONGEST_ROW = 100_000_000
+"""Bytes."""
+Columns = dict[str, tuple[str, tuple[int, ...]]]
+"""Type and dimensions by name."""
+KEY: Columns = {"runid": ("int32", (2,)), "ev": ("int32", ())}
+"""Day and number of the run, and number of the event in it: what tables have in common."""
+
+
+def header(columns: Columns) -> tuple[bytes, np.dtype[Any]]:
+    """Beginning of a file of columns (type, dimensions), and the type of its rows."""
+    text = "".join(
+        f"{name};{kind};{','.join(map(str, dims or (1,)))};"
+        for name, (kind, dims) in columns.items()
+    )
+    encoded = text.encode("ascii")
+    start = MAGIC + struct.pack("<H", len(encoded)) + encoded + struct.pack("<i", 0)
+    fields = [(name, f"<{_code(kind)}", dims) for name, (kind, dims) in columns.items()]
+    return start, np.dtype(fields)
+
+
+def _code(kind: str) -> str | None:
+    """NumPy's code of a type, without the byte order; None if there is no such type."""
+    width = kind.removeprefix("string")
+    if width != kind and width.isascii() and width.isdigit() and len(width) < 6:
+        return f"U{width}"
+    return TYPES.get(kind)
+
+
+def rows_of(path: Path, source: Source) -> NDArray[Any]:
+    """Rows of a file, mapped and not read as a whole.
+
+    Raises
+    ------
+    ExperimentError
+        If it is no such file, or what it claims does not fit in it.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+        order = {MAGIC: "<", MAGIC[::-1]: ">"}.get(start[:4])
+        if order is None or len(start) < 6:
+            raise source.wrong(f"{path.name} begins with {start[:4].hex()}, not with 04030201")
+        (length,) = struct.unpack(f"{order}H", start[4:])
+        text, claimed = file.read(length), file.read(4)
+    if len(text) < length or len(claimed) < 4:
+        raise source.wrong(f"{path.name} ends within its header of {length} bytes")
+    kind = _row(text, order, path, source)
+    (rows,) = struct.unpack(f"{order}i", claimed)
+    begin, size = 10 + length, path.stat().st_size
+    there, spare = divmod(size - begin, kind.itemsize)
+    source.damage.found(int(spare > 0), "rows cut off at the end", path.name)
+    if rows not in (0, there):
+        source.damage.found(abs(rows - there), f"rows that {path.name} claims, of {rows}")
+    if there == 0:
+        return np.empty(0, kind)
+    return np.memmap(path, kind, "r", begin, (there,))
+
+
+def _row(text: bytes, order: str, path: Path, source: Source) -> np.dtype[Any]:
+    parts = text.decode("latin-1").split(";")
+    fields: list[Any] = []
+    if len(parts) % 3 != 1 or parts[-1] or len(parts) == 1:
+        raise source.wrong(f"{path.name} has no header of name;type;dimensions;")
+    for name, kind, dims in zip(*(parts[i:-1:3] for i in range(3)), strict=True):
+        code = _code(kind)
+        sizes = [d for d in dims.split(",") if d.isascii() and d.isdigit() and len(d) < 10]
+        shape = tuple(int(size) for size in sizes)
+        room = math.prod(shape) * np.dtype(code or "V0").itemsize
+        if len(sizes) != dims.count(",") + 1 or not 0 < room <= LONGEST_ROW:
+            raise source.wrong(f"{path.name} has a column '{name[:40]};{kind[:40]};{dims[:40]}'")
+        fields.append((name, f"{order}{code}", () if shape == (1,) else shape))
+    if len({name for name, _, _ in fields}) < len(fields) or not all(n for n, _, _ in fields):
+        raise source.wrong(f"{path.name} has two columns of one name, or one without")
+    return np.dtype(fields)
+
+
+def keyed(rows: NDArray[Any]) -> bool:
+    """Whether rows say of which event they are."""
+    names = rows.dtype.names or ()
+    if "runid" not in names or "ev" not in names:
+        return False
+    run, event = rows.dtype["runid"], rows.dtype["ev"]
+    return run.shape == (2,) and not event.shape and {run.base.kind, event.kind} <= {"i", "u"}
+
+
+def key_of(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """One number an event of a day's run."""
+    run = rows["runid"].astype(np.int64)
+    key: NDArray[np.int64] = (run[:, 0] * 1000 + run[:, 1]) << 24 | rows["ev"].astype(np.int64)
+    return key
+
+
+def found_at(keys: NDArray[np.int64], known: NDArray[np.int64], values: NDArray[Any]) -> Any:
+    """Values (of sorted keys) by key; NaN where a key is not known. There is at least one value."""
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    same = (known[at] == keys).reshape(-1, *[1] * (values.ndim - 1))
+    return np.where(same, values[at], np.nan)

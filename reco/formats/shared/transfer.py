@@ -1,0 +1,264 @@
+"""Export of an ntuple to a format, import of a format to an ntuple."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...columns import COLUMNS, PLACE_COLUMNS, Block
+from ...errors import ExperimentError, OutputError
+from ...experiment import Experiment, load, validate
+from ...files import replacing
+from ...runs.tree import LIBRARIES, PROVENANCE, TREE, Counts, recreated
+from .complete import clean, complete
+from .door import find, recognised
+from .sample import Sample, sample_of
+from .source import Damage, Source
+
+
+def export_sample(sample: Sample, name: str, output: Path, overwrite: bool = False) -> int:
+    """Write a sample in a format; returns the number of events written.
+
+    Raises
+    ------
+    ExperimentError
+        If the format does not exist or cannot hold the sample.
+    OutputError
+        If the output exists or cannot be written; nothing is left behind.
+    """
+    form = find(name, "write")
+    opened = replacing if form.PLACES == "file" else replacing_folder
+    with opened(output, overwrite) as temporary:
+        try:
+            return int(form.write(sample, temporary))
+        except (ExperimentError, OSError):
+            raise
+        except ValueError as error:
+            raise ExperimentError(f"{output}: {error}") from error
+
+
+def export_events(
+    events: str | Path,
+    name: str,
+    output: str | Path,
+    *,
+    settings: dict[str, Any] | None = None,
+    pulses: tuple[int, int] | None = None,
+    selected_only: bool = True,
+    overwrite: bool = False,
+) -> int:
+    """Write an ntuple in a format; parameters as for `sample_of`."""
+    find(name, "write")
+    sample = sample_of(events, settings, pulses, selected_only)
+    return export_sample(sample, name, Path(output), overwrite)
+
+
+@contextmanager
+def replacing_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """As `replacing`, for a folder of files."""
+    if path.exists() and not (overwrite and path.is_dir()):
+        raise OutputError(f"{path}: exists; --overwrite replaces a folder")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}")
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def opened_source(
+    path: str | Path,
+    name: str | None = None,
+    *,
+    experiment: str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    repair: bool = False,
+    fallback: Experiment | None = None,
+) -> tuple[Any, Source]:
+    """The format of a file, by default what it looks like, and what its reader needs.
+
+    The experiment is the one given, the one that nuspill wrote into the file, the format's own, or
+    `fallback`.
+    """
+    path = Path(path)
+    form = find(name or recognised(path), "read")
+    if not path.exists():
+        raise ExperimentError(f"{path}: there is no such file")
+    if form.PLACES == "file" and path.is_dir():
+        raise ExperimentError(f"{path}: is a folder; '{form.NAME}' is a file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ExperimentError(f"{path}: is empty")
+    told = _embedded(form, path)
+    if experiment is not None or (told is None and form.DEFAULT is not None):
+        found = load(experiment or form.DEFAULT, settings)
+    elif told is not None:
+        found = validate(told["experiment"], str(path))
+        given = {"daq.first_pulse": told["first_pulse"]} | (settings or {})
+        found = found.replace(**given)
+    elif fallback is not None:
+        found = fallback.replace(**(settings or {}))
+    else:
+        raise ExperimentError(
+            f"{path}: '{form.NAME}' does not tell of which experiment it is: give --experiment"
+        )
+    facts = {k: told[k] for k in ("pulses", "protons_on_target", "seed")} if told else {}
+    return form, Source(path, found, Damage(path, repair), facts)
+
+
+def _embedded(form: Any, path: Path) -> dict[str, Any] | None:
+    """What nuspill wrote into a file, if it is there and can be read."""
+    if not hasattr(form, "embedded"):
+        return None
+    try:
+        told: dict[str, Any] | None = form.embedded(path)
+    except ExperimentError:
+        raise
+    except Exception:  # the reader finds out what is wrong with the file
+        return None
+    return told
+
+
+def blocks_of(form: Any, source: Source) -> Iterator[Block]:
+    """Completed blocks of a file, in order of time."""
+    last_pulse, events = -1, 0
+    try:
+        for raw in form.read(source):
+            block, last_pulse = clean(raw, source.damage, last_pulse)
+            if len(block["pulse"]):
+                yield complete(block, source.experiment, events)
+                events += len(block["pulse"])
+    except ExperimentError:
+        raise
+    except MemoryError as error:
+        raise source.wrong("does not fit in memory") from error
+    except Exception as error:  # the packages raise errors of many kinds on damaged files
+        text = str(error) or type(error).__name__
+        raise source.wrong(f"is no whole file of format '{form.NAME}': {text[:200]}") from error
+    source.facts["last_pulse"] = last_pulse
+    source.facts["events"] = events
+
+
+def import_events(
+    path: str | Path,
+    output: str | Path,
+    name: str | None = None,
+    *,
+    experiment: str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    pulses: int | None = None,
+    repair: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Read a file of a format into an ntuple.
+
+    Parameters
+    ----------
+    path, name
+        The file and its format; by default what it looks like.
+    output
+        The ROOT file.
+    experiment
+        Name or TOML file; by default what nuspill wrote into the file.
+    settings
+        Keys to change.
+    pulses
+        Beam pulses in the file; by default as the file says, or up to the last event.
+    repair
+        Drop damaged records, and count them, in place of an error.
+
+    Returns
+    -------
+    dict
+        The provenance of the ntuple.
+
+    Raises
+    ------
+    ExperimentError
+        If the file is not of the format, or damaged.
+    OutputError
+        If the output exists or cannot be written; nothing is left behind.
+    """
+    form, source = opened_source(
+        path, name, experiment=experiment, settings=settings, repair=repair
+    )
+    with replacing(Path(output), overwrite) as temporary, recreated(temporary, "zstd") as file:
+        counts, tree = Counts(), None
+        empty = complete(
+            {k: np.empty(0) for k in ("pulse", "time", "e_reco")}, source.experiment, 0
+        )
+        for block in blocks_of(form, source):
+            if tree is None:
+                tree = file.mktree(TREE, {name: c.dtype for name, c in block.items()})
+                empty = block
+            tree.extend(block)
+            counts.add(block)
+        if tree is None:
+            file.mktree(TREE, {name: column.dtype for name, column in empty.items()})
+        told = imported_provenance(form.NAME, source, list(empty), pulses)
+        told["generated"] = counts.table()
+        file[PROVENANCE] = json.dumps(told)
+    return told
+
+
+def imported_provenance(
+    name: str, source: Source, columns: list[str], pulses: int | None
+) -> dict[str, Any]:
+    """What an imported ntuple says of itself; keys as of a generated one, where they are known."""
+    experiment, facts = source.experiment, source.facts
+    windows = experiment.beam_windows
+    number, origin = pulses, "given"
+    if number is None and "pulses" in facts:
+        number, origin = int(facts["pulses"]), "the file"
+    if number is None:
+        number, origin = facts["last_pulse"] + 1 - experiment.daq.first_pulse, "the last event"
+    number = max(number, 0)
+    years = number / experiment.source.pulses_per_year
+    meaning = COLUMNS | PLACE_COLUMNS
+    meaning["e_reco"] = ("float32", experiment.detector.unit, COLUMNS["e_reco"][2])
+    return {
+        "program": "nuspill",
+        "versions": {library: version(library) for library in LIBRARIES},
+        "imported": {
+            "file": str(source.path),
+            "format": name,
+            "pulses_from": origin,
+            "dropped": dict(source.damage.dropped),
+            "unknown": "0 in whole-number columns, NaN in the others; pulse -1",
+        },
+        "seed": facts.get("seed"),
+        "experiment": experiment.model_dump(mode="json"),
+        "years_of_operation": years,
+        "protons_on_target": facts.get("protons_on_target", experiment.source.protons * years),
+        "first_pulse": experiment.daq.first_pulse,
+        "pulses": experiment.daq.first_pulse + number,
+        "pulse_period_ns": windows.period,
+        "live_time_s": {
+            "beam": number * windows.period * 1e-9,
+            "on": number * windows.on_length * 1e-9,
+            "off": number * windows.off_length * 1e-9,
+        },
+        "components": {"0": "measured"},
+        "run_events": facts["events"],
+        "first_event": 0,
+        "events": facts["events"],
+        "columns": {
+            column: {"type": kind, "unit": unit, "meaning": text}
+            for column, (kind, unit, text) in meaning.items()
+            if column in columns
+        },
+    }

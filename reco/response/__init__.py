@@ -1,0 +1,1 @@
+"""Models of a detector: quenching, resolution, efficiency, backgrounds."""

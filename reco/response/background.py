@@ -1,0 +1,134 @@
+"""Backgrounds: steady state, and those that come with the beam.
+
+Energies are as measured, after cuts, so that neither resolution nor acceptance is applied again;
+`measured = false` sends true recoil energies through the detector's response like the signal.
+Rates are counts a kg and a day of live time, before the duty factor; for a background that comes
+with the beam, a day of beam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from ...generator.arrays import Array
+from ...generator.beam import PulseShape
+from ...generator.settings import Settings, setting
+
+
+class Flat(Settings):
+    """The same rate at all energies of the range."""
+
+    model: Literal["flat"] = setting("flat", "uniform")
+
+
+class Exponential(Settings):
+    """Falls as exp(−E/scale) from the low end of the range."""
+
+    model: Literal["exponential"] = setting(..., "exponential")
+    length: PositiveFloat = setting(..., "energy in which it falls to 1/e", "unit of `scale`")
+
+
+class SpectrumPoints(Settings):
+    """Linear between points, times `rate`."""
+
+    model: Literal["table"] = setting(..., "table")
+    energy: list[NonNegativeFloat] = setting(..., "energies, increasing", "unit of `scale`")
+    density: list[NonNegativeFloat] = setting(..., "rate at the points, relative to `rate`")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        e, f = np.asarray(self.energy), np.asarray(self.density)
+        if e.shape != f.shape or e.size < 2 or np.any(np.diff(e) <= 0) or not np.any(f > 0):
+            raise ValueError("energy must increase, with as many densities, some positive")
+        return self
+
+
+class Background(Settings):
+    """One background."""
+
+    name: str = setting(..., "its name, which also names its random stream", min_length=1)
+    enabled: bool = setting(True, "false leaves it out, and everything else as it was")
+    timing: Literal["steady", "prompt", "delayed", "table"] = setting(
+        "steady",
+        "steady state; or with the beam: prompt with the protons, delayed like ν_e, or a table",
+    )
+    delay: float = setting(0.0, "added to the times of a beam-related background", "ns")
+    profile: PulseShape | None = setting(None, "arrival times from the pulse, for timing = table")
+    rate: NonNegativeFloat = setting(
+        ..., "counts, at the low end of the range if exponential", "1/(kg day) an energy unit"
+    )
+    total: bool = setting(False, "the rate is that of the whole range, not an energy unit")
+    scale: Literal["keV_nr", "keV_ee", "reco"] = setting(
+        "keV_nr", "energy of rate, range and spectrum: recoil, electron-equivalent, unit of e_reco"
+    )
+    range: Annotated[list[NonNegativeFloat], Field(min_length=2, max_length=2)] | None = setting(
+        None, "lowest and highest energy; by default detector.threshold to detector.e_max"
+    )
+    spectrum: Annotated[Flat | Exponential | SpectrumPoints, Field(discriminator="model")] = (
+        setting(Flat(), "shape")
+    )
+    measured: bool = setting(True, "energies are as measured; false: true recoils, to be smeared")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.timing == "table") != (self.profile is not None):
+            raise ValueError("give `profile` with timing = 'table', and only then")
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"range must increase, not {self.range}")
+        if not self.measured and self.scale != "keV_nr":
+            raise ValueError("true energies (measured = false) are on the scale keV_nr")
+        if isinstance(self.spectrum, SpectrumPoints) and self.range is not None:
+            raise ValueError("a table brings its own range")
+        return self
+
+    @property
+    def highest(self) -> float:
+        """Highest energy on its scale, if given; else 0."""
+        if isinstance(self.spectrum, SpectrumPoints):
+            return self.spectrum.energy[-1]
+        return self.range[1] if self.range else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class BackgroundShape:
+    """A background's spectrum between two energies: linear pieces, or an exponential."""
+
+    edges: Array
+    density: Array
+    """At the edges, relative."""
+    length: float
+    """Of an exponential; 0 for linear pieces."""
+    integral: float
+    """Of the density over the range."""
+
+    def cdf(self, energy: Array) -> Array:
+        """Part of the background below `energy`."""
+        e = np.clip(np.asarray(energy, float), self.edges[0], self.edges[-1])
+        if self.length > 0:
+            low, high = self.edges[0], self.edges[-1]
+            return np.expm1(-(e - low) / self.length) / np.expm1(-(high - low) / self.length)
+        steps = (self.density[1:] + self.density[:-1]) / 2 * np.diff(self.edges)
+        cumulative = np.concatenate([[0], np.cumsum(steps)])
+        i = np.clip(np.searchsorted(self.edges, e, side="right") - 1, 0, len(self.edges) - 2)
+        x = e - self.edges[i]
+        slope = (self.density[i + 1] - self.density[i]) / (self.edges[i + 1] - self.edges[i])
+        return (cumulative[i] + x * (self.density[i] + slope * x / 2)) / cumulative[-1]
+
+
+def shape(background: Background, low: float, high: float) -> BackgroundShape:
+    """Spectrum of a background; `low` and `high` are the default range on its scale."""
+    if isinstance(background.spectrum, SpectrumPoints):
+        e, f = np.asarray(background.spectrum.energy), np.asarray(background.spectrum.density)
+        return BackgroundShape(e, f, 0.0, float(np.sum((f[1:] + f[:-1]) / 2 * np.diff(e))))
+    if background.range is not None:
+        low, high = background.range
+    edges = np.array([low, high])
+    if isinstance(background.spectrum, Exponential):
+        length = background.spectrum.length
+        norm = -length * np.expm1(-(high - low) / length)
+        return BackgroundShape(edges, np.exp(-(edges - low) / length), length, float(norm))
+    return BackgroundShape(edges, np.ones(2), 0.0, high - low)

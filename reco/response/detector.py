@@ -1,0 +1,250 @@
+"""A detector's settings, and its response as plain functions of arrays.
+
+The compiled chain in `event` does the same event by event; these functions give expected numbers
+and are what the chain is tested against.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from ...generator.arrays import Array
+from ...generator.settings import Settings, setting
+from ..chain.respond import _smear
+from .efficiency import Efficiency, EfficiencyTable, Logistic, Step
+from .quenching import NoQuenching, Quenching
+from .resolution import Fano, NoResolution, Photoelectrons, Resolution, Sqrt
+
+
+class Geometry(Settings):
+    """Identical modules with a box or a cylinder as active volume; places are relative to each."""
+
+    modules: int = setting(1, "crystals, CCDs or chambers", ge=1, le=32767)
+    shape: Literal["box", "cylinder"] = setting("box", "active volume of a module")
+    size: Annotated[list[PositiveFloat], Field(min_length=2, max_length=3)] = setting(
+        ..., "box: x, y, z; cylinder: diameter, height", "mm"
+    )
+
+    @model_validator(mode="after")
+    def _dimensions(self) -> Self:
+        if len(self.size) != (3 if self.shape == "box" else 2):
+            raise ValueError("size is x, y, z of a box, or diameter, height of a cylinder")
+        return self
+
+
+class Detector(Settings):
+    """What a recoil becomes."""
+
+    threshold: NonNegativeFloat = setting(..., "threshold", "keV_nr")
+    e_max: PositiveFloat | None = setting(
+        None, "largest energy analysed; by default the end point", "keV_nr"
+    )
+    quenching: Quenching = setting(..., "electron-equivalent energy of a recoil")
+    resolution: Resolution = setting(NoResolution(model="none"), "energy resolution")
+    efficiency: Efficiency = setting(Step(model="step"), "acceptance of signal events")
+    region: Annotated[list[float], Field(min_length=2, max_length=2)] | None = setting(
+        None, "only events with e_reco in [low, high] are selected", "unit of e_reco"
+    )
+    time_resolution: NonNegativeFloat | Literal["exposure"] = setting(
+        0.0, "Gaussian σ of the time, or 'exposure' where only the window is known", "ns"
+    )
+    dead_time: float = setting(0.0, "part of the time lost to the veto", ge=0, lt=1)
+    dead_time_of: Literal["event", "exposure"] = setting(
+        "event", "the veto rejects single events, or whole exposures (one window of one pulse)"
+    )
+    geometry: Geometry | None = setting(None, "active volume, for places on request")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.resolution, Sqrt) and not self.threshold > 0:
+            raise ValueError("resolution 'sqrt' is relative to a threshold above 0")
+        if isinstance(self.quenching, NoQuenching) and isinstance(
+            self.resolution, Photoelectrons | Fano
+        ):
+            raise ValueError(f"resolution '{self.resolution.model}' needs a quenching model")
+        if self.region is not None and not self.region[0] < self.region[1]:
+            raise ValueError(f"region must increase, not {self.region}")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """Unit of `e_reco`."""
+        if isinstance(self.quenching, NoQuenching):
+            return "keV_nr"
+        if isinstance(self.resolution, Photoelectrons):
+            return "PE"
+        if isinstance(self.resolution, Fano):
+            return self.resolution.unit
+        return "keV_ee"
+
+    @property
+    def per_kev(self) -> float:
+        """Units of `e_reco` in a keV_ee."""
+        if isinstance(self.resolution, Photoelectrons):
+            return self.resolution.light_yield
+        if isinstance(self.resolution, Fano) and self.resolution.unit == "electrons":
+            return 1e3 / self.resolution.pair_energy
+        return 1.0
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Quenched energy in keV_ee of recoils in keV_nr; 0 at 0."""
+        return self.quenching.electron_equivalent(np.maximum(np.asarray(recoil, float), 0.0))
+
+    def recoil_equivalent(self, energy: ArrayLike, high: float) -> Array:
+        """Recoil in keV_nr that gives a quenched energy in keV_ee, sought up to `high` keV_nr."""
+        t = np.linspace(0, np.sqrt(high), 65537) ** 2
+        return np.interp(np.asarray(energy, float), self.electron_equivalent(t), t)
+
+    def acceptance(
+        self, e_reco: ArrayLike, e_reco_nr: ArrayLike, threshold: float | None = None
+    ) -> Array:
+        """Probability that a signal event of these reconstructed energies is selected.
+
+        `threshold` in keV_nr is that of the step, by default the detector's.
+        """
+        e = np.asarray(e_reco, float)
+        value = self.efficiency.at(e)
+        if isinstance(self.efficiency, Step):
+            least = self.threshold if threshold is None else threshold
+            value = np.where(np.asarray(e_reco_nr) >= least, value, 0.0)
+        if self.region is not None:
+            value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
+        return value
+
+    def acceptance_edges(self, high: float) -> Array:
+        """Recoil energies in keV_nr, sought up to `high`, at which the acceptance may jump."""
+        marks: list[float] = list(self.region or ())
+        if isinstance(self.efficiency, Logistic):
+            marks += [self.efficiency.cut, self.efficiency.half_until]
+        elif isinstance(self.efficiency, EfficiencyTable):
+            marks += self.efficiency.energy
+        edges = np.asarray(marks, dtype=float)
+        if not isinstance(self.quenching, NoQuenching):
+            edges = self.recoil_equivalent(edges / self.per_kev, 2 * high + 1)
+        return np.append(edges, self.threshold)
+
+    def selection_probability(self, recoil: ArrayLike, high: float) -> Array:
+        """Probability that a recoil is accepted, smearing included, windows and veto not.
+
+        Parameters
+        ----------
+        recoil
+            True recoil energies, keV_nr, shape (n,).
+        high
+            End point of the recoils, keV_nr.
+
+        Returns
+        -------
+        array, shape (n,)
+            To about 1e-5: the smeared spectrum is integrated over fine bins whose edges lie on
+            the threshold and on the limits of the region.
+        """
+        return self.bin_probability(recoil, [-np.inf, np.inf], "keV_nr", high)[:, 0]
+
+    def bin_probability(
+        self,
+        recoil: ArrayLike,
+        edges: ArrayLike,
+        scale: Literal["keV_nr", "reco"],
+        high: float,
+        shift: Shift | None = None,
+    ) -> Array:
+        """Probability that a recoil is accepted and reconstructed in each bin.
+
+        Parameters
+        ----------
+        recoil
+            True recoil energies, keV_nr, shape (n,).
+        edges
+            Increasing edges, shape (bins + 1,), of ``e_reco_nr`` in keV_nr, or of ``e_reco`` in
+            its unit, as `scale` says. A bin holds its lower edge.
+        high
+            End point of the recoils, keV_nr.
+        shift
+            A response other than the nominal one; acceptance and bins stay where they are.
+
+        Returns
+        -------
+        array, shape (n, bins)
+        """
+        shift = shift or Shift()
+        t = np.atleast_1d(np.asarray(recoil, float))
+        bins = _Bins(self, np.asarray(edges, float), scale, high, shift.threshold)
+        e_ee = self.electron_equivalent(t)
+        if isinstance(self.resolution, NoResolution):
+            e_ee = self.electron_equivalent(shift.energy * t)
+            return bins.accepted(e_ee * self.per_kev, shift.energy * t)
+        if isinstance(self.resolution, Photoelectrons):
+            return self._binned_photoelectrons(shift.energy * e_ee, bins)
+        if isinstance(self.resolution, Sqrt):
+            mean = shift.energy * t
+            sigma = self.resolution.relative * np.sqrt(mean * self.threshold)
+        else:
+            mean = shift.energy * e_ee
+            sigma = self.resolution.sigma(mean)
+        return self._binned_gaussian(mean, shift.width * sigma, bins)
+
+    def _binned_photoelectrons(self, e_ee: Array, bins: _Bins) -> Array:
+        from scipy.stats import poisson
+
+        mean = e_ee * self.per_kev
+        most = int(mean.max() + 10 * np.sqrt(mean.max()) + 20)
+        number = np.arange(most + 1)
+        recoil = self.recoil_equivalent(number / self.per_kev, 2 * bins.high + 1)
+        return poisson.pmf(number[:, None], mean).T @ bins.accepted(number, recoil)
+
+    def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
+        on_recoil = isinstance(self.resolution, Sqrt)
+        top = float(np.max(mean + 9 * sigma))
+        marks = bins.marks
+        if not on_recoil:
+            marks = self.electron_equivalent(marks)
+        x = np.unique(np.concatenate([np.linspace(0.0, np.sqrt(top), 2049) ** 2, marks]))
+        x = x[(x >= 0) & (x <= top)]
+        middle = np.concatenate([[0.0], (x[1:] + x[:-1]) / 2])  # energies are held at 0
+        if on_recoil:
+            accept = bins.accepted(self.electron_equivalent(middle) * self.per_kev, middle)
+        else:
+            recoil = self.recoil_equivalent(middle, 2 * bins.high + 1)
+            accept = bins.accepted(middle * self.per_kev, recoil)
+        found = np.zeros((len(mean), accept.shape[1]))
+        _smear(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), found)
+        return found
+
+
+class Shift(NamedTuple):
+    """Factors on the nominal response: what a systematic uncertainty changes."""
+
+    energy: float = 1.0
+    """On the mean reconstructed energy: quenching."""
+    width: float = 1.0
+    """On the resolution σ."""
+    threshold: float = 1.0
+    """On the threshold of the acceptance."""
+
+
+class _Bins:
+    """Acceptance of each bin of reconstructed energy."""
+
+    def __init__(
+        self, detector: Detector, edges: Array, scale: str, high: float, threshold: float
+    ) -> None:
+        self.detector, self.edges, self.high = detector, edges, high
+        self.on_reco = scale == "reco"
+        self.threshold = threshold * detector.threshold
+        inside = edges[np.isfinite(edges)]
+        if self.on_reco and not isinstance(detector.quenching, NoQuenching):
+            inside = detector.recoil_equivalent(inside / detector.per_kev, 2 * high + 1)
+        self.marks = np.concatenate([detector.acceptance_edges(high), [self.threshold], inside])
+        """Recoil energies in keV_nr at which the acceptance or the bin may change."""
+
+    def accepted(self, e_reco: ArrayLike, e_reco_nr: ArrayLike) -> Array:
+        """Probability of selection in each bin at given energies, shape (n, bins)."""
+        value = self.detector.acceptance(e_reco, e_reco_nr, self.threshold)
+        energy = np.asarray(e_reco if self.on_reco else e_reco_nr, float)
+        number = np.searchsorted(self.edges, energy, side="right") - 1
+        return value[:, None] * (number[:, None] == np.arange(len(self.edges) - 1))

@@ -1,0 +1,121 @@
+"""Quenching: electron-equivalent energy of a nuclear recoil.
+
+Which one: `constant` is the paper's choice for CsI, Xe and Ge; `lindhard` the usual one for
+semiconductors above a keV; `power` follows silicon below; `polynomial` and `table` are for
+measurements; `none` is for bubble chambers, where all of the recoil energy counts.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field, PositiveFloat, model_validator
+
+from ...generator.arrays import Array
+from ...generator.settings import Settings, setting
+
+
+class NoQuenching(Settings):
+    """The detector sees the recoil energy itself."""
+
+    model: Literal["none"] = setting(..., "none: e_ee equals e_nr")
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Energy in keV for recoils in keV."""
+        return np.array(recoil, dtype=float)
+
+
+class Constant(Settings):
+    """The same quenching factor at all energies."""
+
+    model: Literal["constant"] = setting(..., "constant quenching factor")
+    factor: float = setting(..., "quenching factor", gt=0, le=1)
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Energy in keV_ee for recoils in keV_nr."""
+        return self.factor * np.asarray(recoil, dtype=float)
+
+
+class Lindhard(Settings):
+    """Lindhard: QF = k g/(1 + k g), g = 3 ε^0.15 + 0.7 ε^0.6 + ε, ε = 11.5 T Z^(−7/3), T in keV."""
+
+    model: Literal["lindhard"] = setting(..., "Lindhard theory")
+    z: PositiveFloat = setting(..., "atomic number")
+    a: PositiveFloat | None = setting(None, "mass number, for the default of k")
+    k: PositiveFloat | None = setting(None, "k; by default 0.133 Z^(2/3) A^(−1/2)")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.k is None and self.a is None:
+            raise ValueError("give k, or a for its default 0.133 Z^(2/3) A^(-1/2)")
+        return self
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Energy in keV_ee for recoils in keV_nr."""
+        t = np.asarray(recoil, dtype=float)
+        k = self.k if self.k is not None else 0.133 * self.z ** (2 / 3) / np.sqrt(self.a or 1)
+        eps = 11.5 * t * self.z ** (-7 / 3)
+        g = 3 * eps**0.15 + 0.7 * eps**0.6 + eps
+        return t * k * g / (1 + k * g)
+
+
+class Power(Settings):
+    """E_ee = coefficient × T^exponent (keV), with the quenching factor held below a limit."""
+
+    model: Literal["power"] = setting(..., "power law")
+    coefficient: PositiveFloat = setting(..., "E_ee at T = 1 keV_nr", "keV_ee")
+    exponent: float = setting(..., "exponent of T", ge=1)
+    limit: float = setting(1.0, "largest quenching factor", gt=0, le=1)
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Energy in keV_ee for recoils in keV_nr."""
+        t = np.asarray(recoil, dtype=float)
+        return np.minimum(self.coefficient * t**self.exponent, self.limit * t)
+
+
+class Polynomial(Settings):
+    """E_ee = c1 T + c2 T² + ..., both in MeV (COHERENT's convention)."""
+
+    model: Literal["polynomial"] = setting(..., "polynomial in MeV, without constant term")
+    coefficients: list[float] = setting(..., "c1, c2, ... in MeV", min_length=1)
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Energy in keV_ee for recoils in keV_nr."""
+        t = np.asarray(recoil, dtype=float) * 1e-3
+        value = np.polynomial.polynomial.polyval(t, [0.0, *self.coefficients])
+        return np.asarray(value * 1e3, dtype=float)
+
+
+class Table(Settings):
+    """Points (T, E_ee): linear between, a line to the origin below, constant factor above."""
+
+    model: Literal["table"] = setting(..., "table of points")
+    recoil: list[PositiveFloat] = setting(..., "T, increasing", "keV_nr", min_length=1)
+    energy: list[PositiveFloat] = setting(..., "E_ee, increasing", "keV_ee", min_length=1)
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if len(self.recoil) != len(self.energy):
+            raise ValueError(
+                f"recoil has {len(self.recoil)} values and energy {len(self.energy)}; "
+                "they must be as many"
+            )
+        for name, values in (("recoil", self.recoil), ("energy", self.energy)):
+            for before, value in pairwise(values):
+                if value <= before:
+                    raise ValueError(f"{name} must increase, but {value:g} follows {before:g}")
+        return self
+
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Energy in keV_ee for recoils in keV_nr."""
+        t = np.asarray(recoil, dtype=float)
+        inside = np.interp(t, [0.0, *self.recoil], [0.0, *self.energy])
+        return np.where(t > self.recoil[-1], t * self.energy[-1] / self.recoil[-1], inside)
+
+
+Quenching = Annotated[
+    NoQuenching | Constant | Lindhard | Power | Polynomial | Table, Field(discriminator="model")
+]

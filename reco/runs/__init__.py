@@ -1,0 +1,1 @@
+"""Runs of events, and the files and folders that hold them."""

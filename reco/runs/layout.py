@@ -1,0 +1,172 @@
+"""A run of events cut into parts: what decides them, each made in any process, and from a folder.
+
+A part is a ROOT file of consecutive slices. Workers of a cluster write theirs to `.making/` in the
+folder where they see it, and send it back where not.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...generator.coupling import Interaction
+from ..errors import OutputError
+from ..experiment import validate
+from ..files import Progress
+from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another, tables
+from .ntuple import write
+from .run import Run
+from .tree import Format
+
+MAKING = ".making"
+"""Folder of parts that are not whole."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the events of a run are written in parts."""
+
+    parts: int
+    format: Format = "ttree"
+    compression: str = "zstd"
+    selected_only: bool = False
+
+
+class Part(NamedTuple):
+    """Range of events of a part."""
+
+    number: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return f"part-{self.number:05d}.root"
+
+
+def part(run: Run, parts: int, number: int) -> Part:
+    """One of a number of parts of equal numbers of slices."""
+    edges = (run.slices * i // parts for i in (number, number + 1))
+    return Part(number, *(int(run.offsets[edge]) for edge in edges))
+
+
+def manifest_of(run: Run, options: Options) -> Manifest:
+    """What decides the content of a run's files, and what is beside it."""
+    experiment = run.experiment.model_dump(mode="json")
+    analysis = experiment.pop("analysis")
+    configuration = {
+        "version": version("nuspill"),
+        "seed": run.seed,
+        "pulses": run.pulses,
+        "fixed_signal": run.fixed_signal,
+        "place": run.place,
+        "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
+        "tables": tables((run.experiment.interaction, *run.models.values())),
+        **asdict(options),
+        "experiment": experiment,
+    }
+    return Manifest("events", configuration, {"analysis": analysis, "events": run.events})
+
+
+def restore_run(folder: Path) -> tuple[Run, Options]:
+    """The run and options that a folder's parts are of.
+
+    Raises
+    ------
+    OutputError
+        If it holds no run of events, or one that this version would not make.
+    """
+    manifest = read_manifest(folder)
+    if manifest.kind != "events":
+        raise OutputError(f"{folder}: holds {manifest.kind}, not events")
+    c = manifest.configuration
+    origin = str(folder / MANIFEST)
+    try:
+        experiment = validate({**c["experiment"], "analysis": manifest.request["analysis"]}, origin)
+        models = {n: Interaction.model_validate(m, strict=False) for n, m in c["weights"].items()}
+        run = Run(experiment, c["seed"], c["pulses"], c["fixed_signal"], c["place"], models)
+        options = Options(c["parts"], c["format"], c["compression"], c["selected_only"])
+    except KeyError as error:
+        raise OutputError(f"{origin}: {error} is missing") from error
+    refuse_another(folder, manifest, manifest_of(run, options))
+    return run, options
+
+
+@dataclass(frozen=True)
+class MadePart:
+    """A part as a worker leaves it: a file in the folder, or its bytes where it sees none."""
+
+    piece: Piece
+    seconds: float
+    staged: str
+    content: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class PartWork:
+    """Parts of a run, to be made in any process."""
+
+    run: Run
+    folder: Path
+    token: str
+    """A file of this name in `.making/` shows that it is the folder meant."""
+    options: Options
+
+    def tables(self) -> dict[str, str]:
+        """Of form factors."""
+        return tables((self.run.experiment.interaction, *self.run.models.values()))
+
+    def warm(self) -> None:
+        """Compile; count the events of all slices."""
+        self.run.make(0, min(self.run.events, 1), threads=1)
+        _ = self.run.expected
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is long and fast to count again."""
+        run = self.run.with_seed(self.run.seed)
+        run.__dict__["expected"] = self.run.expected
+        return self.__dict__ | {"run": run}
+
+    def make(self, number: int) -> MadePart:
+        """Make a part."""
+        making = self.folder / MAKING
+        if (making / self.token).exists():
+            return make_part(self.run, self.options, number, making / secrets.token_hex(8))
+        with tempfile.TemporaryDirectory() as place:
+            made = make_part(self.run, self.options, number, Path(place) / "part")
+            return replace(made, content=(Path(place) / "part").read_bytes(), staged="")
+
+
+def make_part(
+    run: Run,
+    options: Options,
+    number: int,
+    path: Path,
+    threads: int | None = 1,
+    progress: Progress | None = None,
+) -> MadePart:
+    """Write a part to a file of any name."""
+    start = time.perf_counter()
+    mine = part(run, options.parts, number)
+    counts = write(
+        run,
+        path,
+        start=mine.start,
+        stop=mine.stop,
+        format=options.format,
+        compression=options.compression,
+        selected_only=options.selected_only,
+        overwrite=True,
+        threads=threads,
+        progress=progress,
+    )
+    seconds = time.perf_counter() - start
+    size = mine.stop - mine.start
+    piece = Piece(mine.name, checksum(path), mine.start, size, counts.table())
+    return MadePart(piece, seconds, path.name, b"")

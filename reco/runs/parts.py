@@ -1,0 +1,230 @@
+"""Long runs of events: a folder of numbered parts, made here or on a cluster, and gone on with.
+
+The one process that works on a folder takes each part into the log when it is whole. Parts of a
+cluster's workers get their name from it, so that what a worker that was given up still writes is
+never taken.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import OutputError
+from ..files import Progress, replacing
+from .folder import (
+    LOG,
+    MANIFEST,
+    Log,
+    Manifest,
+    Piece,
+    checksum,
+    make_folder,
+    open_log,
+    pieces,
+    read_manifest,
+    refuse_another,
+    write_manifest,
+)
+from .layout import MAKING, Options, PartWork, make_part, manifest_of, part
+from .run import Run
+from .tree import Counts, Format
+
+if TYPE_CHECKING:
+    from ..cluster.workers import Cluster
+
+PART_SECONDS = 3.0
+"""Aim of a part on a cluster, of a thread."""
+PART_EVENTS = 200_000, 8_000_000
+"""Least and most events of such a part."""
+PARTS_A_THREAD = 4
+
+
+def write_parts(
+    run: Run,
+    folder: str | Path,
+    parts: int | None,
+    *,
+    format: Format = "ttree",
+    compression: str = "zstd",
+    selected_only: bool = False,
+    overwrite: bool = False,
+    again: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
+) -> Counts:
+    """Write a run as numbered parts in a folder, going on from the parts that are there.
+
+    Parameters
+    ----------
+    run, format, compression, selected_only, threads, progress
+        As for `write`.
+    folder
+        Made if missing. It holds the parts, `manifest.json` and `log.jsonl`.
+    parts
+        Number of parts, of equal numbers of slices. If none is given as many as the folder's run
+        has, or so many that each takes some seconds.
+    overwrite
+        Begin anew if the folder holds a finished run or another one.
+    again
+        If the folder holds this run, finished, count it.
+    cluster
+        Make the parts on its workers.
+
+    Returns
+    -------
+    Counts
+        Of all parts. The parts, in order of time, are together the single file, event by event.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds something else, or cannot be written.
+    """
+    if parts is not None and parts < 1:
+        raise ValueError(f"parts must be at least 1, not {parts}")
+    folder = Path(folder)
+    options = Options(parts or 1, format, compression, selected_only)
+    if parts is None:
+        there = _parts_there(folder, overwrite)
+        threads_there = cluster.threads() if cluster is not None else 1
+        options = replace(options, parts=there or _parts(run, options, threads_there))
+    wanted = manifest_of(run, options)
+    fresh = _is_fresh(folder, wanted, overwrite, again)
+    with open_log(folder, fresh) as log:
+        if fresh:
+            for left in folder.glob("part-*.root"):
+                left.unlink()
+            write_manifest(folder, wanted)
+        return _go_on(run, options, folder, log, threads, progress, cluster)
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the files of a run of events, and the folder if nothing else is in it."""
+    names = list(pieces(folder))
+    for name in (*names, MANIFEST, LOG):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _parts_there(folder: Path, overwrite: bool) -> int | None:
+    if overwrite or not (folder / MANIFEST).exists():
+        return None
+    there = read_manifest(folder)
+    return int(there.configuration["parts"]) if there.kind == "events" else None
+
+
+def _parts(run: Run, options: Options, threads: int) -> int:
+    """Number of parts that take some seconds each, from the time that a small one takes.
+
+    There are some for each thread where the run is long enough.
+    """
+    least, most = PART_EVENTS
+    run.make(0, min(run.events, 1), threads=1)
+    with tempfile.TemporaryDirectory() as place:
+        slices = max(1, run.slices * least // max(run.events, 1))
+        pilot = replace(options, parts=max(1, run.slices // slices))
+        made = make_part(run, pilot, 0, Path(place) / "part")
+    shared = run.events / (PARTS_A_THREAD * max(threads, 1))
+    events = max(min(made.piece.size / made.seconds * PART_SECONDS, shared, most), least)
+    return max(1, min(round(run.events / events), run.slices))
+
+
+def _is_fresh(folder: Path, wanted: Manifest, overwrite: bool, again: bool) -> bool:
+    """Whether a run begins anew in a folder, which is made; refuses what may not be replaced."""
+    try:
+        if not make_folder(folder):
+            return True
+        refuse_another(folder, read_manifest(folder), wanted, "; --overwrite replaces it")
+        complete = _complete(folder, int(wanted.configuration["parts"]))
+    except OutputError:
+        if overwrite and folder.is_dir():
+            return True
+        raise
+    if complete and not overwrite and not again:
+        raise OutputError(f"{folder}: holds this run, complete; --overwrite makes it anew")
+    return complete and not again
+
+
+def _complete(folder: Path, parts: int) -> bool:
+    """Whether all parts are there by the log."""
+    done = pieces(folder)
+    return len(done) == parts and all((folder / name).is_file() for name in done)
+
+
+def _go_on(
+    run: Run,
+    options: Options,
+    folder: Path,
+    log: Log,
+    threads: int | None,
+    progress: Progress | None,
+    cluster: Cluster | None,
+) -> Counts:
+    counts, todo = Counts(), []
+    done = pieces(folder)
+    for number in range(options.parts):
+        mine = part(run, options.parts, number)
+        there, path = done.get(mine.name), folder / mine.name
+        if there is not None and path.is_file() and checksum(path) == there.sha256:
+            counts += Counts(there.generated)
+            if progress is not None:
+                progress(mine.stop - mine.start)
+        else:
+            todo.append(number)
+    where = "here" if cluster is None else cluster.name
+    log.add("start", parts=options.parts, missing=len(todo), where=where)
+    try:
+        if cluster is None:
+            for number in todo:
+                path = folder / part(run, options.parts, number).name
+                made = make_part(run, options, number, path, threads, progress)
+                log.piece(made.piece, seconds=made.seconds)
+                counts += Counts(made.piece.generated)
+        else:
+            for piece, seconds, worker in _on_cluster(run, options, folder, todo, cluster):
+                log.piece(piece, seconds=seconds, worker=worker)
+                counts += Counts(piece.generated)
+                if progress is not None:
+                    progress(piece.size)
+    except BaseException as error:
+        with suppress(OutputError):
+            log.add("stop", why=f"{type(error).__name__}: {error}")
+        raise
+    log.add("complete", parts=options.parts, events=run.events)
+    return counts
+
+
+def _on_cluster(
+    run: Run, options: Options, folder: Path, todo: list[int], cluster: Cluster
+) -> Iterator[tuple[Piece, float, str]]:
+    """Have parts made by workers, and give each its name when it is whole."""
+    making = folder / MAKING
+    shutil.rmtree(making, ignore_errors=True)
+    token = secrets.token_hex(8)
+    try:
+        making.mkdir(exist_ok=True)
+        (making / token).touch()
+        work = PartWork(run, folder.resolve(), token, options)
+        for _, made in cluster.compute(work, todo, ordered=False, bulky=True):
+            path = folder / made.result.piece.file
+            if made.result.staged:
+                (making / made.result.staged).replace(path)
+            else:
+                with replacing(path, overwrite=True) as temporary:
+                    temporary.write_bytes(made.result.content)
+            yield made.result.piece, made.seconds, made.worker
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)

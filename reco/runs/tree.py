@@ -1,0 +1,117 @@
+"""Names and layout of ntuples in ROOT files, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..columns import Block
+from ..errors import ExperimentError
+
+TREE = "events"
+
+PROVENANCE = "provenance"
+
+Format = Literal["ttree", "rntuple"]
+
+HIGHEST_LEVEL = {"none": 0, "zstd": 22, "lz4": 12, "zlib": 9, "lzma": 9}
+"""Of each compression; the lowest, and the default, is 1."""
+
+LIBRARIES = ("nuspill", "numpy", "numba", "uproot", "awkward")
+
+
+def parse_compression(text: str) -> tuple[str, int]:
+    """Name and level of a compression such as ``zstd``, ``zstd:5`` or ``none``."""
+    name, colon, digits = text.partition(":")
+    highest = HIGHEST_LEVEL.get(name, 0)
+    level = int(digits) if digits.isascii() and digits.isdigit() else min(highest, 1)
+    wrong = colon and (not digits.isascii() or not digits.isdigit() or len(digits) > 2)
+    if name not in HIGHEST_LEVEL or wrong or not min(highest, 1) <= level <= highest:
+        allowed = ", ".join(f"{n}:1-{most}" if most else n for n, most in HIGHEST_LEVEL.items())
+        raise ExperimentError(f"compression '{text}' is none of {allowed}")
+    return name, level
+
+
+class Counts:
+    """Numbers of events made, by component, window and selection."""
+
+    def __init__(self, table: list[dict[str, Any]] | None = None) -> None:
+        self._numbers = np.zeros((2, 128, 3), np.int64)
+        for row in table or []:
+            self._numbers[1, row["component"]] += row["selected"]
+            self._numbers[0, row["component"]] += np.subtract(row["in_window"], row["selected"])
+
+    def add(self, block: Block) -> None:
+        """Count a block."""
+        code = block["component"].astype(np.int16) * 3 + block["window"]
+        code += 384 * block["selected"].astype(np.int16)
+        self._numbers += np.bincount(code, minlength=768).reshape(2, 128, 3)
+
+    def __iadd__(self, other: Counts) -> Counts:
+        """Add the counts of another part."""
+        self._numbers += other._numbers
+        return self
+
+    def table(self) -> list[dict[str, Any]]:
+        """Rows: component, and numbers in no window, beam-on and beam-off, all and selected."""
+        both = self._numbers.sum(axis=0)
+        return [
+            {
+                "component": int(number),
+                "total": int(both[number].sum()),
+                "in_window": both[number].tolist(),
+                "selected": self._numbers[1, number].tolist(),
+            }
+            for number in np.flatnonzero(both.sum(axis=1))
+        ]
+
+
+def provenances(file: Any) -> list[dict[str, Any]]:
+    """Provenance of an open file: one, or after ROOT's `hadd` that of each part, in their order."""
+    keys = file.keys(recursive=False, filter_name=PROVENANCE)
+    found = [json.loads(str(file[key])) for key in keys or [PROVENANCE]]
+    return sorted(found, key=lambda told: int(told.get("first_event", 0)))
+
+
+@contextmanager
+def recreated(path: Path, compression: str) -> Iterator[Any]:
+    """A new ROOT file of a compression, see `parse_compression`."""
+    import uproot
+
+    name, level = parse_compression(compression)
+    method = None if name == "none" else getattr(uproot, name.upper())(level)
+    with uproot.recreate(path, compression=method) as file:
+        yield file
+
+
+def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, dict[str, Any]]:
+    """Columns and provenance of an ntuple (one file, or a folder of parts).
+
+    Raises
+    ------
+    ExperimentError
+        If the file is not an ntuple of nuspill.
+    """
+    import uproot
+
+    path = Path(path)
+    files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise ExperimentError(f"{path}: there is no ntuple")
+    blocks, told = [], {}
+    for name in files:
+        try:
+            with uproot.open(name) as file:
+                told = json.loads(str(file[PROVENANCE]))
+                tree = file[TREE]
+                wanted = columns or list(told["columns"])
+                arrays = tree.arrays(wanted)
+                blocks.append({c: np.asarray(arrays[c]) for c in wanted})
+        except (OSError, KeyError, ValueError, uproot.DeserializationError) as error:
+            raise ExperimentError(f"{name}: is not an ntuple of nuspill: {error}") from error
+    return {c: np.concatenate([b[c] for b in blocks]) for c in blocks[0]}, told

@@ -1,0 +1,1 @@
+"""Speed beside peers and the bare limit."""

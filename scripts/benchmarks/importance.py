@@ -1,0 +1,91 @@
+"""`nuspill benchmark importance`: importance sampling beside ten times the toys by brute force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..common import (
+    experiment_options,
+    load_all,
+    parse_axis,
+    print_table,
+    progress_bar,
+    statistic_options,
+    write_json,
+)
+from .stopwatch import machine
+
+POINTS = {1: 41, 2: 9}
+"""Grid points of an axis whose number is not given, in one and two parameters."""
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE.toml...")
+@click.option("--toys", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--times", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)
+@statistic_options
+@experiment_options
+def command(
+    names: tuple[str, ...],
+    toys: int,
+    times: int,
+    seed: int,
+    scans: tuple[str, ...],
+    profiled: tuple[str, ...],
+    cl: float,
+    years: float | None,
+    threads: int | None,
+    settings: dict[str, Any],
+    preset: str | None,
+    source: str | None,
+    json_file: str | None,
+) -> None:
+    """Compare critical values at every grid point with brute force that has --times the toys.
+
+    The fits of expected data that importance sampling makes beside its toys are counted as toys.
+    """
+    import numpy as np
+
+    from ...toys.construction.ensemble import Ensemble
+    from ...toys.construction.neyman import Construction
+    from ...toys.counts.combination import build
+    from ...toys.fit.outline import threshold
+    from ...toys.fit.scan import grid
+    from ...toys.importance.check import compare
+    from ...toys.importance.surrogate import asimov_fits
+
+    axes = [parse_axis(text) for text in scans]
+    experiments = load_all(names, settings, preset, source, years)
+    model = build(experiments, [*(axis.name for axis in axes), *profiled])
+    level = threshold(cl, len(axes))
+    data = model.asimov()
+    planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
+    construction = Construction(model, planned, Ensemble(), seed, data, tuple(experiments))
+    size = len(construction.points)
+    fits = toys + asimov_fits(len(axes))
+    with progress_bar(size * (toys + times * fits), "toys") as advance:
+        found = compare(construction, cl, toys, times, threads, advance)
+    ratio, pull = found.ratio, found.pull
+    worst = int(np.argmax(ratio))
+    result: dict[str, Any] = {
+        "points": size,
+        "toys_and_fits_a_point": found.fits,
+        "brute_force_toys_a_point": found.brute_toys,
+        "pull_mean": float(pull.mean()),
+        "pull_width": float(pull.std()),
+        "pull_farthest": float(np.abs(pull).max()),
+        "error_median": float(np.median(found.region.belt.error)),
+        "error_worst": float(found.region.belt.error.max()),
+        "brute_force_error_median": float(np.median(found.brute_error)),
+        "error_ratio_median": float(np.median(ratio)),
+        "error_ratio_worst": float(ratio[worst]),
+        "points_with_greater_error": int(np.count_nonzero(~(ratio <= 1))),
+    }
+    title = f"{' + '.join(e.name for e in experiments)}: critical values at {100 * cl:g} % CL"
+    rows = [[key.replace("_", " "), value] for key, value in result.items()]
+    print_table(title, ["", "value"], rows, json_file == "-")
+    result |= {"worst_at": dict(zip(construction.names, construction.points[worst], strict=True))}
+    write_json(json_file, result | {"seed": seed, "cl": cl, "machine": machine()})

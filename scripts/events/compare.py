@@ -1,0 +1,90 @@
+"""`nuspill compare`: two samples side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..common import json_option, print_table, setting_option, write_json
+
+
+def _edges(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> Any:
+    import numpy as np
+
+    if value is None:
+        return None
+    try:
+        low, high, bins = value.split(":")
+        found = float(low), float(high), int(bins)
+        if not (np.isfinite(found[:2]).all() and found[0] < found[1] and 0 < found[2] <= 10_000):
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(f"'{value[:80]}' is not LOW:HIGH:BINS, e.g. 6:30:12") from None
+    return np.linspace(found[0], found[1], found[2] + 1)
+
+
+@click.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Report: .html or .pdf.")
+@click.option("--from-a", metavar="FORMAT", help="Format of A, if it is no ntuple.")
+@click.option("--from-b", metavar="FORMAT", help="Format of B, if it is no ntuple.")
+@click.option(
+    "--experiment",
+    metavar="NAME|FILE.toml",
+    help="Of a file that does not tell; for B, by default that of A.",
+)
+@click.option("--shape", is_flag=True, help="Scale A to the counts of B, not to its live time.")
+@click.option(
+    "--energy", metavar="LOW:HIGH:BINS", callback=_edges, help="Bins, in the detector's unit."
+)
+@click.option(
+    "--time", metavar="LOW:HIGH:BINS", callback=_edges, help="Bins, ns since the window opens."
+)
+@click.option("--repair", is_flag=True, help="Drop damaged records of files that are imported.")
+@click.option("--overwrite", is_flag=True, help="Replace a report that is there.")
+@setting_option
+@json_option
+def command(
+    a: Path,
+    b: Path,
+    output: Path | None,
+    from_a: str | None,
+    from_b: str | None,
+    experiment: str | None,
+    shape: bool,
+    energy: Any,
+    time: Any,
+    repair: bool,
+    overwrite: bool,
+    settings: dict[str, Any],
+    json_file: str | None,
+) -> None:
+    """Compare two samples, ntuples or files that can be imported: counts, spectra, χ² and KS."""
+    from ...reco.comparison.compare import both, compare
+    from ...reco.comparison.report import TITLES, write_report
+
+    sides = both(a, b, (from_a, from_b), experiment=experiment, settings=settings, repair=repair)
+    numbers = compare(*sides, shape=shape, energy=energy, time=time)
+    if output is not None:
+        write_report(numbers, output, overwrite)
+    quiet = json_file == "-"
+    keys = ("name", "on", "off", "on_minus_off", "error", "live_days")
+    rows = [[row.get(key) for key in keys] for row in numbers["counts"]]
+    columns = ["", "on", "off", "on - off/tau", "+-", "live days"]
+    print_table("Selected events", columns, rows, quiet)
+    tests = []
+    for panel in numbers["panels"]:
+        chi2, ks = panel["chi2"], panel["ks"] or {}
+        title = TITLES[panel["key"]]
+        tests.append([title, chi2["value"], chi2["ndf"], chi2["p_value"], ks.get("p_value")])
+    print_table("Tests", ["", "chi2", "ndf", "p", "KS p"], tests, quiet)
+    if output is not None and not quiet:
+        click.echo(f"\n{output}")
+    write_json(json_file, numbers)

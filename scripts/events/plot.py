@@ -1,0 +1,41 @@
+"""`nuspill plot`: one figure of an ntuple."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..common import json_option, print_table, write_json
+
+
+@click.command()
+@click.argument("ntuple", metavar="OUT.root|FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Figure: .pdf, .png or .svg.",
+)
+@json_option
+@click.option("--overwrite", is_flag=True, help="Replace a figure that is there.")
+def command(ntuple: Path, output: Path, json_file: str | None, overwrite: bool) -> None:
+    """Plot an ntuple: spectra, beam-on minus beam-off, time in the pulse, neutrino energies.
+
+    Only selected events are drawn. The JSON holds every histogram with its edges, the counts
+    beside the expected ones, and the χ² on the figure.
+    """
+    from ...reco.comparison.plot import plot
+
+    numbers = plot(ntuple, output, overwrite)
+    rows = [
+        [row[key] for key in ("name", "on", "expected_on", "off", "expected_off")]
+        for row in numbers["counts"]
+    ]
+    title = f"{numbers['experiment']}: selected events"
+    columns = ["component", "beam-on", "expected", "beam-off", "expected"]
+    print_table(title, columns, rows, json_file == "-")
+    if json_file != "-":
+        click.echo(f"\n{output}")
+    write_json(json_file, numbers)

@@ -1,0 +1,1 @@
+"""Commands on counts: sensitivities, toys, coverage."""

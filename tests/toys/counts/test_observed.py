@@ -1,0 +1,195 @@
+"""Observed counts from texts, histograms and ntuples, and files that are none of these."""
+
+import numpy as np
+import pytest
+import uproot
+from nuspill import ExperimentError, generate, load
+from nuspill.reco.runs.ntuple import write
+from nuspill.reco.runs.run import plan
+from nuspill.toys.counts.combination import build
+from nuspill.toys.counts.observed import observed
+
+SHORT = {"exposure.years": 0.02}
+
+
+def experiment(name="ess-csi", statistic="pulls"):
+    return load(name, SHORT | {"analysis.statistic": statistic})
+
+
+@pytest.fixture(scope="module")
+def csi():
+    """Experiment and model with known background, and one data set."""
+    e = experiment()
+    model = build([e], ["strength"])
+    return e, model, np.arange(model.bins) * 3.0 + 1
+
+
+def test_text(csi, tmp_path):
+    """Fails if a count a line, with comments and empty lines, is not read as such."""
+    e, model, counts = csi
+    path = tmp_path / "data.txt"
+    path.write_text("# counts\n\n" + "\n".join(f"{n:g}  # bin" for n in counts) + "\n")
+    data = observed(model, [e], [str(path)])
+    np.testing.assert_array_equal(data.counts, counts[None])
+    assert data.centre.shape == (1, model.variables)
+    assert not data.centre.any()
+    assert not data.off.any()
+
+
+@pytest.mark.parametrize("separator", [",", ", ", " ", "\t"])
+def test_two_columns(separator, tmp_path):
+    """Fails if beam-on and beam-off counts of a CSV or a text are not told apart."""
+    on = np.arange(build([experiment()], ["strength"]).bins) + 5.0
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(f"{n:g}{separator}{10 * n:g}" for n in on))
+    for statistic in ("pulls", "on-off", "on-off-scaled"):
+        e = experiment(statistic=statistic)
+        model = build([e], ["strength"])
+        data = observed(model, [e], [str(path)])
+        np.testing.assert_array_equal(data.counts[0, : len(on)], on)
+        if statistic == "on-off":
+            np.testing.assert_array_equal(data.off[0], 10 * on)
+        elif statistic == "on-off-scaled":
+            assert data.counts[0, -1] == 10 * on.sum()
+
+
+def test_histogram(csi, tmp_path):
+    """Fails if a TH1 of ROOT is not read, or one with other bins is."""
+    e, model, counts = csi
+    path = tmp_path / "data.root"
+    edges = model.edges["ess-csi"]
+    with uproot.recreate(path) as file:
+        file["folder/h"] = counts, edges
+        file["shifted"] = counts, edges + 0.1
+        file["short"] = counts[:-1], edges[:-1]
+        file["negative"] = -counts, edges
+        file["plane"] = np.ones((2, 2)), np.arange(3.0), np.arange(3.0)
+    data = observed(model, [e], [f"{path}:folder/h"])
+    np.testing.assert_array_equal(data.counts, counts[None])
+    for name, part in {
+        "shifted": "bins from", "short": f"{len(counts) - 1} bins", "negative": "0 or more",
+        "plane": "no histogram", "nosuch": "no histogram", "folder": "no histogram",
+    }.items():  # fmt: skip
+        with pytest.raises(ExperimentError, match=part) as error:
+            observed(model, [e], [f"{path}:{name}"])
+        assert "data.root" in str(error.value)
+
+
+@pytest.mark.parametrize("statistic", ["pulls", "on-off"])
+def test_ntuple(statistic, tmp_path):
+    """Fails if events of an ntuple are not counted: selected ones, in the bins, by window."""
+    e = experiment(statistic=statistic)
+    model = build([e], ["strength"])
+    path = tmp_path / "events.root"
+    write(plan(e, 3), path)
+    events = generate(e, seed=3, library="np")
+    data = observed(model, [e], [str(path)])
+    edges = model.edges["ess-csi"]
+    energy = events["e_reco_nr"].astype(float)
+    for window, counts in ((1, data.counts[0]), (2, data.off[0])):
+        chosen = events["selected"] & (events["window"] == window)
+        expected = np.histogram(energy[chosen], edges)[0]
+        if window == 1 or statistic == "on-off":
+            np.testing.assert_array_equal(counts, expected)
+    for name in ("events", "nosuch"):
+        with pytest.raises(ExperimentError, match=r"events\.root"):
+            observed(model, [e], [f"{path}:{name}"])
+
+
+def test_ntuple_of_another_run(tmp_path):
+    """Fails if events of another exposure or target are fitted as if they were the model's."""
+    e = experiment()
+    model = build([e], ["strength"])
+    years = e.exposure.years
+    for factor, right in ((0.995, True), (0.97, False), (1.03, False)):
+        path = tmp_path / f"{factor}.root"
+        write(plan(e, 3, years=factor * years), path)
+        if right:
+            observed(model, [e], [str(path)])
+            continue
+        with pytest.raises(ExperimentError, match=rf"{factor}\.root: .* --years {factor * years}"):
+            observed(model, [e], [str(path)])
+    germanium = tmp_path / "ge.root"
+    write(plan(experiment("ess-ge"), 3), germanium)
+    with pytest.raises(ExperimentError, match=r"ge\.root: is of the target 'Ge', .* 'CsI'"):
+        observed(model, [e], [str(germanium)])
+
+
+def test_several_experiments(csi, tmp_path):
+    """Fails if files are not taken for the experiments in their order, or one is missing."""
+    other = experiment("ess-ar")
+    e, _, counts = csi
+    model = build([e, other], ["strength"])
+    (tmp_path / "a").write_text("\n".join(map(str, counts)))
+    (tmp_path / "b").write_text("77")
+    files = [str(tmp_path / "a"), str(tmp_path / "b")]
+    data = observed(model, [e, other], files)
+    np.testing.assert_array_equal(data.counts[0], [*counts, 77])
+    for wrong in (files[:1], [*files, files[0]]):
+        with pytest.raises(ExperimentError, match="2 experiments"):
+            observed(model, [e, other], wrong)
+    with pytest.raises(ExperimentError, match="lines"):
+        observed(model, [e, other], files[::-1])
+
+
+BAD = {
+    "empty": b"",
+    "comments only": b"# nothing\n",
+    "too few": b"1\n2\n",
+    "three columns": b"1 2 3\n" * 19,
+    "ragged": b"1\n" * 18 + b"1 2\n",
+    "negative": b"1\n" * 18 + b"-1\n",
+    "nan": b"1\n" * 18 + b"nan\n",
+    "infinite": b"1\n" * 18 + b"inf\n",
+    "huge": b"1\n" * 18 + b"1e300\n",
+    "words": b"one\n" * 19,
+    "binary": bytes(range(256)),
+    "header": b"on,off\n" + b"1,2\n" * 19,
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_text(case, csi, tmp_path):
+    """Fails if a file that is no table of counts is taken, or the file is not named."""
+    e, model, counts = csi
+    assert len(counts) == 19
+    path = tmp_path / "data.txt"
+    path.write_bytes(BAD[case])
+    with pytest.raises(ExperimentError, match=r"data\.txt"):
+        observed(model, [e], [str(path)])
+
+
+@pytest.mark.parametrize("name", ["none.txt", "none.root", "none.root:h", ".", "text.root"])
+def test_no_such_data(name, csi, tmp_path, monkeypatch):
+    """Fails if a missing file, a folder or a false ROOT file is not refused by name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.root").write_text("no ROOT")
+    e, model, _ = csi
+    with pytest.raises(ExperimentError, match=name.split(":", maxsplit=1)[0].replace(".", r"\.")):
+        observed(model, [e], [name])
+
+
+def test_beam_off_is_needed(tmp_path):
+    """Fails if beam-on counts alone are taken where beam-off measures the background."""
+    e = experiment(statistic="on-off")
+    model = build([e], ["strength"])
+    path = tmp_path / "data.txt"
+    path.write_text("1\n" * model.bins)
+    with pytest.raises(ExperimentError, match="no beam-off counts"):
+        observed(model, [e], [str(path)])
+
+
+def test_upper_edge(tmp_path):
+    """Fails if the last bin holds its upper edge, which that of a template does not.
+
+    Photo-electrons are whole numbers, and 30 of them lie on it.
+    """
+    e = load("sns-csi-2017", {"exposure.years": 20.0})
+    path = tmp_path / "events.root"
+    write(plan(e, seed=5), path)
+    events = generate(e, seed=5, library="np")
+    on = events["selected"] & (events["window"] == 1)
+    energy = events["e_reco"][on]
+    assert np.count_nonzero(energy == 30) > 100
+    data = observed(build([e], ["strength"]), [e], [str(path)])
+    assert data.counts[0, 11] == np.count_nonzero((energy >= 28) & (energy < 30))

@@ -1,0 +1,122 @@
+"""HistFactory workspaces: the likelihood of pyhf equals ours."""
+
+import json
+
+import numpy as np
+import pytest
+from nuspill.reco.errors import ExperimentError
+from nuspill.reco.experiment import load
+from nuspill.toys.counts.combination import build
+from nuspill.toys.counts.model import Data
+from nuspill.toys.counts.workspace import workspace
+from nuspill.toys.fit.likelihood import Chi2, background
+
+pyhf = pytest.importorskip("pyhf")
+# pyhf 0.7 calls what newer jsonschema calls deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+
+FLUX = {"name": "flux", "effect": "flux", "uncertainty": 0.07}
+PROMPT = {"name": "prompt", "timing": "prompt", "rate": 0.3, "total": True}
+CASES = {
+    "pulls": [("ess-csi", {})],
+    "one bin": [("ess-ar", {})],
+    "no pulls": [
+        ("ess-xe", {"analysis.signal_uncertainty": 0.0, "analysis.background_uncertainty": 0.0})
+    ],
+    "flux": [("ess-si", {"analysis.systematic": [FLUX]})],
+    "scaled": [("ess-csi", {"analysis.statistic": "on-off-scaled"})],
+    "scaled, flux and another background": [
+        (
+            "ess-xe",
+            {
+                "analysis.statistic": "on-off-scaled",
+                "analysis.systematic": [FLUX],
+                "background": [{"name": "steady", "rate": 10.0}, PROMPT],
+            },
+        )
+    ],
+    "on-off": [("ess-csi", {"analysis.statistic": "on-off"})],
+    "two, the signal in common": [("ess-csi", {}), ("ess-si", {"exposure.years": 1.0})],
+    "three statistics": [
+        ("ess-csi", {"analysis.statistic": "on-off"}),
+        ("ess-si", {"analysis.statistic": "on-off-scaled"}),
+        ("ess-xe", {"analysis.signal_pull": "own"}),
+    ],
+    "one twice": [("ess-ar", {}), ("ess-ar", {"detector.threshold": 1.0})],
+}
+
+
+def made(case):
+    return [load(name, settings) for name, settings in CASES[case]]
+
+
+def pyhf_values(model, likelihood, z, data):
+    """Parameters and data of pyhf for a point and a data set of ours."""
+    expected = np.broadcast_to(model.expected.at(z), (model.bins,))
+    best = background(expected, model.tau, data.counts[0], data.off[0])
+    values = np.empty(likelihood.config.npars)
+    for name in likelihood.config.par_order:
+        place = likelihood.config.par_slice(name)
+        if name in model.names:
+            i = model.number(name)
+            unpulled = i > 0 and model.nuisances[i - 1].weight == 0
+            values[place] = 1 + model.nuisances[i - 1].uncertainty * z[i] if unpulled else z[i]
+        else:
+            part = model.sections[name.removesuffix(".background")]
+            values[place] = best[part] / model.background[part]
+    centres = [data.centre[0, model.number(name)] for name in likelihood.config.auxdata_order]
+    return values, centres
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_differences_of_the_likelihood_are_ours(case):
+    """-2 ln L and our chi2 differ by the same at 40 points, for data that no point expects.
+
+    Fails for another interpolation (normsys), another constraint, or a template in a wrong place.
+    """
+    experiments = made(case)
+    model = build(experiments, ["strength"])
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(model.counts(model.truth) * rng.uniform(0.8, 1.3)).astype(float)[None]
+    off = rng.poisson(model.tau * model.background).astype(float)[None]
+    centre = rng.normal(0, 1, model.variables) * (model.weight > 0)
+    data = Data(counts, off, centre[None])
+    # through text, as a file would be
+    written = pyhf.Workspace(json.loads(json.dumps(workspace(experiments, data))))
+    likelihood = written.model()
+    ours = Chi2(model, data)
+    observed = written.data(likelihood, include_auxdata=False)
+    apart = []
+    for _ in range(40):
+        z = rng.normal(0, 2.0, model.variables)
+        z[0] = rng.uniform(0, 3)
+        values, centres = pyhf_values(model, likelihood, z, data)
+        theirs = -2 * float(likelihood.logpdf(values, [*observed, *centres])[0])
+        apart.append(theirs - ours(z))
+    assert np.ptp(apart) < 1e-6
+
+
+def test_best_fit_of_pyhf_is_the_expected_strength():
+    written = pyhf.Workspace(workspace(made("pulls")))
+    likelihood = written.model()
+    best = pyhf.infer.mle.fit(written.data(likelihood), likelihood)
+    assert best[likelihood.config.poi_index] == pytest.approx(1, abs=1e-3)
+    assert likelihood.config.poi_name == "strength"
+
+
+@pytest.mark.parametrize("effect", ["distance", "quenching", "resolution", "threshold"])
+def test_what_is_quadratic_is_refused(effect):
+    systematic = {"name": "other", "effect": effect, "uncertainty": 0.02}
+    with pytest.raises(ExperimentError, match=rf"analysis.systematic 'other': effect = '{effect}'"):
+        workspace([load("ess-csi", {"analysis.systematic": [systematic]})])
+
+
+def test_names_of_channels_and_what_is_common():
+    written = workspace(made("three statistics"))
+    names = [channel["name"] for channel in written["channels"]]
+    assert sorted(names) == ["ess-csi", "ess-csi_off", "ess-si", "ess-si_off", "ess-xe"]
+    likelihood = pyhf.Workspace(written).model()
+    assert set(likelihood.config.par_order) == {
+        "strength", "signal", "own", "ess-csi.background", "background.ess-si",
+        "background.ess-xe",
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Neyman constructions: toys, acceptance belts and regions."""

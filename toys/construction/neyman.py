@@ -1,0 +1,184 @@
+"""Neyman constructions: at every point of a grid, which data are ordinary there.
+
+At a point θ the statistic is q = χ²(θ, nuisance parameters fitted) − the global minimum of χ², the
+likelihood-ratio ordering of Feldman and Cousins. A point belongs to the region if q of the data is
+not above the critical value, the quantile of q of toys thrown at that point. In one parameter the
+signed root r = sign(θ̂ − θ) √q also gives central intervals and upper limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ...generator.arrays import Array
+from ...reco.errors import ExperimentError
+from ...reco.experiment import Experiment
+from ..counts.model import Data, Model
+from ..fit.search import Fits, Search, local_fit, search, take
+from ..kernels.minimise import CONVERGED
+from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
+from .event_toys import runs_at, throw_events
+from .throw import throw
+
+TOYS_AT_ONCE = 4096
+"""Of one point, in a block of arrays."""
+
+
+class Statistic(NamedTuple):
+    """Toys of one grid point."""
+
+    value: Array
+    """r in one parameter, else q, shape (toys,)."""
+    failed: int
+    """Toys with a fit that did not converge, after it was tried again; they are counted as is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Construction:
+    """A grid of points, and how toys are thrown and ordered at each."""
+
+    model: Model
+    """Scanned and profiled parameters are free."""
+    axes: tuple[tuple[str, Array], ...]
+    """Names of the scanned parameters, and their values."""
+    ensemble: Ensemble
+    seed: int
+    data: Data
+    """The observed data set, or the Asimov data: what the region is for."""
+    experiments: tuple[Experiment, ...] = ()
+    """Needed where the toys are of events."""
+    first_point: int = 0
+    """Number of the first grid point in naming toys."""
+
+    def __post_init__(self) -> None:
+        """Check what no array would."""
+        if not 0 <= self.seed < 2**64:
+            raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {self.seed}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the scanned parameters."""
+        return tuple(name for name, _ in self.axes)
+
+    @cached_property
+    def points(self) -> Array:
+        """Scanned values of each grid point, the first axis running fastest."""
+        grids = np.meshgrid(*(x for _, x in self.axes), indexing="ij")
+        return np.stack([g.ravel(order="F") for g in grids], axis=1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of arrays over the grid: the last axis first."""
+        return tuple(len(x) for _, x in reversed(self.axes))
+
+    @cached_property
+    def held(self) -> list[int]:
+        """Numbers of the scanned parameters."""
+        return [self.model.number(name) for name in self.names]
+
+    @cached_property
+    def _first(self) -> Fits:
+        return self.search_free.fit(self.data)
+
+    @cached_property
+    def best(self) -> Fits:
+        """Global minimum of the data, no worse than at any grid point."""
+        nearest = self.profiled.values[[int(np.argmin(self.profiled.chi2))]]
+        return self._first.better(local_fit(self.model, self.data, nearest))
+
+    @cached_property
+    def profiled(self) -> Fits:
+        """Fits to the data at every point, the scanned parameters held."""
+        return self._fits_at(self.points)
+
+    @cached_property
+    def delta_chi2(self) -> Array:
+        """The q of the data at every point, shape (points,)."""
+        return self.profiled.chi2 - self.best.chi2[0]
+
+    @cached_property
+    def observed(self) -> Array:
+        """The statistic of the data at every point, as `Statistic.value`."""
+        return self._signed(self.delta_chi2, self.best.values, self.points)
+
+    def observed_at(self, points: Array) -> tuple[Array, Array]:
+        """The q and statistic of the data at other points, of shape (n, scanned parameters)."""
+        q = self._fits_at(points).chi2 - self.best.chi2[0]
+        return q, self._signed(q, self.best.values, points)
+
+    def _fits_at(self, points: Array) -> Fits:
+        start = np.repeat(self._first.values, len(points), axis=0)
+        start[:, self.held] = points
+        return self.search_held.fit(self.data, start)
+
+    def truth(self, point: int) -> Truth:
+        """Truth of the toys of a point."""
+        return truth_at(self.model, self.ensemble, self.profiled.values[point], self.data)
+
+    def toys(self, point: int, start: int, stop: int) -> Statistic:
+        """Toys number `start` to `stop` − 1 of a point: the same whichever process makes them."""
+        if not 0 <= start <= stop <= MOST_TOYS:
+            raise ExperimentError(f"toys must be from 0 to {MOST_TOYS}, not {start} to {stop}")
+        parts = [
+            self._toys(point, low, min(low + TOYS_AT_ONCE, stop))
+            for low in range(start, stop, TOYS_AT_ONCE)
+        ]
+        if not parts:
+            return Statistic(np.empty(0), 0)
+        return Statistic(np.concatenate([p.value for p in parts]), sum(p.failed for p in parts))
+
+    def _toys(self, point: int, start: int, stop: int) -> Statistic:
+        at, free = self.fits(point, start, stop)
+        bad = (at.status != CONVERGED) | (free.status != CONVERGED)
+        q = at.chi2 - free.chi2
+        value = self._signed(q, free.values, self.points[point][None])
+        return Statistic(value, int(np.count_nonzero(bad)))
+
+    def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
+        """Fits of toys of a point, with the scanned parameters held there and free."""
+        truth = self.truth(point)
+        number = self.first_point + point
+        data = throw(self.model, self.ensemble, truth, self.seed, number, start, stop)
+        if self.ensemble.level == "events":
+            runs = runs_at(self.model, self.experiments, truth)
+            counts, off = throw_events(self.model, runs, self.seed, number, start, stop)
+            data = Data(counts, off, data.centre)
+        return self.fit_toys(data, truth.values[None])
+
+    def fit_toys(self, data: Data, values: Array) -> tuple[Fits, Fits]:
+        """Fits of data sets with the scanned parameters held at `values`, and free.
+
+        The free fit is global, and never above the other.
+        """
+        at = self.search_held.fit(data, values, threads=1)
+        free = self.search_free.fit(data, at.values, threads=1)
+        above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
+        if above.size:
+            again = local_fit(self.model, take(data, above), at.values[above], threads=1)
+            old = Fits(free.values[above], free.chi2[above], free.status[above], free.steps[above])
+            for whole, new in zip(free, old.better(again), strict=True):
+                whole[above] = new
+        return at, free
+
+    @cached_property
+    def search_held(self) -> Search:
+        """Fits with the scanned parameters held."""
+        return search(self.model, self.names)
+
+    @cached_property
+    def search_free(self) -> Search:
+        """Fits of all variables."""
+        return search(self.model)
+
+    def _signed(self, q: Array, fitted: Array, at: Array) -> Array:
+        if len(self.axes) > 1:
+            return q
+        return np.where(fitted[:, self.held[0]] < at[:, 0], -1.0, 1.0) * np.sqrt(np.maximum(q, 0))
+
+    def warm(self) -> None:
+        """Compute what all toys share, before threads ask for it."""
+        _ = self.observed, self.search_held, self.search_free

@@ -1,0 +1,87 @@
+"""Binned toys by number: Poisson counts and fluctuated pull centres.
+
+A draw is counted (toy, point, draw, stream), so that a toy is the same whoever makes it. Where all
+toys of a point have one truth, counts come from alias tables, two words each.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...generator.arrays import Array
+from ..counts.model import Data, Model
+from ..kernels.throw import expect, fill_alias, throw_alike, throw_each
+from .ensemble import Ensemble, Truth
+
+LARGEST_TABLE = 1 << 16
+"""Numbers in a table; greater means are drawn by rejection."""
+
+
+def throw(
+    model: Model,
+    ensemble: Ensemble,
+    truth: Truth,
+    seed: int,
+    point: int,
+    start: int,
+    stop: int,
+) -> Data:
+    """Toys number `start` to `stop` − 1 of a grid point.
+
+    Returns
+    -------
+    Data
+        Arrays of shape (stop − start, bins), and (stop − start, variables) for the centres.
+    """
+    toys = stop - start
+    counts = np.empty((toys, model.bins))
+    off = np.zeros((toys if model.tau.any() else 1, model.bins))
+    centre = np.zeros((toys, model.variables))
+    terms = model.terms(())
+    expected = np.empty(model.bins)
+    expect(terms, truth.values, np.empty(len(terms.parent)), expected)
+    means = [expected + truth.background, (model.tau * truth.background)[model.tau > 0]]
+    tables = alias_tables(np.maximum(np.concatenate(means), 0.0))  # −1e-17 where a rate vanishes
+    prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"
+    where = np.uint64(seed), np.uint64(point), start
+    if prior or len(tables.chance) == 0:
+        throw_each(
+            *where, terms, truth.values, model.weight, model.tau, truth.background, prior,
+            fluctuated, counts, off, centre,
+        )  # fmt: skip
+    else:
+        throw_alike(
+            *where, truth.values, model.weight, model.tau, *tables, fluctuated, counts, off, centre
+        )
+    return Data(counts, off, centre)
+
+
+class AliasTables(NamedTuple):
+    """Poisson distributions of several means, to be drawn from in constant time (Walker 1977)."""
+
+    first: NDArray[np.int64]
+    """Place of each distribution's table, and the end of the last, shape (means + 1,)."""
+    lowest: Array
+    """Number that the first entry of each stands for."""
+    chance: Array
+    """Probability to stay at an entry, else its alias."""
+    alias: NDArray[np.int64]
+
+
+def alias_tables(means: Array) -> AliasTables:
+    """Tables of numbers within 9 standard deviations and 30 of each mean; what is left is < 1e-17.
+
+    They are empty if a mean is so large that they would not pay.
+    """
+    reach = 9 * np.sqrt(means) + 30
+    low = np.maximum(np.floor(means - reach), 0.0)
+    sizes = (np.ceil(means + reach) - low + 1).astype(int)
+    if len(means) == 0 or sizes.max() > LARGEST_TABLE:
+        sizes = np.zeros(len(means), int)
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    chance, alias = np.empty(first[-1]), np.empty(first[-1], np.int64)
+    fill_alias(means, first, low, chance, alias)
+    return AliasTables(first, low, chance, alias)

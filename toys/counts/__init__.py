@@ -1,0 +1,1 @@
+"""What is expected and seen in bins."""

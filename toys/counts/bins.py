@@ -1,0 +1,88 @@
+"""Edges of the bins, and counts of events in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...generator.arrays import Array
+from ...reco.errors import ExperimentError
+from ...reco.experiment import Experiment
+from ...reco.response.quenching import NoQuenching
+from ...reco.response.resolution import NoResolution, Photoelectrons, Sqrt
+
+MOST_BINS = 1000
+
+
+def bin_edges(experiment: Experiment) -> Array:
+    """Edges of the bins: as given, or from the threshold, each as wide as 2 σ at its centre.
+
+    Detectors that only count have one bin. The unit is keV_nr, or that of e_reco if the
+    experiment's analysis says so.
+
+    Raises
+    ------
+    ExperimentError
+        If there is no resolution to tell the width of a bin.
+    """
+    analysis, detector = experiment.analysis, experiment.detector
+    if analysis.edges is not None:
+        if len(analysis.edges) > MOST_BINS + 1:
+            raise ExperimentError(
+                f"{experiment.name}: analysis.edges has {len(analysis.edges) - 1} bins; "
+                f"at most {MOST_BINS} are allowed"
+            )
+        return np.asarray(analysis.edges, float)
+    low, high = detector.threshold, experiment.e_max
+    if isinstance(detector.resolution, NoResolution):
+        if isinstance(detector.quenching, NoQuenching):
+            return np.array([low, high])
+        raise ExperimentError(
+            f"{experiment.name}: analysis.edges must be given, since detector.resolution is 'none'"
+        )
+    edges = [low]
+    while edges[-1] < high:
+        if len(edges) > MOST_BINS:
+            raise ExperimentError(
+                f"{experiment.name}: analysis.bin_width = {analysis.bin_width:g} gives more than "
+                f"{MOST_BINS} bins; give a larger one, or analysis.edges"
+            )
+        width = 0.0
+        for _ in range(60):  # the width at the centre depends on the width
+            new = analysis.bin_width * _sigma(experiment, edges[-1] + width / 2)
+            width = (width + new) / 2
+        edges.append(min(edges[-1] + width, high))
+    if len(edges) > 2 and edges[-1] - edges[-2] < (edges[-2] - edges[-3]) / 2:
+        edges.pop(-2)  # no sliver at the end
+    return np.array(edges)
+
+
+def _sigma(experiment: Experiment, recoil: float) -> float:
+    """Resolution on the nuclear-recoil scale, keV."""
+    detector = experiment.detector
+    resolution = detector.resolution
+    if isinstance(resolution, Sqrt):
+        return float(resolution.relative * np.sqrt(recoil * detector.threshold))
+    step = 1e-3 * max(recoil, 1e-3)
+    e, above = detector.electron_equivalent([recoil, recoil + step])
+    if isinstance(resolution, Photoelectrons):
+        sigma = np.sqrt(e / resolution.light_yield)
+    else:
+        assert not isinstance(resolution, NoResolution)
+        sigma = resolution.sigma(e)
+    return float(sigma * step / (above - e))
+
+
+def counted(energy: NDArray[Any], edges: Array, weights: Array | None = None) -> Array:
+    """Counts in bins that hold their lower edge alone, as those of templates do.
+
+    `np.histogram` lets the last bin hold its upper edge too, which photo-electrons may have.
+    """
+    inside = np.asarray(energy, float) < edges[-1]
+    return np.histogram(
+        np.asarray(energy, float)[inside],
+        edges,
+        weights=np.ones(int(inside.sum())) if weights is None else weights[inside],
+    )[0]

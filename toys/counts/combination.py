@@ -1,0 +1,303 @@
+"""From experiments to one model: couplings times templates times nuisance parameters.
+
+The couplings are those of `generator.coupling`, worked out with polynomials in the place of
+numbers. Experiments are combined by putting their bins side by side; what has the same name is the
+same nuisance parameter.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from ...generator.arrays import Array
+from ...generator.coupling import Interaction, structure_couplings
+from ...reco.analysis import Systematic
+from ...reco.arrival import window_shares
+from ...reco.errors import ExperimentError
+from ...reco.experiment import Experiment
+from ...reco.response.detector import Shift
+from .model import Model, Nuisance
+from .parameter import PARAMETERS, Parameter, parameter
+from .polynomial import Polynomial
+from .template import Templates, templates
+
+T = TypeVar("T", bound=BaseModel)
+
+MOST_SIGNAL_IN_OFF = 0.01
+"""Part of the signal that may fall in beam-off where the background is measured there."""
+
+
+def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
+    """Model of experiments with some parameters free, the others as in the experiments' files.
+
+    Raises
+    ------
+    ExperimentError
+        If the experiments disagree, a parameter has no effect, or a bin expects nothing.
+    """
+    if not experiments:
+        raise ExperimentError("a model needs an experiment")
+    parameters = tuple(parameter(name) for name in free)
+    for name in free:
+        if list(free).count(name) > 1:
+            raise ExperimentError(f"parameter '{name}' is given twice")
+    experiments = _named_apart(experiments)
+    _agree(experiments)
+    nuisances = _nuisances(experiments)
+    variables = len(parameters) + len(nuisances)
+    space = _Space(parameters, nuisances, variables)
+    pieces = [_piece(experiment, space) for experiment in experiments]
+    bins = sum(piece.bins for piece in pieces)
+    expected = Polynomial.constant(np.zeros(bins), variables)
+    tau, background = np.zeros(bins), np.zeros(bins)
+    sections, edges = {}, {}
+    start = 0
+    for experiment, piece in zip(experiments, pieces, strict=True):
+        stop = start + piece.bins
+        for powers, counts in piece.expected.terms.items():
+            row = np.zeros(bins)
+            row[start:stop] = counts
+            expected = expected + Polynomial({powers: row})
+        tau[start:stop], background[start:stop] = piece.tau, piece.background
+        visible = len(piece.edges) - 1
+        sections[experiment.name] = slice(start, start + visible)
+        if visible < piece.bins:
+            sections[experiment.name + "/off"] = slice(start + visible, stop)
+        edges[experiment.name] = piece.edges
+        start = stop
+    expected = expected.without_zeros()
+    for i, p in enumerate(parameters):
+        if not expected.depends_on(i):
+            raise ExperimentError(
+                f"{', '.join(e.name for e in experiments)}: parameter '{p.name}' changes nothing"
+                + (" with radiative couplings" if p.name == "sin2w" else "")
+            )
+    own = [
+        p.default if p.name == "strength" else _value(experiments[0].interaction, p.name)
+        for p in parameters
+    ]
+    truth = np.array(own + [0.0] * len(nuisances))
+    model = Model(parameters, nuisances, expected, bins, truth, tau, background, sections, edges)
+    _not_empty(model)
+    return model
+
+
+@dataclass(frozen=True)
+class _Space:
+    """The variables while a model is built."""
+
+    parameters: tuple[Parameter, ...]
+    nuisances: tuple[Nuisance, ...]
+    size: int
+
+    def nuisance(self, name: str) -> Polynomial:
+        """A nuisance parameter as a polynomial; it is there only if its uncertainty is not 0."""
+        names = [n.name for n in self.nuisances]
+        return Polynomial.variable(len(self.parameters) + names.index(name), self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """One experiment's part of a model."""
+
+    expected: Polynomial
+    bins: int
+    tau: Array
+    background: Array
+    edges: Array
+
+
+def _piece(experiment: Experiment, space: _Space) -> _Piece:
+    analysis = experiment.analysis
+    nominal = templates(experiment)
+    signal = _signal(nominal, space)
+    total = signal
+    if analysis.signal_uncertainty > 0:
+        total = total + signal * (
+            space.nuisance(analysis.signal_pull) * analysis.signal_uncertainty
+        )
+    for systematic in analysis.systematic:
+        eta = space.nuisance(systematic.name)
+        up, down = (_shifted(experiment, systematic, sign, signal, space) for sign in (1, -1))
+        total = total + (up - down) * 0.5 * eta + (up + down - signal * 2.0) * 0.5 * eta**2
+    size = len(nominal.steady)
+    zeros = np.zeros(size)
+    if analysis.statistic == "pulls":
+        background = nominal.steady + nominal.beam
+        total = total + background
+        if analysis.background_uncertainty > 0:
+            eta = space.nuisance(experiment.background_pull)
+            total = total + eta * (nominal.steady * analysis.background_uncertainty)
+        return _Piece(total, size, zeros, zeros, nominal.edges)
+    _only_background_off(experiment)
+    if analysis.statistic == "on-off":
+        return _Piece(
+            total + nominal.beam, size, zeros + nominal.tau, nominal.steady, nominal.edges
+        )
+    scale = space.nuisance(experiment.background_pull) * SCALE + 1.0
+    total = total + nominal.beam + scale * nominal.steady
+    beside = scale * (nominal.tau * nominal.steady.sum())
+    joined = {p: np.append(np.broadcast_to(c, (size,)), 0.0) for p, c in total.terms.items()}
+    last = np.arange(size + 1) == size
+    joined_off = {p: np.where(last, c, 0.0) for p, c in beside.terms.items()}
+    both = Polynomial(joined) + Polynomial(joined_off)
+    return _Piece(both, size + 1, np.zeros(size + 1), np.zeros(size + 1), nominal.edges)
+
+
+SCALE = 0.01
+"""A background factor that beam-off measures is 1 + SCALE z, so that z is of the order of one."""
+
+
+def _signal(found: Templates, space: _Space) -> Polynomial:
+    """Signal of an experiment: couplings times templates."""
+    interaction = _symbolic(found.experiment.interaction, space)
+    result = Polynomial.constant(np.zeros(len(found.steady)), space.size)
+    couplings: dict[str, dict[str, Any]] = {}
+    for (flavour, _, structure), counts in found.signal.items():
+        if flavour not in couplings:
+            couplings[flavour] = structure_couplings(interaction, flavour)
+        coupling = couplings[flavour][structure]
+        if isinstance(coupling, Polynomial):
+            result = result + coupling * counts
+        else:
+            result = result + coupling * counts
+    for i, p in enumerate(space.parameters):
+        if p.name == "strength":
+            result = result * Polynomial.variable(i, space.size)
+    return result
+
+
+def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
+    """The interaction with polynomials in the place of the free couplings."""
+    for i, p in enumerate(space.parameters):
+        if p.name != "strength":
+            interaction = _with(interaction, p.name.split("."), Polynomial.variable(i, space.size))
+    return interaction
+
+
+def _with(settings: T, path: Sequence[str], value: Any) -> T:
+    """Settings with one value replaced, unchecked: it may be a polynomial."""
+    first, *rest = path
+    return settings.model_copy(
+        update={first: _with(getattr(settings, first), rest, value) if rest else value}
+    )
+
+
+def _value(interaction: Interaction, name: str) -> float:
+    value: Any = functools.reduce(getattr, name.split("."), interaction)
+    return float(value)
+
+
+def _shifted(
+    experiment: Experiment, systematic: Systematic, sign: int, signal: Polynomial, space: _Space
+) -> Polynomial:
+    """Signal with a systematic one standard deviation up or down."""
+    factor = 1 + sign * systematic.uncertainty
+    if systematic.effect == "flux":
+        return signal * factor
+    if systematic.effect == "distance":
+        return signal * factor**-2
+    shifts: dict[str, Callable[[float], Shift]] = {
+        "quenching": lambda x: Shift(energy=x),
+        "resolution": lambda x: Shift(width=x),
+        "threshold": lambda x: Shift(threshold=x),
+    }
+    return _signal(templates(experiment, shifts[systematic.effect](factor)), space)
+
+
+def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
+    """Nuisance parameters of all experiments; the same name is the same parameter.
+
+    Raises
+    ------
+    ExperimentError
+        If experiments give one name two meanings or uncertainties.
+    """
+    found: dict[str, tuple[Nuisance, str]] = {}
+
+    def add(experiment: Experiment, nuisance: Nuisance) -> None:
+        old, owner = found.get(nuisance.name, (nuisance, ""))
+        if old != nuisance:
+            raise ExperimentError(
+                f"{experiment.name}: analysis: pull '{nuisance.name}' is {nuisance.effect} of "
+                f"{nuisance.uncertainty:g}, but in {owner} {old.effect} of {old.uncertainty:g}; "
+                "a shared pull must be the same, another one needs another name"
+            )
+        found.setdefault(nuisance.name, (nuisance, experiment.name))
+
+    for experiment in experiments:
+        analysis = experiment.analysis
+        if analysis.signal_uncertainty > 0:
+            add(experiment, Nuisance(analysis.signal_pull, "signal", analysis.signal_uncertainty))
+        for s in analysis.systematic:
+            add(experiment, Nuisance(s.name, s.effect, s.uncertainty))
+        name = experiment.background_pull
+        if analysis.statistic == "pulls" and analysis.background_uncertainty > 0:
+            add(experiment, Nuisance(name, "background", analysis.background_uncertainty))
+        elif analysis.statistic == "on-off-scaled":
+            add(experiment, Nuisance(name, "background, measured in beam-off,", SCALE, 0.0))
+    clash = {n.name for n, _ in found.values()} & set(PARAMETERS)
+    if clash:
+        raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
+    return tuple(nuisance for nuisance, _ in found.values())
+
+
+def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Experiments of one name as NAME#2 and so on: the same detector at other settings."""
+    found: list[Experiment] = []
+    seen: dict[str, int] = {}
+    for experiment in experiments:
+        seen[experiment.name] = seen.get(experiment.name, 0) + 1
+        number = seen[experiment.name]
+        if number > 1:
+            experiment = experiment.model_copy(update={"name": f"{experiment.name}#{number}"})
+        found.append(experiment)
+    return found
+
+
+def _agree(experiments: Sequence[Experiment]) -> None:
+    """Refuse experiments whose couplings differ: one truth for all."""
+    first = experiments[0]
+    for other in experiments[1:]:
+        for key in ("couplings", "sin2w", "nsi", "radius", "moment"):
+            a, b = (getattr(e.interaction, key) for e in (first, other))
+            if a != b:
+                raise ExperimentError(
+                    f"{first.name} and {other.name} disagree on interaction.{key} "
+                    f"({a} and {b}): what is combined must have the same couplings"
+                )
+
+
+def _only_background_off(experiment: Experiment) -> None:
+    """Refuse to measure a background in a beam-off window that holds signal."""
+    for flavour in experiment.source.flavours:
+        timing = "steady" if experiment.source.steady else None
+        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
+        if off > MOST_SIGNAL_IN_OFF * on:
+            raise ExperimentError(
+                f"{experiment.name}: analysis.statistic = '{experiment.analysis.statistic}': "
+                f"beam-off holds {off / max(on, 1e-300):.2g} of the {flavour.name} events of "
+                f"beam-on; at most {MOST_SIGNAL_IN_OFF:g} is allowed"
+            )
+
+
+def _not_empty(model: Model) -> None:
+    """Refuse bins that expect neither signal nor background: a count there has no likelihood."""
+    counts = model.counts(model.truth)
+    for name, part in model.sections.items():
+        low = np.flatnonzero(~(counts[part] > 0))
+        if low.size:
+            edges = model.edges[name.removesuffix("/off")]
+            i = int(low[0])
+            where = f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]"
+            raise ExperimentError(
+                f"{name}: {where if not name.endswith('/off') else 'beam-off'} expects "
+                f"{counts[part][i]:.3g} counts, which must be positive: give it a background "
+                "(background.<name>.rate), or other bins (analysis.edges, detector.e_max)"
+            )

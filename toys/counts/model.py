@@ -1,0 +1,142 @@
+"""A statistical model: expected counts as a polynomial of its variables, and constraints.
+
+Variables are the free parameters (couplings, or the strength of the signal), then the nuisance
+parameters. A nuisance parameter is in standard deviations, with a Gaussian pull of width one, but
+for the factor of a background that beam-off measures, which has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ...generator.arrays import Array
+from ...reco.errors import ExperimentError
+from ..kernels.terms import Terms, compile_terms
+from .parameter import Parameter
+from .polynomial import Polynomial
+
+NORMALISATIONS = {"signal", "background", "background, measured in beam-off,", "flux"}
+"""Effects that are factors on counts."""
+LEAST_FACTOR = 0.01
+"""Of a normalisation."""
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """A nuisance parameter."""
+
+    name: str
+    effect: str
+    """What it stands for; the same wherever the name is the same."""
+    uncertainty: float
+    """Relative, of one standard deviation."""
+    weight: float = 1.0
+    """1/σ² of its pull; 0 for none."""
+
+    @property
+    def lower(self) -> float:
+        """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
+        least = (LEAST_FACTOR - 1) / self.uncertainty
+        return least if self.effect in NORMALISATIONS else -np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Expected counts and constraints of one or several experiments."""
+
+    parameters: tuple[Parameter, ...]
+    nuisances: tuple[Nuisance, ...]
+    expected: Polynomial
+    """Counts a bin, coefficients of shape (bins,); with τ > 0 the signal alone."""
+    bins: int
+    truth: Array
+    """Values of the variables in the experiments' files, shape (variables,)."""
+    tau: Array
+    """Shape (bins,): τ where a background B is free and measured in beam-off, else 0."""
+    background: Array
+    """Expected B in beam-on of those bins, shape (bins,)."""
+    sections: Mapping[str, slice]
+    """Bins of each experiment by name; the beam-off counts of all its bins as NAME/off."""
+    edges: Mapping[str, Array]
+    """Of the bins of each experiment."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the variables."""
+        return (*(p.name for p in self.parameters), *(n.name for n in self.nuisances))
+
+    @property
+    def variables(self) -> int:
+        """Number of variables."""
+        return len(self.parameters) + len(self.nuisances)
+
+    @cached_property
+    def weight(self) -> Array:
+        """1/σ² of the pull of each variable, shape (variables,)."""
+        return np.array([p.weight for p in self.parameters] + [n.weight for n in self.nuisances])
+
+    @cached_property
+    def lower(self) -> Array:
+        """Lower bounds of the variables."""
+        return np.array([p.lower for p in self.parameters] + [n.lower for n in self.nuisances])
+
+    @cached_property
+    def upper(self) -> Array:
+        """Upper bounds of the variables."""
+        return np.array([p.upper for p in self.parameters] + [np.inf] * len(self.nuisances))
+
+    def number(self, name: str) -> int:
+        """Number of a variable."""
+        return self.names.index(name)
+
+    def counts(self, values: Sequence[float] | Array) -> Array:
+        """Expected counts in beam-on, background included, shape (bins,)."""
+        return np.broadcast_to(self.expected.at(values), (self.bins,)) + self.background
+
+    def asimov(self) -> Data:
+        """Data equal to what is expected of the experiments' own couplings."""
+        return Data(
+            self.counts(self.truth)[None], (self.tau * self.background)[None], self.truth[None]
+        )
+
+    def terms(self, free: Sequence[int]) -> Terms:
+        """The polynomial and its derivatives by some variables, for the kernel."""
+        return compile_terms(self.expected, self.bins, tuple(free))
+
+    def fixed(self, values: Mapping[str, float]) -> Model:
+        """The model with some parameters fixed, which are then no variables any more."""
+        numbers = {self.number(name): value for name, value in values.items()}
+        rest = [i for i in range(self.variables) if i not in numbers]
+        return replace(
+            self,
+            parameters=tuple(p for p in self.parameters if p.name not in values),
+            nuisances=tuple(n for n in self.nuisances if n.name not in values),
+            expected=self.expected.restrict(numbers),
+            truth=self.truth[rest],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Data sets: counts, beam-off counts and centres of the pulls."""
+
+    counts: Array
+    """Shape (sets, bins)."""
+    off: Array
+    """Shape (sets, bins) or (1, bins)."""
+    centre: Array
+    """Shape (sets, variables) or (1, variables); of pulls only."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts that cannot be."""
+        for counts in (self.counts, self.off):
+            if counts.size and not (counts.min() >= 0 and np.isfinite(counts.max())):
+                raise ExperimentError("counts must be 0 or more, and finite")
+
+    def __len__(self) -> int:
+        """Number of data sets."""
+        return max(len(self.counts), len(self.off), len(self.centre))

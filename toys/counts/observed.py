@@ -1,0 +1,155 @@
+"""Observed counts in a model's bins: from an ntuple, a histogram or a text."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...generator.arrays import Array
+from ...reco.chain.codes import OFF, ON
+from ...reco.errors import ExperimentError
+from ...reco.experiment import Experiment
+from ...reco.runs.tree import TREE, read
+from .bins import counted
+from .model import Data, Model
+
+EXPOSURE = 0.01
+"""Relative difference of protons on target that data and model may have."""
+MOST_COUNTS = 2.0**53
+"""In a bin; greater numbers are not all whole as float64."""
+
+
+def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[str]) -> Data:
+    """One data set from a file for each experiment; pulls are centred at zero.
+
+    Parameters
+    ----------
+    files
+        For each experiment an ntuple (its selected events are counted), ``FILE.root:NAME`` for a
+        histogram of beam-on counts, or a text of a line a bin: the count in beam-on, and where
+        the background is measured that in beam-off.
+
+    Raises
+    ------
+    ExperimentError
+        Naming the file and what is wrong.
+    """
+    if len(files) != len(model.edges):
+        raise ExperimentError(
+            f"--data: {len(files)} files for {len(model.edges)} experiments; give one for each"
+        )
+    counts, off = np.zeros(model.bins), np.zeros(model.bins)
+    for (name, edges), experiment, file in zip(
+        model.edges.items(), experiments, files, strict=True
+    ):
+        on_bins, off_bins = _counts(file, edges, experiment)
+        part = model.sections[name]
+        needs = bool(model.tau[part].any()) or name + "/off" in model.sections
+        if needs and off_bins is None:
+            raise ExperimentError(
+                f"{file}: has no beam-off counts, which analysis.statistic = "
+                f"'{experiment.analysis.statistic}' of {name} needs"
+            )
+        counts[part] = on_bins
+        if needs and off_bins is not None:
+            if name + "/off" in model.sections:
+                counts[model.sections[name + "/off"]] = off_bins.sum()
+            else:
+                off[part] = off_bins
+    return Data(counts[None], off[None], np.zeros((1, model.variables)))
+
+
+def _counts(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array | None]:
+    """Counts in beam-on and, if there are any, in beam-off."""
+    path, _, name = file.partition(".root:")
+    if name:
+        return _histogram(Path(path + ".root"), name, edges), None
+    if file.endswith(".root") or Path(file).is_dir():
+        return _events(file, edges, experiment)
+    return _text(Path(file), len(edges) - 1)
+
+
+def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array]:
+    column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
+    columns, told = read(file, [column, "window", "selected"])
+    _check_exposure(file, told, experiment)
+    found = []
+    for window in (ON, OFF):
+        chosen = columns["selected"] & (columns["window"] == window)
+        found.append(counted(columns[column][chosen], edges))
+    return found[0], found[1]
+
+
+def _check_exposure(file: str, told: dict[str, Any], experiment: Experiment) -> None:
+    """Refuse an ntuple of another target or exposure than the model's."""
+    try:
+        protons, its_years = float(told["protons_on_target"]), float(told["years_of_operation"])
+        its_material = told["experiment"]["target"]["material"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExperimentError(f"{file}: does not tell its exposure and target: {error}") from error
+    years = experiment.exposure.years
+    wanted = experiment.source.protons * years
+    if abs(protons - wanted) > EXPOSURE * wanted:
+        raise ExperimentError(
+            f"{file}: is of {protons:.6g} protons on target ({its_years:.6g} years of operation), "
+            f"the model of {experiment.name} of {wanted:.6g} ({years:.6g} years); they must be the "
+            f"same within {EXPOSURE:.0%}: --years {protons / wanted * years:.6g}"
+        )
+    material = experiment.model_dump(mode="json")["target"]["material"]
+    if its_material != material:
+        raise ExperimentError(
+            f"{file}: is of the target {its_material!r}, the model of {experiment.name} of "
+            f"{material!r}"
+        )
+
+
+def _histogram(path: Path, name: str, edges: Array) -> Array:
+    import uproot
+
+    try:
+        with uproot.open(path) as file:
+            if name == TREE:
+                raise ExperimentError(f"{path}: give the ntuple itself, without ':{TREE}'")
+            values, there = file[name].to_numpy()
+    except (OSError, KeyError, ValueError, AttributeError, uproot.DeserializationError) as error:
+        raise ExperimentError(f"{path}: has no histogram '{name}': {error}") from error
+    if len(there) != len(edges) or not np.allclose(there, edges, rtol=1e-6):
+        raise ExperimentError(
+            f"{path}: histogram '{name}' has {len(there) - 1} bins from {there[0]:g} to "
+            f"{there[-1]:g}, not the model's {len(edges) - 1} from {edges[0]:g} to {edges[-1]:g}"
+        )
+    return _valid(path, np.asarray(values, float))
+
+
+def _text(path: Path, bins: int) -> tuple[Array, Array | None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of no data, which is said below
+            numbers = np.loadtxt(path, ndmin=2, comments="#", delimiter=_delimiter(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ExperimentError(f"{path}: cannot be read: {reason}") from error
+    except ValueError as error:
+        raise ExperimentError(f"{path}: is not a table of counts: {error}") from error
+    if numbers.shape[0] != bins or numbers.shape[1] not in {1, 2}:
+        raise ExperimentError(
+            f"{path}: has {numbers.shape[0]} lines of {numbers.shape[1]} numbers; expected are "
+            f"{bins} lines, one a bin, of the count in beam-on and perhaps that in beam-off"
+        )
+    _valid(path, numbers)
+    return numbers[:, 0], numbers[:, 1] if numbers.shape[1] == 2 else None
+
+
+def _delimiter(path: Path) -> str | None:
+    return "," if "," in path.read_text("utf-8") else None
+
+
+def _valid(path: Path, counts: NDArray[Any]) -> Array:
+    if not np.all((counts >= 0) & (counts < MOST_COUNTS)):
+        raise ExperimentError(f"{path}: counts must be 0 or more, and less than {MOST_COUNTS:.0e}")
+    return counts

@@ -1,0 +1,197 @@
+"""Templates: expected counts a bin by flavour, nucleus and coupling structure, and of backgrounds.
+
+The structures are those of `generator.cross_section`; what multiplies them comes from
+`generator.coupling`. By quadrature, or from generated or imported events with their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...generator.arrays import Array
+from ...generator.cross_section import energy_min, structure_factors
+from ...generator.rate import quadrature_nodes, recoil_grid
+from ...reco.arrival import background_shares, window_shares
+from ...reco.chain.codes import ON
+from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
+from ...reco.experiment import Experiment
+from ...reco.response.detector import Shift
+from ...reco.response.resolution import NoResolution
+from .bins import _sigma, bin_edges, counted
+
+if TYPE_CHECKING:
+    import hist
+
+
+MOST_NODES = 16384
+"""Recoil energies for which the response is computed at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Templates:
+    """Expected counts of an experiment in its bins, over its exposure, veto included."""
+
+    experiment: Experiment
+    edges: Array
+    """Of the bins, shape (bins + 1,)."""
+    signal: Mapping[tuple[str, str, str], Array]
+    """In beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one."""
+    steady: Array
+    """Steady-state backgrounds in beam-on, shape (bins,)."""
+    beam: Array
+    """Backgrounds that come with the beam, in beam-on."""
+    tau: float
+    """Length of beam-off over that of beam-on."""
+
+    def hist(self) -> hist.Hist[Any]:
+        """The signal in beam-on, with axes flavour, nucleus, structure and energy."""
+        from hist import Hist
+
+        names = [sorted({key[i] for key in self.signal}) for i in range(3)]
+        unit = self.experiment.detector.unit if self.on_reco else "keV_nr"
+        result: Hist[Any] = Hist.new.StrCat(names[0], name="flavour").StrCat(
+            names[1], name="nucleus"
+        ).StrCat(names[2], name="structure").Var(
+            self.edges, name="energy", label=f"reconstructed energy, {unit}", flow=False
+        ).Double()  # fmt: skip
+        for key, counts in self.signal.items():
+            result[(*key, slice(None))] = counts
+        return result
+
+    @property
+    def on_reco(self) -> bool:
+        """Whether bins are of e_reco, else of e_reco_nr."""
+        return self.experiment.analysis.scale == "reco"
+
+
+def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
+    """Templates by quadrature; smearing is integrated exactly.
+
+    Parameters
+    ----------
+    shift
+        A response other than the nominal one, for the signal.
+    """
+    edges = bin_edges(experiment)
+    detector, scale = experiment.detector, experiment.analysis.scale
+    years, live = experiment.exposure.years, 1 - detector.dead_time
+    end_points = {channel.end_point for channel in experiment.channels}
+    nodes, weights = quadrature_nodes(
+        recoil_grid(
+            1e-5 * experiment.end_point,
+            experiment.end_point,
+            *end_points,
+            *_breaks(experiment, edges, shift or Shift()),
+        )
+    )
+    parts = np.array_split(nodes, 1 + nodes.size // MOST_NODES)  # memory: nodes times fine bins
+    chance = np.concatenate(
+        [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
+    )
+    response = chance * (weights * years * live)[:, None]
+    signal = {}
+    for channel in experiment.channels:
+        flavour, nucleus = channel.flavour, channel.nucleus
+        timing = "steady" if experiment.source.steady else None
+        _, on, _ = window_shares(experiment, timing, flavour.lives, 0.0)
+        moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
+        factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
+        for structure, factor in factors.items():
+            counts = channel.exposure * (factor * moments).sum(axis=0) @ response
+            signal[flavour.name, nucleus.name, structure] = counts * on
+    steady, beam, tau = _backgrounds(experiment, edges)
+    return Templates(experiment, edges, signal, steady, beam, tau)
+
+
+def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
+    """Recoil energies near which the response to a bin changes: edges, and some σ beside them."""
+    detector = experiment.detector
+    high = experiment.end_point
+    marks = edges[np.isfinite(edges)]
+    if experiment.analysis.scale == "reco" and detector.unit != "keV_nr":
+        marks = detector.recoil_equivalent(marks / detector.per_kev, high)
+    jumps = detector.acceptance_edges(high)
+    marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]]) / shift.energy
+    if isinstance(detector.resolution, NoResolution):
+        return marks
+    marks = marks[(marks > 0) & (marks < 2 * high)]
+    spread = np.array([_sigma(experiment, float(m)) for m in marks]) * shift.width
+    return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
+
+
+def _backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, float]:
+    """Steady-state and beam-related counts in beam-on, shape (bins,), and τ."""
+    found = {True: np.zeros(len(edges) - 1), False: np.zeros(len(edges) - 1)}
+    live = 1 - experiment.detector.dead_time
+    w = experiment.beam_windows
+    for background in experiment.background:
+        if not background.enabled:
+            continue
+        share = background_in_bins(experiment, background, edges, experiment.analysis.scale)
+        steady = background.timing == "steady"
+        if steady:
+            counts = background_per_kg_day(experiment, background) * experiment.target.mass
+            on = counts * experiment.source.days_per_year * w.on_length / w.period
+        else:
+            on = background_per_year(experiment, background)
+            on *= background_shares(experiment, background)[1]
+        found[steady] += on * share * experiment.exposure.years * live
+    return found[True], found[False], w.off_length / w.on_length
+
+
+def event_templates(
+    experiment: Experiment,
+    events: Mapping[str, NDArray[Any]],
+    years: float,
+    weight: NDArray[Any] | None = None,
+) -> tuple[dict[tuple[str, str, str], Array], dict[tuple[str, str, str], Array]]:
+    """Signal templates in beam-on from events, and their variances.
+
+    An event counts with dσ/dT of a structure over that of the sample's couplings, at its energies.
+
+    Parameters
+    ----------
+    experiment
+        That of the sample.
+    events
+        Columns ``component``, ``target``, ``e_nu``, ``e_nr``, ``window``, ``selected`` and the
+        binned ``e_reco_nr`` or ``e_reco``, shape (n,).
+    years
+        Exposure of the sample, in years of operation; counts are scaled to the experiment's.
+    weight
+        Of the events, shape (n,), e.g. a ``weight_`` column; by default one.
+
+    Returns
+    -------
+    counts, variances
+        Arrays of shape (bins,) by (flavour, nucleus, structure).
+    """
+    edges = bin_edges(experiment)
+    column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
+    scale = experiment.exposure.years / years
+    counts, variances = {}, {}
+    for channel in experiment.channels:
+        chosen = np.flatnonzero(
+            (events["component"] == channel.flavour.component)
+            & (events["target"] == channel.nucleus.pdg)
+            & (events["window"] == ON)
+            & events["selected"]
+        )
+        e, t = (np.asarray(events[name], float)[chosen] for name in ("e_nu", "e_nr"))
+        powers = np.stack([np.ones_like(e), 1 / e, 1 / e**2])
+        sample = (channel.factors(t) * powers).sum(axis=0)
+        factors = structure_factors(
+            t, channel.nucleus, experiment.interaction, channel.flavour.name
+        )
+        start = np.ones(len(chosen)) if weight is None else np.asarray(weight, float)[chosen]
+        for structure, factor in factors.items():
+            w = start * (factor * powers).sum(axis=0) / sample * scale
+            key = channel.flavour.name, channel.nucleus.name, structure
+            counts[key] = counted(events[column][chosen], edges, w)
+            variances[key] = counted(events[column][chosen], edges, w**2)
+    return counts, variances

@@ -1,0 +1,143 @@
+"""The signal strength of experiments as a HistFactory workspace (JSON of pyhf).
+
+Every part of the model has its exact counterpart, so that −2 ln L differs from our χ² (4.3, 4.4 of
+arXiv:1911.00762) by a constant:
+
+- strength: a normfactor on the signal.
+- a pull, 1 + σ η with η Gaussian of width one: a `histosys` with symmetric templates (1 ± σ) × the
+  nominal one. All of its interpolations are a straight line then, beyond one σ too; a `normsys`
+  would be (1 + σ)^η.
+- a background that beam-off measures up to a factor: a normfactor common to the channel and to the
+  channel NAME_off of one bin. Ours is 1 + 0.01 z.
+- a background free in each bin: a shapefactor common to NAME and NAME_off, of as many bins.
+
+A pull is linear in the model, so what is quadratic has no counterpart and is refused: systematics
+other than `flux`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...generator.arrays import Array
+from ...reco.errors import ExperimentError
+from ...reco.experiment import Experiment
+from .combination import build
+from .model import Data, Model
+from .polynomial import Powers
+
+Json = dict[str, Any]
+
+STRENGTH = "strength"
+ROUNDING = 1e-9
+"""Relative size of counts that are nothing but rounding."""
+MOST_BACKGROUND = 1e3
+"""Upper bound of a free background, in units of the expected one."""
+
+
+def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Json:
+    """Workspace of experiments, combined; pulls of the same name are common to them.
+
+    Parameters
+    ----------
+    data
+        One data set of the model with the parameter `strength`; by default the Asimov data. The
+        centres of its pulls are no part of a workspace: they are pyhf's auxiliary data.
+
+    Returns
+    -------
+    dict
+        To be written as JSON; ``pyhf.Workspace(result).model()`` is its likelihood.
+
+    Raises
+    ------
+    ExperimentError
+        If there are systematics that HistFactory does not have, or as `build`.
+    """
+    for experiment in experiments:
+        for systematic in experiment.analysis.systematic:
+            if systematic.effect != "flux":
+                raise ExperimentError(
+                    f"{experiment.name}: analysis.systematic '{systematic.name}': effect = "
+                    f"'{systematic.effect}' is quadratic in its pull, which HistFactory does not "
+                    "have; only 'flux' can be exported"
+                )
+    model = build(experiments, [STRENGTH])
+    data = model.asimov() if data is None else data
+    channels: list[Json] = []
+    observations: list[Json] = []
+    free: list[str] = []
+    for name, part in model.sections.items():
+        measured = bool(np.any(model.tau[part] > 0))
+        channel = name.replace("/off", "_off")
+        samples = _samples(model, part)
+        if measured:
+            factor = f"{name}.background"
+            free.append(factor)
+            nominal = np.where(model.background[part] > 0, model.background[part], 1.0)
+            samples.append(_sample("steady", nominal, "shapefactor", factor))
+            off = _sample("steady", nominal * model.tau[part], "shapefactor", factor)
+            channels.append({"name": f"{channel}_off", "samples": [off]})
+            observations.append({"name": f"{channel}_off", "data": data.off[0, part].tolist()})
+        channels.append({"name": channel, "samples": samples})
+        observations.append({"name": channel, "data": data.counts[0, part].tolist()})
+    bins = {c["name"]: len(c["samples"][0]["data"]) for c in channels}
+    # without bounds here, pyhf has 0 to 10
+    parameters: list[Json] = [{"name": STRENGTH, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
+    parameters += [
+        {"name": name, "bounds": [[0.0, MOST_BACKGROUND]] * bins[name.removesuffix(".background")]}
+        for name in free
+    ]
+    return {
+        "version": "1.0.0",
+        "channels": channels,
+        "observations": observations,
+        "measurements": [
+            {"name": "nuspill", "config": {"poi": STRENGTH, "parameters": parameters}}
+        ],
+    }
+
+
+def _samples(model: Model, part: slice) -> list[Json]:
+    """Signal and background of a channel, from the polynomial of the model."""
+    terms = {p: np.asarray(c, float)[part] for p, c in model.expected.terms.items()}
+    nothing = np.zeros(part.stop - part.start)
+    signal = _sample("signal", terms.pop(_powers(model, 0), nothing), "normfactor", STRENGTH)
+    fixed = terms.pop(_powers(model), nothing)
+    samples = [signal]
+    for i, nuisance in enumerate(model.nuisances, 1):
+        if nuisance.weight == 0:  # a factor 1 + σ z without a pull
+            measured = terms.pop(_powers(model, i), nothing) / nuisance.uncertainty
+            fixed = np.where(fixed - measured > ROUNDING * fixed, fixed - measured, 0.0)
+            samples.append(_sample(nuisance.name, measured, "normfactor", nuisance.name))
+    background = _sample("background", fixed)
+    samples.append(background)
+    for i, nuisance in enumerate(model.nuisances, 1):
+        for sample, powers in ((signal, _powers(model, 0, i)), (background, _powers(model, i))):
+            change = terms.pop(powers, nothing)
+            if np.any(change != 0):
+                sample["modifiers"].append(_pull(nuisance.name, sample, change))
+    rest = max((float(np.abs(c).max()) for c in terms.values()), default=0.0)
+    assert rest <= ROUNDING * max(signal["data"], default=0.0)
+    return [sample for sample in samples if any(sample["data"])]
+
+
+def _powers(model: Model, *variables: int) -> Powers:
+    return tuple(variables.count(i) for i in range(model.variables))
+
+
+def _sample(name: str, counts: Array, kind: str = "", factor: str = "") -> Json:
+    modifiers = [{"type": kind, "name": factor, "data": None}] if kind else []
+    return {"name": name, "data": counts.tolist(), "modifiers": modifiers}
+
+
+def _pull(name: str, sample: Json, change: Array) -> Json:
+    nominal = np.array(sample["data"])
+    return {
+        "type": "histosys",
+        "name": name,
+        "data": {"hi_data": (nominal + change).tolist(), "lo_data": (nominal - change).tolist()},
+    }

@@ -1,0 +1,1 @@
+"""Best values, intervals and contours."""

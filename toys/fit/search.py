@@ -1,0 +1,391 @@
+"""Fits of many data sets: from one start, or to the global minimum.
+
+Rates are squares of couplings, so χ² has several minima: a coupling and its mirror image beyond
+the point where its part of the rate is least. Where the rate is a sum of functions of one
+parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
+bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
+x = 0, where a flavour's rate vanishes. A normalisation that multiplies all of it goes into
+y = x (1 + σ η), in which the rate is linear. Every θ = v ± √x is then a start in θ; where nuclei
+differ in v, the minima that these lead to have their mirror images tried as well. Other models
+start from the truth and from the minima that a lattice of starts finds on the Asimov data.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...generator.arrays import Array
+from ..counts.model import Data, Model
+from ..counts.polynomial import Polynomial, Powers
+from ..kernels.minimise import CONVERGED, minimise
+
+SETS_A_TASK = 2048
+MOST_STARTS = 16
+EXACT = 1e-12
+"""What x may leave out of the rate, relative, for its minima to be those of χ²."""
+ALIKE = 0.01
+"""Relative difference of vertices up to which minima lie where the common x has them."""
+LATTICE = 200
+"""Starts tried where χ² may have minima that are no mirror images."""
+STATUS = {
+    0: "converged",
+    1: "too many steps",
+    2: "no valid start",
+    3: "no step lowers chi2",
+    4: "higher than another minimum",
+}
+"""What `Fits.status` means."""
+
+
+class Fits(NamedTuple):
+    """Results of fits."""
+
+    values: Array
+    """Shape (sets, variables)."""
+    chi2: Array
+    """Shape (sets,)."""
+    status: NDArray[np.int64]
+    """0 where the fit converged, see `STATUS`, shape (sets,)."""
+    steps: NDArray[np.int64]
+    """Evaluations of χ², shape (sets,)."""
+
+    def better(self, other: Fits) -> Fits:
+        """The better of two fits of each data set; one that converged, or the first, if as good."""
+        margin = np.where((other.status == CONVERGED) & (self.status != CONVERGED), 1e-9, -1e-9)
+        take = other.chi2 < self.chi2 + margin
+        return Fits(
+            np.where(take[:, None], other.values, self.values),
+            np.where(take, other.chi2, self.chi2),
+            np.where(take, other.status, self.status),
+            self.steps + other.steps,
+        )
+
+
+def local_fit(
+    model: Model,
+    data: Data,
+    start: Array,
+    held: Sequence[int] = (),
+    threads: int | None = None,
+    bounds: tuple[Array, Array] | None = None,
+    highest: Array | None = None,
+) -> Fits:
+    """Minimum that is reached from one start.
+
+    Parameters
+    ----------
+    data
+        One set, or as many as there are starts.
+    start
+        Values of the variables, shape (1, variables) or (sets, variables).
+    held
+        Numbers of the variables that stay at their start.
+    threads
+        By default one a core. Results do not depend on it.
+    bounds
+        Lower and upper ones in place of the model's, shape (variables,) each.
+    highest
+        Fits that would end above end early, shape (sets,).
+    """
+    free = [i for i in range(model.variables) if i not in set(held)]
+    sets = max(len(data), len(start))
+    result = Fits(
+        np.empty((sets, model.variables)),
+        np.empty(sets),
+        np.empty(sets, np.int64),
+        np.empty(sets, np.int64),
+    )
+    terms = model.terms(free)
+    lower, upper = bounds or (model.lower, model.upper)
+    numbers = np.array(free, np.int64)
+
+    def run(low: int) -> None:
+        part = slice(low, min(low + SETS_A_TASK, sets))
+        top = np.full(1, np.inf) if highest is None else highest
+        arrays = (data.counts, data.off, data.centre, np.asarray(start, float), top)
+        mine = [np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in arrays]
+        minimise(
+            terms, model.tau, numbers, model.weight, lower, upper, *mine,
+            result.values[part], result.chi2[part], result.status[part], result.steps[part],
+        )  # fmt: skip
+
+    starts = range(0, sets, SETS_A_TASK)
+    threads = threads or os.cpu_count() or 1
+    if threads == 1 or len(starts) == 1:
+        for low in starts:
+            run(low)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(run, starts))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """How the global minimum of a model is found; made once, used for any data."""
+
+    model: Model
+    held: tuple[int, ...]
+    """Numbers of the variables that are not fitted."""
+    straight: Model | None
+    """The model in x = (θ − v)², if the rate is a sum of functions of one parameter each."""
+    bounds: tuple[Array, Array] | None
+    """Of its variables."""
+    vertices: Mapping[int, float]
+    """v by number of a parameter that enters with its square."""
+    factors: Mapping[int, tuple[int, float]]
+    """Nuisance parameter k and σ by number of a parameter that enters only as y = x (1 + σ η_k)."""
+    lost: float
+    """What x leaves out of the rate, relative: how much vertices of bins differ; 0 if exact."""
+    starts: Array
+    """Other starts, shape (starts, variables)."""
+
+    def fit(self, data: Data, start: Array | None = None, threads: int | None = None) -> Fits:
+        """Global minimum of each data set.
+
+        Parameters
+        ----------
+        start
+            Values of the variables, shape (1, variables) or (sets, variables), with those of the
+            held ones; by default the truth. The fit is never worse than from there.
+        threads
+            By default one a core.
+        """
+        model = self.model
+        start = model.truth[None] if start is None else np.atleast_2d(np.asarray(start, float))
+        if self.straight is None:
+            best = local_fit(model, data, start, self.held, threads)
+            for other in self.starts:
+                there = start.copy()
+                fitted = [i for i in range(model.variables) if i not in self.held]
+                there[:, fitted] = other[fitted]
+                best = best.better(local_fit(model, data, there, self.held, threads))
+            for i in self._fitted_parameters():
+                there = best.values.copy()
+                there[:, i] = 2 * self._vertices_at(i, there) - there[:, i]
+                there[:, i] = np.clip(there[:, i], model.lower[i], model.upper[i])
+                best = best.better(local_fit(model, data, there, self.held, threads))
+            return best
+        squared = start.copy()
+        for i, v in self.vertices.items():
+            squared[:, i] = (start[:, i] - v) ** 2
+        for i, (k, sigma) in self.factors.items():
+            squared[:, i] *= 1 + sigma * start[:, k]
+        straight = local_fit(self.straight, data, squared, self.held, threads, self.bounds)
+        mirrors = [self._mirrors(i) for i in self.vertices]
+        images = list(itertools.product(*mirrors))
+        found = [self._there_and_back(straight, start, beyond) for beyond in images]
+        if self.lost < EXACT:  # all are as good: the one on the side of the start
+            return Fits(found[0], *straight[1:])
+        best = local_fit(model, data, found[0], self.held, threads)
+        for values in found[1:]:
+            best = self._or_from(best, data, values, threads)
+        if self.lost > ALIKE:
+            for beyond in images[1:]:
+                best = self._or_from(best, data, self._image(best.values, beyond), threads)
+        failed = np.flatnonzero(best.status != CONVERGED)
+        if failed.size:
+            best = self._again(best, data, start, failed, threads)
+        return best
+
+    def _fitted_parameters(self) -> list[int]:
+        return [i for i in range(len(self.model.parameters)) if i not in self.held]
+
+    def _vertices_at(self, i: int, values: Array) -> Array:
+        """θ_i at which the sum of the rate is least, the others given, shape (sets,).
+
+        θ_i itself where the rate is not quadratic in it.
+        """
+        parts = [np.zeros(len(values)) for _ in range(3)]
+        for powers, counts in self.model.expected.terms.items():
+            if powers[i] > 2:
+                return values[:, i]
+            others = np.array([q if k != i else 0 for k, q in enumerate(powers)])
+            parts[powers[i]] += np.sum(counts) * np.prod(values**others, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = -parts[1] / (2 * parts[2])
+        return np.where(parts[2] > 0, found, values[:, i])
+
+    def _or_from(self, best: Fits, data: Data, start: Array, threads: int | None) -> Fits:
+        """The better of fits and those from another start, which are left if they end above."""
+        highest = np.where(best.status == CONVERGED, best.chi2, np.inf)
+        return best.better(local_fit(self.model, data, start, self.held, threads, highest=highest))
+
+    def _image(self, values: Array, beyond: Sequence[bool]) -> Array:
+        """Values with some parameters mirrored about their vertices."""
+        image = values.copy()
+        for (i, v), other in zip(self.vertices.items(), beyond, strict=True):
+            if other:
+                image[:, i] = np.clip(
+                    2 * v - values[:, i], self.model.lower[i], self.model.upper[i]
+                )
+        return image
+
+    def _mirrors(self, i: int) -> tuple[bool, ...]:
+        """Whether θ is beyond the vertex, seen from the start, as the bounds allow."""
+        inside = self.model.lower[i] < self.vertices[i] < self.model.upper[i]
+        return (False, True) if inside else (False,)
+
+    def _there_and_back(self, straight: Fits, start: Array, beyond: Sequence[bool]) -> Array:
+        values = straight.values.copy()
+        for i, (k, sigma) in self.factors.items():
+            values[:, i] /= 1 + sigma * values[:, k]
+        for (i, v), other in zip(self.vertices.items(), beyond, strict=True):
+            above = (start[:, i] >= v) & (self.model.upper[i] > v)
+            x = v + np.where(above != other, 1.0, -1.0) * np.sqrt(np.maximum(values[:, i], 0.0))
+            values[:, i] = np.clip(x, self.model.lower[i], self.model.upper[i])
+        return values
+
+    def _again(
+        self, best: Fits, data: Data, start: Array, failed: NDArray[np.int64], threads: int | None
+    ) -> Fits:
+        """Fit the data sets that failed once more, from their best point and from the start."""
+        some = take(data, failed)
+        for there in (best.values[failed], start[failed] if len(start) > 1 else start):
+            again = local_fit(self.model, some, there, self.held, threads)
+            old = Fits(
+                best.values[failed], best.chi2[failed], best.status[failed], best.steps[failed]
+            )
+            part = old.better(again)
+            for whole, new in zip(best, part, strict=True):
+                whole[failed] = new
+        return best
+
+
+def take(data: Data, sets: NDArray[np.int64]) -> Data:
+    """Some of the data sets."""
+    return Data(*(a[sets] if len(a) > 1 else a for a in (data.counts, data.off, data.centre)))
+
+
+def search(model: Model, held: Sequence[str] = ()) -> Search:
+    """Prepare to find global minima, with some parameters held at the start's values."""
+    numbers = tuple(model.number(name) for name in held)
+    parameters = [i for i in range(len(model.parameters)) if i not in numbers]
+    if not _apart(model, parameters):
+        starts = _lattice(model, numbers, parameters)
+        return Search(model, numbers, None, None, {}, {}, 0.0, starts)
+    vertices, straight, most = {}, model.expected, 0.0
+    lower, upper = model.lower.copy(), model.upper.copy()
+    for i in parameters:
+        if max(powers[i] for powers in straight.terms) < 2:
+            continue
+        v = _vertex(model, i)
+        straight, lost = _squared(straight, i, v)
+        most = max(most, lost)
+        vertices[i] = v
+        ends = sorted(((lower[i] - v) ** 2, (upper[i] - v) ** 2))
+        inside = lower[i] < v < upper[i]
+        lower[i], upper[i] = 0.0 if inside else ends[0], ends[1]
+    factors = {}
+    for i in parameters:
+        unbounded = lower[i] in {0.0, -np.inf} and upper[i] == np.inf
+        found = _factor(model, straight, i) if unbounded else None
+        if found is not None:
+            factors[i] = found
+            straight = Polynomial(
+                {q: c for q, c in straight.terms.items() if not (q[i] and q[found[0]])}
+            )
+    other = replace(model, expected=straight)
+    none = np.empty((0, model.variables))
+    return Search(model, numbers, other, (lower, upper), vertices, factors, most, none)
+
+
+def _apart(model: Model, parameters: Sequence[int]) -> bool:
+    """Whether the rate is a sum of quadratic functions of one of the parameters each."""
+    others = range(len(model.parameters))
+    for powers in model.expected.terms:
+        for i in parameters:
+            if powers[i] > 2 or (powers[i] and any(powers[k] for k in others if k != i)):
+                return False
+    return True
+
+
+def _split(polynomial: Polynomial, i: int) -> list[dict[Powers, Array]]:
+    """Coefficients of 1, θ and θ², which are polynomials in the others."""
+    parts: list[dict[Powers, Array]] = [{}, {}, {}]
+    for powers, value in polynomial.terms.items():
+        parts[powers[i]][(*powers[:i], 0, *powers[i + 1 :])] = value
+    return parts
+
+
+def _vertex(model: Model, i: int) -> float:
+    """θ at which the sum of the rate over all bins is least."""
+    zero = (0,) * model.variables
+    _, linear, square = _split(model.expected, i)
+    return float(-np.sum(linear.get(zero, 0.0)) / (2 * np.sum(square[zero])))
+
+
+def _squared(polynomial: Polynomial, i: int, v: float) -> tuple[Polynomial, float]:
+    """The polynomial in x = (θ − v)², and what is lost: the term in θ − v, relative."""
+    zeroth, linear, square = (Polynomial(p or {}) if p else None for p in _split(polynomial, i))
+    assert square is not None
+    constant = square * v**2
+    slope = square * (2 * v)
+    if linear is not None:
+        constant, slope = constant + linear * v, slope + linear
+    if zeroth is not None:
+        constant = constant + zeroth
+    lost = max(float(np.max(np.abs(c))) for c in slope.terms.values())
+    scale = max(float(np.max(np.abs(c))) for c in square.terms.values()) * max(abs(v), 1e-3)
+    x = Polynomial.variable(i, polynomial.variables)
+    return constant + square * x, lost / scale
+
+
+def _factor(model: Model, polynomial: Polynomial, i: int) -> tuple[int, float] | None:
+    """Nuisance parameter k and σ, if the variable i enters only as x (1 + σ η_k)."""
+    terms = {q: c for q, c in polynomial.terms.items() if q[i]}
+    alone = tuple(int(k == i) for k in range(model.variables))
+    others = [q for q in terms if q != alone]
+    if alone not in terms or len(others) != 1 or sum(others[0]) != 2:
+        return None
+    k = next((k for k, power in enumerate(others[0]) if power and k != i), None)
+    if k is None or k < len(model.parameters):
+        return None
+    sigma = model.nuisances[k - len(model.parameters)].uncertainty
+    a, b = np.broadcast_arrays(terms[alone] * sigma, terms[others[0]])
+    same = np.allclose(a, b, rtol=1e-12, atol=1e-12 * float(np.max(np.abs(a))))
+    return (k, sigma) if same else None
+
+
+def _lattice(model: Model, held: Sequence[int], parameters: Sequence[int]) -> Array:
+    """Starts from which the distinct minima of the Asimov data are reached."""
+    from scipy.stats import qmc
+
+    scale = np.array([_reach(model, i) for i in parameters])
+    points = qmc.Halton(len(parameters), scramble=False).random(LATTICE + 1)[1:]
+    starts = np.repeat(model.truth[None], LATTICE, axis=0)
+    for place, i in enumerate(parameters):
+        start = model.truth[i] + scale[place] * (8 * points[:, place] - 4)
+        starts[:, i] = np.clip(start, model.lower[i], model.upper[i])
+    fits = local_fit(model, model.asimov(), starts, held)
+    chosen: list[Array] = []
+    for k in np.argsort(fits.chi2):
+        if fits.chi2[k] > fits.chi2.min() + 50 or len(chosen) == MOST_STARTS:
+            break
+        new = fits.values[k]
+        apart = [np.abs((new - old)[list(parameters)] / scale).max() > 0.1 for old in chosen]
+        if all(apart):
+            chosen.append(new)
+    return np.array(chosen)
+
+
+def _reach(model: Model, i: int) -> float:
+    """Change of a parameter that moves the counts by half of what parameters decide at all."""
+    parameters = range(len(model.parameters))
+    counts = float(model.counts(model.truth).sum())
+    free = [q for q in model.expected.terms if any(q[k] for k in parameters)]
+    decided = sum(abs(np.sum(model.expected.terms[q])) for q in free if sum(q) == 1)
+    for scale in np.geomspace(1e-4, 1e5, 91):
+        moved = model.truth.copy()
+        moved[i] += scale
+        if abs(float(model.counts(moved).sum()) - counts) > 0.5 * max(float(decided), 1.0):
+            return float(scale)
+    return 1.0

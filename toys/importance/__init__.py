@@ -1,0 +1,1 @@
+"""Critical values from all toys at every point, with weights."""

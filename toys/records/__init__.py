@@ -1,0 +1,1 @@
+"""Toys on disk and on clusters."""

@@ -1,0 +1,162 @@
+"""Toys in pieces of some seconds on the workers of a cluster, and whole tasks in their order back.
+
+How tasks are cut decides nothing: a toy is named by point and number, and what comes back is put
+together to the tasks that were asked for, so that the files of a run are the same for any cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ...reco.runs.folder import tables
+from ..construction.neyman import Construction, Statistic
+
+if TYPE_CHECKING:
+    from ...reco.cluster.workers import Cluster
+
+PILOT_TOYS = 64
+BLOCK_SECONDS = 2.0
+"""Aim of a block, of a thread."""
+SHARES = 4
+"""Blocks a thread of the cluster, at least, where there are toys enough."""
+LEAST_TOYS = 64
+"""Of a block."""
+
+Task = tuple[int, int, int]
+"""Point, and range of toys."""
+
+
+@dataclass(frozen=True, eq=False)
+class ToyWork:
+    """Toys of any points, to be thrown in any process."""
+
+    thrower: Thrower
+
+    def tables(self) -> dict[str, str]:
+        """Of form factors, where events are made; templates are sent."""
+        thrower = self.thrower
+        if not isinstance(thrower, Construction) or thrower.ensemble.level == "bins":
+            return {}
+        return tables(e.interaction for e in thrower.experiments)
+
+    def warm(self) -> None:
+        """Compile."""
+        self.thrower.warm()
+        self.thrower.toys(0, 0, 1)
+
+    def make(self, tasks: Sequence[Task]) -> list[Statistic]:
+        """Throw toys of some tasks."""
+        return [self.thrower.toys(*task) for task in tasks]
+
+
+class Cutter:
+    """Cuts tasks into blocks of about equal times, by the times of those that came back."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self.seconds, self.most = seconds, most
+        """Of a toy, and toys of a block."""
+
+    def learn(self, toys: int, seconds: float) -> None:
+        """Take in the time of a block; half of what is known is forgotten."""
+        if toys > 0 and seconds > 0:
+            self.seconds = 0.5 * (self.seconds + seconds / toys)
+
+    def size(self) -> int:
+        """Toys of a block."""
+        return max(LEAST_TOYS, min(int(BLOCK_SECONDS / self.seconds), self.most))
+
+    def blocks(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ...]]:
+        """Blocks of tasks or parts of them, in order."""
+        block: list[Task] = []
+        room = self.size()
+        for point, start, stop in tasks:
+            at = start
+            while at < stop:
+                end = min(at + room, stop)
+                block.append((point, at, end))
+                room -= end - at
+                at = end
+                if room <= 0:
+                    yield tuple(block)
+                    block, room = [], self.size()
+        if block:
+            yield tuple(block)
+
+
+def throw_tasks(
+    thrower: Thrower,
+    tasks: Sequence[Task],
+    threads: int | None = None,
+    cluster: Cluster | None = None,
+) -> Iterator[tuple[Task, Statistic]]:
+    """Make the toys of tasks, in their order, on threads or on a cluster."""
+    if cluster is None:
+        yield from run(thrower, tasks, threads)
+        return
+    work = ToyWork(thrower)
+    if not tasks:
+        return
+    work.warm()
+    point, start, stop = tasks[0]
+    pilot = min(PILOT_TOYS, stop - start)
+    begin = time.perf_counter()
+    thrower.toys(point, start, start + pilot)
+    seconds = (time.perf_counter() - begin) / pilot
+    toys = sum(stop - start for _, start, stop in tasks)
+    cutter = Cutter(seconds, -(-toys // (SHARES * max(cluster.threads(), 1))))
+    parts: list[Statistic] = []
+    whole = iter(tasks)
+    task, held = next(whole), 0
+    for block, made in cluster.compute(work, cutter.blocks(tasks)):
+        cutter.learn(sum(stop - start for _, start, stop in block), made.seconds)
+        for piece in made.result:
+            parts.append(piece)
+            held += len(piece.value)
+            if held == task[2] - task[1]:
+                values = np.concatenate([p.value for p in parts])
+                yield task, Statistic(values, sum(p.failed for p in parts))
+                parts, held = [], 0
+                task = next(whole, task)
+
+
+class Thrower(Protocol):
+    """A construction, or several."""
+
+    def warm(self) -> None:
+        """Compute what all toys share."""
+
+    def toys(self, point: int, start: int, stop: int) -> Statistic:
+        """Toys of a point by number."""
+
+
+def run(
+    construction: Thrower,
+    tasks: Sequence[tuple[int, int, int]],
+    threads: int | None = None,
+) -> Iterator[tuple[tuple[int, int, int], Statistic]]:
+    """Make the toys of tasks (point, start, stop), in their order, on several threads."""
+    construction.warm()
+    threads = threads or os.cpu_count() or 1
+    if threads == 1:
+        for task in tasks:
+            yield task, construction.toys(*task)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = 4 * threads
+        pending = [pool.submit(construction.toys, *task) for task in tasks[:ahead]]
+        try:
+            for k, task in enumerate(tasks):
+                result = pending.pop(0).result()
+                if k + ahead < len(tasks):
+                    pending.append(pool.submit(construction.toys, *tasks[k + ahead]))
+                yield task, result
+        finally:
+            for future in pending:
+                future.cancel()
