@@ -24,7 +24,7 @@ def test_every_format_says_what_it_is():
 def test_the_list_needs_no_heavy_package():
     """Fails if listing the formats imports a package of one of them, or the compiled chain."""
     code = (
-        "import sys; from nuspill.reco.formats import described; described(); "
+        "import sys; from nuspill.reco.formats.shared.door import described; described(); "
         "heavy = {'h5py', 'uproot', 'numba', 'lh5', 'astropy', 'tables', 'pyhepmc', 'scipp'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
