@@ -7,6 +7,9 @@ Names are imported on first use, so that what needs no compiled code starts fast
 `__init__.pyi` beside this one says where each is from.
 """
 
-import lazy_loader
+from importlib.metadata import version as _version
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+import lazy_loader as _lazy_loader
+
+__version__ = _version("nuspill")
+__getattr__, __dir__, __all__ = _lazy_loader.attach_stub(__name__, __file__)

@@ -1,3 +1,5 @@
+__version__: str
+
 from .reco.errors import ExperimentError as ExperimentError
 from .reco.errors import OutputError as OutputError
 from .reco.expectation import rates as rates
