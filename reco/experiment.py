@@ -21,6 +21,7 @@ from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validato
 
 from ..generator.beam import Source, shipped_source_text, shipped_sources
 from ..generator.coupling import Interaction
+from ..generator.display import Displayed
 from ..generator.rate import Channel, channels
 from ..generator.sampling.stream import stream_number
 from ..generator.settings import Settings, setting
@@ -48,7 +49,7 @@ class Exposure(Settings):
     )
 
 
-class Experiment(Settings):
+class Experiment(Displayed, Settings):
     """A detector at a source."""
 
     name: str = setting(..., "name of the experiment", min_length=1)
@@ -99,6 +100,20 @@ class Experiment(Settings):
         if len(names) > 100:
             raise ValueError(f"at most 100 backgrounds, not {len(names)}")
         return self
+
+    def facts(self) -> dict[str, object]:
+        """Name, source, target and exposure."""
+        target, source = self.target, self.source
+        material = target.material if isinstance(target.material, str) else "mixture"
+        return {
+            "name": self.name,
+            "target": f"{target.mass:g} kg {material}",
+            "source": f"{source.name} at {source.distance:g} m",
+            "exposure": f"{self.exposure.years:g} years",
+            "threshold": f"{self.detector.threshold:g} keV_nr",
+            "e_reco in": self.detector.unit,
+            "backgrounds": ", ".join(b.name for b in self.background if b.enabled) or "none",
+        }
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..generator.arrays import Array
+from ..generator.display import Displayed
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
 from ..reco.runs.folder import tables
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 REGIONS = ("wilks", "asimov", "feldman_cousins")
 
 
-@dataclass(frozen=True)
-class Coverage:
+@dataclass(frozen=True, repr=False)
+class Coverage(Displayed):
     """Coverage of one kind of region at one point."""
 
     point: tuple[float, ...]
@@ -54,6 +55,18 @@ class Coverage:
     error: float
     """Standard error of the coverage; for Feldman-Cousins that of the critical value included."""
     failed: int
+
+    def facts(self) -> dict[str, object]:
+        """Point, kind of region and coverage with its error."""
+        return {
+            "point": ", ".join(f"{x:g}" for x in self.point),
+            "region": self.region,
+            "CL": f"{100 * self.cl:g} %",
+            "critical": f"{self.critical:.4g}",
+            "coverage": f"{self.coverage:.4f} ± {self.error:.2g}",
+            "toys": self.toys,
+            "failed fits": self.failed,
+        }
 
     @property
     def coverage(self) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.coupling import Interaction
+from ...generator.display import Displayed
 from ...generator.sampling.stream import stream_number
 from ..chain.build import build_chain, pulses_in
 from ..chain.event import share_out, slice_totals
@@ -37,8 +38,8 @@ MOST_EVENTS = 1e12
 NO_PLACE = Place(np.empty(0, np.int16), *(np.empty(0, np.float32) for _ in range(3)))
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Displayed):
     """A run of an experiment; make one with `plan`."""
 
     experiment: Experiment
@@ -51,6 +52,18 @@ class Run:
     """Whether module and place are made."""
     models: Mapping[str, Interaction]
     """Other interactions for which weights are made, by name."""
+
+    def facts(self) -> dict[str, object]:
+        """Experiment, length and seed."""
+        fixed = self.fixed_signal
+        return {
+            "experiment": self.experiment.name,
+            "length": f"{self.years:.4g} years",
+            "pulses": self.pulses,
+            "seed": self.seed,
+            "signal": "Poisson" if fixed is None else f"{fixed} events",
+            "columns": ", ".join(self.columns),
+        }
 
     @property
     def years(self) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
+from ...generator.display import Displayed
 from ..fit.outline import contours, intervals, is_clipped, open_ends, reaches_the_edge, threshold
 from .belt import Belt, Ordering, belt, margin, p_values
 from .neyman import Construction, Statistic
@@ -28,8 +29,8 @@ class Weighted(NamedTuple):
     """Data sets without fluctuations of their own that were fitted beside the toys, in all."""
 
 
-@dataclass(frozen=True, eq=False)
-class Region:
+@dataclass(frozen=True, eq=False, repr=False)
+class Region(Displayed):
     """Region of the data of a construction."""
 
     construction: Construction
@@ -43,6 +44,25 @@ class Region:
     failed: NDArray[np.int64]
     """Toys whose fit did not converge, at each point."""
     weighted: Weighted | None = None
+
+    def facts(self) -> dict[str, object]:
+        """Parameters, ordering, toys, and the intervals or the area."""
+        outline = self._outline(self.fine.by_toys)
+        found = (
+            {"area": f"{outline['area']:.5g}"}
+            if "area" in outline
+            else {
+                "intervals": ", ".join(f"[{a:.4g}, {b:.4g}]" for a, b in outline["intervals"])
+                or "none"
+            }
+        )
+        return {
+            "parameters": ", ".join(self.construction.names),
+            "CL": f"{100 * self.cl:g} %",
+            "ordering": self.ordering,
+            "toys": int(self.toys.sum()),
+            "failed fits": int(self.failed.sum()),
+        } | found
 
     @property
     def critical(self) -> Array:

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ...generator.arrays import Array
+from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
 from ..kernels.minimise import CONVERGED
@@ -38,8 +39,8 @@ class Axis:
     points: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Scan1D:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scan1D(Displayed):
     """Δχ² along a parameter."""
 
     model: Model
@@ -54,14 +55,25 @@ class Scan1D:
     failed: int
     """Points whose fit did not converge."""
 
+    def facts(self) -> dict[str, object]:
+        """Parameter, best value and intervals."""
+        return {
+            "parameter": self.name,
+            "best": f"{self.best:.4g}",
+            "CL": f"{100 * self.cl:g} %",
+            "intervals": ", ".join(f"[{a:.4g}, {b:.4g}]" for a, b in self.intervals) or "none",
+            "points": len(self.x),
+            "failed fits": self.failed,
+        }
+
     @property
     def clipped(self) -> bool:
         """Whether the region goes on beyond the range."""
         return is_clipped(self.intervals, open_ends(self.model, self.name, self.x))
 
 
-@dataclass(frozen=True, eq=False)
-class Scan2D:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scan2D(Displayed):
     """Δχ² over a plane."""
 
     model: Model
@@ -74,6 +86,18 @@ class Scan2D:
     cl: float
     best: tuple[float, float]
     failed: int
+
+    def facts(self) -> dict[str, object]:
+        """Parameters, best values and area."""
+        return {
+            "parameters": ", ".join(self.names),
+            "best": ", ".join(f"{value:.4g}" for value in self.best),
+            "CL": f"{100 * self.cl:g} %",
+            "area": f"{self.area:.5g}",
+            "contours": len(self.contours),
+            "points": f"{len(self.x)} x {len(self.y)}",
+            "failed fits": self.failed,
+        }
 
     @cached_property
     def contours(self) -> list[Array]:
