@@ -19,12 +19,12 @@ from ..arrays import Array
 from ..cross_section import energy_min
 from ..rate import Channel
 from ..spectrum import Spectrum
+from .draws import CANDIDATE, new_draws
 from .kernel import kernel, kernel_inline
 from .stream import (
     ATTEMPT,
     BATCH,
     LOW,
-    PURPOSE,
     SHIFT,
     fill_words,
     stream_number,
@@ -166,14 +166,27 @@ def is_kept(tables, packed, s, r, limit):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sample_recoils(  # type: ignore[no-untyped-def]
-    key, c1, c2, c3, count, tables, words, again, found, doubtful, channel, e_nu, e_nr
-):
-    """Write `count` channels, E (MeV) and T (keV) to the last three; return candidates drawn.
+def sample_recoils(draws, count, tables, candidates, channel, e_nu, e_nr):  # type: ignore[no-untyped-def]
+    """Draw true events; returns the number of candidates that were drawn.
 
-    Candidate number k of an event has the counter of the event with `c2` + k ATTEMPT. The four
-    before them are from `scratch`. No branch depends on a random number: it would be mispredicted.
+    Candidate number k of an event has the counter of the event with k ATTEMPT more in its purpose.
+    No branch depends on a random number: it would be mispredicted.
+
+    Parameters
+    ----------
+    draws
+        Stream and block, `Draws`.
+    count
+        Number of events.
+    tables
+        `RecoilTables`.
+    candidates
+        Room for a batch, `Candidates`.
+    channel, e_nu, e_nr
+        Written: channel, E (MeV) and T (keV), shape (count,) each.
     """
+    words, again, found, doubtful = candidates
+    key, c1, c2, c3 = draws.key, draws.block, CANDIDATE + draws.high, draws.stream
     cells, energy, recoil = tables.cell, tables.energy, tables.recoil
     w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
     drawn = count
@@ -214,13 +227,31 @@ def sample_recoils(  # type: ignore[no-untyped-def]
     return drawn
 
 
-def scratch() -> tuple[NDArray[Any], ...]:
-    """What `sample_recoils` needs: words twice, packed cells, and events not yet decided upon.
+class Candidates(NamedTuple):
+    """Room of `sample_recoils` for a batch of candidates; from `new_candidates`."""
+
+    words: NDArray[np.uint32]
+    """Four words each, shape (4, BATCH + 64)."""
+    again: NDArray[np.uint32]
+    """Those of the next attempt, likewise."""
+    cells: NDArray[np.uint64]
+    """Packed cells, shape (BATCH,)."""
+    doubtful: NDArray[np.uint32]
+    """Events not yet decided upon, shape (BATCH,)."""
+
+
+def new_candidates() -> Candidates:
+    """Room for a batch.
 
     Rows of words are not a whole page long: their heads would be in one set of the first cache.
     """
-    words = np.empty((2, 4, BATCH + 64), np.uint32)
-    return *words, np.empty(BATCH, np.uint64), np.zeros(BATCH, np.uint32)
+    words, again = np.empty((2, 4, BATCH + 64), np.uint32)
+    return Candidates(
+        words=words,
+        again=again,
+        cells=np.empty(BATCH, np.uint64),
+        doubtful=np.zeros(BATCH, np.uint32),
+    )
 
 
 def recoil_tables(channels: tuple[Channel, ...], truth_threshold: float) -> RecoilTables:
@@ -326,10 +357,6 @@ def _recoil_edges(channel: Channel, low: float) -> Array:
     return edges
 
 
-CANDIDATE_DRAW = np.uint64(1) * PURPOSE
-"""Third counter of the candidates' words."""
-
-
 def sample(
     channel: Channel, count: int, seed: int, truth_threshold: float = LEAST_RECOIL, block: int = 0
 ) -> tuple[Array, Array]:
@@ -361,13 +388,10 @@ def sample(
     e_nu, e_nr = np.empty(count), np.empty(count)
     name = f"{channel.flavour.name}/{channel.nucleus.name}"
     sample_recoils(
-        np.uint64(seed),
-        np.uint64(block),
-        CANDIDATE_DRAW,
-        np.uint64(stream_number(name)),
+        new_draws(seed, stream_number(name), block),
         count,
         recoil_tables((channel,), truth_threshold),
-        *scratch(),
+        new_candidates(),
         np.empty(count, np.int16),
         e_nu,
         e_nr,
@@ -407,19 +431,8 @@ def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
     one = zeros.astype(np.int16)
     tables = RecoilTables(cell, bound, energy, one, phi, recoil, factors, zeros[:1])
     e_nu, unused, channel = np.empty(count), np.empty(count), np.empty(count, np.int16)
-    zero, stream = np.uint64(0), np.uint64(stream_number("flux"))
-    sample_recoils(
-        np.uint64(seed),
-        zero,
-        CANDIDATE_DRAW,
-        stream,
-        count,
-        tables,
-        *scratch(),
-        channel,
-        e_nu,
-        unused,
-    )
+    draws = new_draws(seed, stream_number("flux"))
+    sample_recoils(draws, count, tables, new_candidates(), channel, e_nu, unused)
     return e_nu
 
 

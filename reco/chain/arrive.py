@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...generator.sampling.kernel import kernel
-from ...generator.sampling.stream import (
-    BATCH,
-    PURPOSE,
-    draw,
-    exponential,
-    normals,
-    piecewise_linear,
+from ...generator.sampling.draws import (
+    MUON_LIFE,
+    PION_LIFE,
+    PLACE_IN_SLICE,
+    TIME_DEVIATE,
+    draw_for,
 )
+from ...generator.sampling.kernel import kernel
+from ...generator.sampling.stream import BATCH, exponential, normals, piecewise_linear
 from .codes import OFF, ON, PROFILE, STEADY
 
 BLOCK = 16
 """Events looked at together, whether any share a pulse."""
-PLACE, PION, MUON, SMEAR = (np.uint64(i) * PURPOSE for i in (2, 7, 8, 9))
-"""Purposes of the words of time: place in the slice, the two decays, and the measurement."""
 
 
 @kernel
-def places(key, c1, high, stream, count, words, spare, place):  # type: ignore[no-untyped-def]
+def places(draws, count, place):  # type: ignore[no-untyped-def]
     """Cumulative exponential spacings into `place`, `count` and up to 3 more; returns the last."""
-    steps, total = spare[0], 0.0
+    words, steps, total = draws.words, draws.spare[0], 0.0
     for start in range(0, count, BATCH):
         n = min(BATCH, count - start)
-        draw(key, start, c1, PLACE + high, stream, n, words)
+        draw_for(PLACE_IN_SLICE, draws, start, n)
         for i in range(n):
             steps[i] = exponential(words[i])
         for i in range(n, (n + 3) // 4 * 4):
@@ -90,13 +88,23 @@ def emitted(chain, source, part, time):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_lives(key, start, c1, high, stream, words, spare, pion, muon, channel, time):  # type: ignore[no-untyped-def]
-    """Add the lives of the pion and (by channel) of the muon before each neutrino of a batch."""
-    first, second, n = spare[0], spare[1], time.size
-    draw(key, start, c1, PION + high, stream, n, words)
+def add_lives(draws, start, pion, muon, channel, time):  # type: ignore[no-untyped-def]
+    """Add the lives of the pion and of the muon before each neutrino of a batch.
+
+    Parameters
+    ----------
+    draws, start
+        Words, and the number of the batch's first event.
+    pion, muon
+        Mean lives, ns: one of the pion, and of the muon by channel, shape (channels,).
+    channel, time
+        Channel and time of each event, shape (events,); the time, ns, grows by the lives.
+    """
+    words, first, second, n = draws.words, draws.spare[0], draws.spare[1], time.size
+    draw_for(PION_LIFE, draws, start, n)
     for i in range(n):
         first[i] = pion * exponential(words[i])
-    draw(key, start, c1, MUON + high, stream, n, words)
+    draw_for(MUON_LIFE, draws, start, n)
     for i in range(n):
         second[i] = muon[channel[i]]
     for i in range(n):
@@ -106,12 +114,24 @@ def add_lives(key, start, c1, high, stream, words, spare, pion, muon, channel, t
 
 
 @kernel
-def smear_time(key, chain, source, start, c1, high, words, deviates, time_true, time):  # type: ignore[no-untyped-def]
-    """Measured time of a batch; what is steady is drawn as measured, and its true time made."""
-    sigma, n = chain.timing.sigma, time.size
-    draw(key, start, c1, SMEAR + high, chain.sources.stream[source], n, words)
-    normals(words, n, deviates)
-    before, after = (sigma, 0.0) if chain.sources.timing[source] == STEADY else (0.0, sigma)
+def smear_time(draws, start, sigma, timing, time_true, time):  # type: ignore[no-untyped-def]
+    """Measured time of a batch; what is steady is drawn as measured, and its true time made.
+
+    Parameters
+    ----------
+    draws, start
+        Words, and the number of the batch's first event.
+    sigma
+        Time resolution, ns.
+    timing
+        When the source's events come: STEADY or another code.
+    time_true, time
+        True and measured time, ns, shape (events,).
+    """
+    deviates, n = draws.spare[0], time.size
+    draw_for(TIME_DEVIATE, draws, start, n)
+    normals(draws.words, n, deviates)
+    before, after = (sigma, 0.0) if timing == STEADY else (0.0, sigma)
     for i in range(n):
         time[i] = time_true[i] + after * deviates[i]
         time_true[i] -= before * deviates[i]

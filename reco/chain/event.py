@@ -11,18 +11,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...generator.sampling.draws import ACCEPT, COUNT, ENERGY, VETO, draw_for, draws_of
 from ...generator.sampling.kernel import kernel
 from ...generator.sampling.sampler import sample_recoils
 from ...generator.sampling.stream import (
     ATTEMPT,
     BATCH,
     LOW,
-    PURPOSE,
     SHIFT,
     binomial,
-    draw,
     neg_log,
     philox,
     piecewise_linear,
@@ -32,14 +30,6 @@ from ...generator.sampling.stream import (
 from .arrive import add_lives, emitted, find_windows, places, settle, smear_time, to_pulses
 from .codes import ELECTRON, RECOIL, TRUE, UNIT
 from .respond import acceptance, quenched, smear, unquench, unquenched
-
-Array32 = NDArray[np.float32]
-
-# purposes of the words of a slice's streams, in the third counter
-# (2, 7, 8 and 9 are those of `arrive`, 5 and 3 of `respond`)
-COUNT, SAMPLE, POSITION, VETO, ENERGY, ACCEPT = (
-    np.uint64(i) * PURPOSE for i in (0, 1, 4, 6, 10, 11)
-)
 
 
 @kernel
@@ -143,23 +133,31 @@ def convert_energies(response, scale, e_nr, e_ee, e_reco, e_reco_nr):  # type: i
 def begin_source(key, chain, number, source, s, channel, place, c):  # type: ignore[no-untyped-def]
     """Pulse, true time and drawn energies of the events of one source in a slice.
 
-    `channel` and the columns `c` are as long as there are events, `place` is at least 4 longer.
+    Parameters
+    ----------
+    key, chain
+        Seed, and all tables.
+    number, source
+        Of the slice, and of the source.
+    s
+        `Scratch`.
+    channel
+        Written: channel of each event, shape (events,).
+    place
+        Room, at least 4 longer.
+    c
+        Columns of as many rows, written.
     """
     sources, timing = chain.sources, chain.timing
     first = number * timing.slice_pulses
     pulses = min(timing.slice_pulses, timing.pulses - first)
-    block = np.uint64(number)
-    c1, high = block & LOW, block >> SHIFT
-    stream, n, pion = sources.stream[source], channel.size, sources.pion[source]
-    words, spare = s.words, s.spare
+    draws = draws_of(key, number, sources.stream[source], s.words, s.spare)
+    n, pion = channel.size, sources.pion[source]
     if source == 0:
-        sample_recoils(
-            key, c1, SAMPLE + high, stream, n, chain.recoils,
-            s.candidates, s.again, s.cells, s.doubtful, channel, c.e_nu, c.e_nr,
-        )  # fmt: skip
+        sample_recoils(draws, n, chain.recoils, s.candidates, channel, c.e_nu, c.e_nr)
     elif pion > 0.0:
         channel[:] = sources.channels + source - 1
-    total = places(key, c1, high, stream, n + 1, words, spare, place)
+    total = places(draws, n + 1, place)
     to_pulses(place, total, first, pulses, c.pulse)
     measured = column_of(sources.scale[source], c)
     for start in range(0, n, BATCH):
@@ -168,13 +166,13 @@ def begin_source(key, chain, number, source, s, channel, place, c):  # type: ign
         emitted(chain, source, place[start:stop], time)
         if pion > 0.0:
             code = channel[start:stop]
-            add_lives(key, start, c1, high, stream, words, spare, pion, sources.muon, code, time)
+            add_lives(draws, start, pion, sources.muon, code, time)
         if timing.sigma > 0.0:
             seen = c.time[start:stop]
-            smear_time(key, chain, source, start, c1, high, words, spare[0], time, seen)
+            smear_time(draws, start, timing.sigma, sources.timing[source], time, seen)
         if source > 0:
-            draw(key, start, c1, ENERGY + high, stream, stop - start, words)
-            draw_energies(chain, source, words, measured[start:stop])
+            draw_for(ENERGY, draws, start, stop - start)
+            draw_energies(chain, source, draws.words, measured[start:stop])
     if pion > 0.0 or timing.sigma > 0.0:
         settle(c.pulse, c.time_true, c.time, channel, source == 0, c.e_nu, c.e_nr)
 
@@ -188,13 +186,25 @@ def in_place(chain, source):  # type: ignore[no-untyped-def]
 
 @kernel
 def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no-untyped-def]
-    """All other columns of the events of one source but `event`, in order of time."""
+    """All other columns of the events of one source but `event`, in order of time.
+
+    Parameters
+    ----------
+    key, chain
+        Seed, and all tables.
+    number, source
+        Of the slice, and of the source.
+    s
+        `Scratch`.
+    channel
+        Of each event of the signal, shape (events,).
+    c
+        Columns of as many rows, of which pulse, true time and drawn energies are there.
+    """
     sources, timing, response = chain.sources, chain.timing, chain.response
     first = number * timing.slice_pulses
-    block = np.uint64(number)
-    c1, high = block & LOW, block >> SHIFT
-    stream, scale = sources.stream[source], sources.scale[source]
-    words, spare = s.words, s.spare
+    draws = draws_of(key, number, sources.stream[source], s.words, s.spare)
+    words, scale = draws.words, sources.scale[source]
     low, top = np.float32(response.region_low), np.float32(response.region_high)
     for start in range(0, c.time.size, BATCH):
         stop = min(start + BATCH, c.time.size)
@@ -204,10 +214,8 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
         e_reco, e_reco_nr = c.e_reco[start:stop], c.e_reco_nr[start:stop]
         find_windows(timing, c.time_true[start:stop], c.time[start:stop], window)
         if scale == TRUE:
-            smear(
-                key, response, stream, c1, high, start, words, spare, e_nr, e_ee, e_reco, e_reco_nr
-            )
-            draw(key, start, c1, ACCEPT + high, stream, n, words)
+            smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr)
+            draw_for(ACCEPT, draws, start, n)
             if response.efficiency == 0:
                 threshold = np.float32(response.threshold)
                 accepted = np.int64(response.logistic[0] * 2.0**32)
@@ -226,11 +234,12 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
         if timing.dead_time > 0.0 and timing.veto_exposures:
             pulse = c.pulse[start:stop]
             for i in range(n):
-                c2 = VETO + high + ATTEMPT * np.uint64(window[i])
-                w, _, _, _ = philox(key, np.uint64(pulse[i] - first), c1, c2, timing.veto_stream)
+                c0 = np.uint64(pulse[i] - first)
+                c2 = VETO + draws.high + ATTEMPT * np.uint64(window[i])
+                w, _, _, _ = philox(key, c0, draws.block, c2, timing.veto_stream)
                 selected[i] = selected[i] & (uniform(w) >= timing.dead_time)
         elif timing.dead_time > 0.0:
-            draw(key, start, c1, VETO + high, stream, n, words)
+            draw_for(VETO, draws, start, n)
             for i in range(n):
                 selected[i] = selected[i] & (uniform(words[i]) >= timing.dead_time)
     if source == 0:

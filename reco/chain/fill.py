@@ -7,14 +7,27 @@ past the caches. The largest background is finished there, not before: little of
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from ...generator.sampling.draws import POSITION, draws_of
 from ...generator.sampling.kernel import borrow, kernel
-from ...generator.sampling.stream import LOW, SHIFT, philox, uniform
-from .event import POSITION, begin_source, column_of, finish_source, in_place, slice_counts
+from ...generator.sampling.stream import SHIFT, philox, uniform
+from .event import begin_source, column_of, finish_source, in_place, slice_counts
 from .interleave import BLOCK, cut_runs, fence, find_runs, spread
 from .stage import STAGE, copy_runs, rows_of, write_out
+
+
+class Stretch(NamedTuple):
+    """Events low ... high − 1 of a run; only slices that overlap with it are made."""
+
+    first_slice: np.int64
+    """A slice that begins at `low` or before."""
+    first_event: np.int64
+    """Number of that slice's first event."""
+    low: np.int64
+    high: np.int64
 
 
 @kernel
@@ -23,6 +36,17 @@ def stage_runs(key, chain, number, major, s, first, last, row):  # type: ignore[
 
     Runs of the source `major`, if any (≥ 0), have only begun: they are spread out, finished with
     all rows at once, and what this wrote to the rows between them is overwritten.
+
+    Parameters
+    ----------
+    key, chain, number
+        Seed, all tables, and the slice.
+    major
+        Source that has only begun, or −1.
+    s
+        `Scratch`, with the runs.
+    first, last, row
+        Runs, and the row of the stage.
     """
     c, run_from, run_length = s.columns, s.run_from[first:last], s.run_length[first:last]
     end = row + run_length.sum()
@@ -41,13 +65,25 @@ def stage_runs(key, chain, number, major, s, first, last, row):  # type: ignore[
 
 
 @kernel
-def fill(key, chain, start, totals, fixed, event, low, high, columns, place, scratch):  # type: ignore[no-untyped-def]
-    """Write events low ... high − 1 of the run to `columns` (and `place`, unless empty).
+def fill(key, chain, stretch, totals, fixed, columns, place, scratch):  # type: ignore[no-untyped-def]
+    """Write a stretch of events of the run.
 
-    `totals` are the numbers of events of the slices from `start` on, the first of which begins
-    with event number `event`; only slices that overlap [low, high) are made. `scratch` is from
-    `new_scratch`, for the largest of them.
+    Parameters
+    ----------
+    key, chain
+        Seed, and all tables.
+    stretch
+        Which events, `Stretch`.
+    totals
+        Events of each slice from the stretch's first on, shape (slices,).
+    fixed
+        Signal events of each slice of the run, shape (all slices,); or empty, if they are Poisson.
+    columns, place
+        Written, of as many rows as the stretch has events; `place` may be empty.
+    scratch
+        From `new_scratch`, for the largest of the slices.
     """
+    start, event, low, high = stretch
     chain, totals, fixed = borrow(chain), borrow(totals), borrow(fixed)  # type: ignore[call-arg]
     columns, place, s = borrow(columns), borrow(place), borrow(scratch)
     done, staged = np.int64(0), np.int64(0)
@@ -98,24 +134,42 @@ def fill(key, chain, start, totals, fixed, event, low, high, columns, place, scr
 
 @kernel
 def put_runs(key, chain, number, s, runs, row, place):  # type: ignore[no-untyped-def]
-    """Places of the events of the runs of a slice, from `row` on."""
-    block = np.uint64(number)
-    c1, c2 = block & LOW, POSITION + (block >> SHIFT)
+    """Places of the events of a slice.
+
+    Parameters
+    ----------
+    key, chain, number
+        Seed, all tables, and the slice.
+    s, runs
+        `Scratch` with the runs, and how many there are.
+    row, place
+        First row, and `Place`, which is written.
+    """
     for k in range(runs):
         source = 0
         while s.run_from[k] >= s.edges[source + 1]:
             source += 1
-        stream = chain.sources.stream[source]
+        draws = draws_of(key, number, chain.sources.stream[source], s.words, s.spare)
         for i in range(s.run_length[k]):
-            c0 = np.uint64(s.run_from[k] + i - s.edges[source])
-            put(key, chain.response, c0, c1, c2, stream, place, row)
+            put(draws, chain.response, s.run_from[k] + i - s.edges[source], place, row)
             row += 1
 
 
 @kernel
-def put(key, response, c0, c1, c2, stream, place, to):  # type: ignore[no-untyped-def]
-    """Module and place of one event, uniform in the active volume, in mm from its centre."""
-    w0, w1, w2, w3 = philox(key, c0, c1, c2, stream)
+def put(draws, response, event, place, to):  # type: ignore[no-untyped-def]
+    """Module and place of one event, uniform in the active volume, in mm from its centre.
+
+    Parameters
+    ----------
+    draws, event
+        Words, and number of the event among those of its source in the slice.
+    response
+        Modules, shape and size.
+    place, to
+        `Place`, of which row `to` is written.
+    """
+    c0, c2 = np.uint64(event), POSITION + draws.high
+    w0, w1, w2, w3 = philox(draws.key, c0, draws.block, c2, draws.stream)
     size = response.size
     place.module[to] = (w0 * np.uint64(response.modules)) >> SHIFT
     if response.cylinder:

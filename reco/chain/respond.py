@@ -6,11 +6,9 @@ import math
 
 import numpy as np
 
+from ...generator.sampling.draws import DEVIATE, PHOTONS, draw_for
 from ...generator.sampling.kernel import kernel, kernel_inline
-from ...generator.sampling.stream import PURPOSE, SQRT2, draw, normals, poisson
-
-DEVIATE, PHOTONS = (np.uint64(i) * PURPOSE for i in (3, 5))
-"""Purposes of the words of normal deviates and of photo-electrons."""
+from ...generator.sampling.stream import SQRT2, normals, poisson
 
 
 @kernel_inline
@@ -69,13 +67,23 @@ def acceptance(response, e_reco):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def smear(key, response, stream, c1, high, start, words, spare, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
-    """Quench and smear a batch of true recoils."""
-    n, deviates = e_nr.size, spare[0]
+def smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignore[no-untyped-def]
+    """Quench and smear a batch of true recoils.
+
+    Parameters
+    ----------
+    draws, response, start
+        Words, tables of the response, and the number of the batch's first event.
+    e_nr
+        True recoils, keV, shape (events,).
+    e_ee, e_reco, e_reco_nr
+        Written: quenched energy in keV_ee, as measured in the detector's unit, and that in keV_nr.
+    """
+    n, deviates = e_nr.size, draws.spare[0]
     quenched(response, e_nr, e_ee)
     if response.resolution in (1, 3):
-        draw(key, start, c1, DEVIATE + high, stream, n, words)
-        normals(words, n, deviates)
+        draw_for(DEVIATE, draws, start, n)
+        normals(draws.words, n, deviates)
     if response.resolution == 1:
         width = np.float32(response.root_width)
         for i in range(n):
@@ -85,7 +93,8 @@ def smear(key, response, stream, c1, high, start, words, spare, e_nr, e_ee, e_re
     elif response.resolution == 2:  # whole numbers, on which regions and acceptance are exact
         for i in range(n):
             mean = e_ee[i] * response.per_kev
-            number = poisson(key, np.uint64(start + i), c1, PHOTONS + high, stream, mean)
+            c0, c2 = np.uint64(start + i), PHOTONS + draws.high
+            number = poisson(draws.key, c0, draws.block, c2, draws.stream, mean)
             e_reco[i] = number
             e_reco_nr[i] = unquench(response, number / response.per_kev)
         return

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.sampling.kernel import kernel
-from ...generator.sampling.sampler import scratch as recoil_scratch
+from ...generator.sampling.sampler import Candidates, new_candidates
 from ...generator.sampling.stream import BATCH
 from ..columns import COLUMNS
 from .interleave import BLOCK, stream
@@ -62,11 +62,8 @@ class Scratch(NamedTuple):
     words: NDArray[np.uint32]
     spare: NDArray[np.float32]
     """Two numbers for each event of a batch."""
-    candidates: NDArray[np.uint32]
-    """Words of recoils, four each; and the next three, see `sample_recoils`."""
-    again: NDArray[np.uint32]
-    cells: NDArray[np.uint64]
-    doubtful: NDArray[np.uint32]
+    candidates: Candidates
+    """Of the sampler of recoils."""
     events: NDArray[np.int64]
     """Events of each source in the slice."""
     head: NDArray[np.int64]
@@ -77,23 +74,19 @@ class Scratch(NamedTuple):
 def new_scratch(events: int, sources: int) -> Scratch:
     """What is needed for slices of at most so many events, of a number of sources."""
     rows, kinds = events + BLOCK, [kind for kind, _, _ in COLUMNS.values()]
-    candidates, again, cells, doubtful = recoil_scratch()
     return Scratch(
-        Columns(*(np.empty(rows, kind) for kind in kinds)),
-        Columns(*(np.empty(rows + STAGE, kind) for kind in kinds)),
-        np.empty(rows, np.int16),
-        np.empty(rows),
-        np.empty(rows, np.int32),
-        np.empty(rows, np.int32),
-        np.empty(BATCH, np.uint32),
-        np.empty((2, BATCH), np.float32),
-        candidates,
-        again,
-        cells,
-        doubtful,
-        np.empty(sources, np.int64),
-        np.empty(sources, np.int64),
-        np.empty(sources + 1, np.int64),
+        columns=Columns(*(np.empty(rows, kind) for kind in kinds)),
+        stage=Columns(*(np.empty(rows + STAGE, kind) for kind in kinds)),
+        channel=np.empty(rows, np.int16),
+        place=np.empty(rows),
+        run_from=np.empty(rows, np.int32),
+        run_length=np.empty(rows, np.int32),
+        words=np.empty(BATCH, np.uint32),
+        spare=np.empty((2, BATCH), np.float32),
+        candidates=new_candidates(),
+        events=np.empty(sources, np.int64),
+        head=np.empty(sources, np.int64),
+        edges=np.empty(sources + 1, np.int64),
     )
 
 

@@ -22,7 +22,7 @@ from ...generator.display import Displayed
 from ...generator.sampling.stream import stream_number
 from ..chain.build import build_chain, pulses_in
 from ..chain.event import share_out, slice_totals
-from ..chain.fill import fill
+from ..chain.fill import Stretch, fill
 from ..chain.stage import Columns, Place, Scratch, new_scratch
 from ..chain.tables import Chain
 from ..chain.weight import other_interaction, weights
@@ -204,9 +204,9 @@ class Run(Displayed):
         columns = Columns(*(part[name] for name in COLUMNS))
         place = Place(*(part[name] for name in PLACE_COLUMNS)) if self.place else NO_PLACE
         totals = np.diff(offsets[first : last + 1])
-        event = int(offsets[first])
+        stretch = Stretch(first_slice=first, first_event=int(offsets[first]), low=low, high=high)
         key = np.uint64(self.seed)
-        fill(key, self.chain, first, totals, self._fixed, event, low, high, columns, place, scratch)
+        fill(key, self.chain, stretch, totals, self._fixed, columns, place, scratch)
         for name, interaction in self.models.items():
             part[f"weight_{name}"][:] = weights(self.experiment, interaction, part)
 

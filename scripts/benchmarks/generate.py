@@ -156,7 +156,8 @@ def words_per_event(run: Run) -> float:
     """Random words an event needs in the chain, averaged over the components of a run."""
     import numpy as np
 
-    from ...generator.sampling.sampler import sample_recoils, scratch
+    from ...generator.sampling.draws import new_draws
+    from ...generator.sampling.sampler import new_candidates, sample_recoils
     from ...reco.chain.codes import TRUE
 
     sources, timing, response = run.chain.sources, run.chain.timing, run.chain.response
@@ -167,12 +168,11 @@ def words_per_event(run: Run) -> float:
     words[true] += 1 + (response.resolution in (1, 3)) + 4 * (response.resolution == 2)
     words += (4 if timing.veto_exposures else 1) * (timing.dead_time > 0)
     if sources.mean[0] > 0:
-        zero, count = np.uint64(0), 1 << 16
+        draws, count = new_draws(0, int(sources.stream[0])), 1 << 16
         channel, energies = np.empty(count, np.int16), np.empty((2, count), np.float32)
         drawn = sample_recoils(
-            zero, zero, zero, sources.stream[0], count, run.chain.recoils, *scratch(),
-            channel, *energies,
-        )  # fmt: skip
+            draws, count, run.chain.recoils, new_candidates(), channel, *energies
+        )
         words[0] += 4 * drawn / count
     return float(np.average(words, weights=sources.mean))
 

@@ -33,20 +33,20 @@ from nuspill.generator.cross_section import energy_min, recoil_factors
 from nuspill.generator.form_factor import fermi, klein_nystrand
 from nuspill.generator.rate import above, integral
 from nuspill.generator.sampling import sampler
+from nuspill.generator.sampling.draws import new_draws
 from nuspill.generator.sampling.sampler import (
-    CANDIDATE_DRAW,
     COLUMN_BITS,
     KEPT_BITS,
     LEAST_RECOIL,
     RECOIL_CELLS,
     ROW_BITS,
     RecoilTables,
+    new_candidates,
     pack,
     recoil_tables,
     sample,
     sample_recoils,
     sample_spectrum,
-    scratch,
 )
 from nuspill.generator.sampling.stream import stream_number
 from nuspill.generator.spectrum import PION_LINE, decay_at_rest, line, tabulated
@@ -384,10 +384,8 @@ def test_cubic_pieces_change_no_share_by_more_than_1e_5(c, low):
 def draw(tables, count, seed, stream):
     """Candidates drawn, channels, E and T of events from tables."""
     e, t, number = np.empty(count), np.empty(count), np.empty(count, np.int16)
-    u = np.uint64
-    drawn = sample_recoils(
-        u(seed), u(0), CANDIDATE_DRAW, u(stream), count, tables, *scratch(), number, e, t
-    )
+    draws = new_draws(seed, stream)
+    drawn = sample_recoils(draws, count, tables, new_candidates(), number, e, t)
     return drawn, number, e, t
 
 
