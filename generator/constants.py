@@ -31,6 +31,5 @@ SIN2_THETA_W = 0.23867
 
 CM2_MEV2 = HBARC**2 * 1e-26
 """(ħc)² in cm² MeV²: turns a cross section in MeV⁻² into cm²."""
-SECONDS_PER_DAY = 86400.0
 KEV = 1e-3
 """keV in MeV."""

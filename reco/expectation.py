@@ -19,8 +19,6 @@ from .response.background import Background, BackgroundShape, shape
 
 TRUTH_LOSS = 1e-4
 """Part of the selected events that may lie below the derived truth threshold."""
-DAY = 86400e9
-"""ns."""
 
 
 @dataclass(frozen=True)

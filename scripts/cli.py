@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 
 import click
+from click.shell_completion import shell_complete
 
 from .lazy import LazyGroup
 
@@ -46,6 +48,8 @@ COMMANDS = {
     "verify": ("runs.verify", "Checksums of a run's files, and some blocks made again."),
 }
 """Module and one line of help of each command."""
+COMPLETE = "_NUSPILL_COMPLETE"
+"""Variable by which a shell asks for its script, and for what a word may become."""
 
 
 @click.command(
@@ -60,6 +64,8 @@ def main() -> None:
     """Run the command line; every mistake of the user is one line and exit status 2."""
     from ..reco.errors import ExperimentError, OutputError
 
+    if asked := os.environ.get(COMPLETE):
+        sys.exit(shell_complete(nuspill, {}, "nuspill", COMPLETE, asked))
     try:
         with nuspill.make_context("nuspill", sys.argv[1:]) as context:
             nuspill.invoke(context)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..reco.errors import OutputError
 from ..reco.experiment import Experiment, load
@@ -47,6 +48,30 @@ def _settings(
     values: tuple[str, ...],
 ) -> dict[str, Any]:
     return parse_settings(values)
+
+
+def _names(
+    ctx: click.Context,  # noqa: ARG001
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """What a name of an experiment may become: a shipped one, or a file."""
+    from ..reco.experiment import shipped_experiments
+
+    found = [CompletionItem(n) for n in shipped_experiments() if n.startswith(incomplete)]
+    return [*found, CompletionItem(incomplete, type="file")]
+
+
+def experiments_argument(function: F) -> F:
+    """Add the names of one experiment or several."""
+    return click.argument(
+        "names", nargs=-1, required=True, metavar="NAME|FILE.toml...", shell_complete=_names
+    )(function)
+
+
+def experiment_argument(function: F) -> F:
+    """Add the name of an experiment."""
+    return click.argument("name", metavar="NAME|FILE.toml", shell_complete=_names)(function)
 
 
 def setting_option(function: F) -> F:

@@ -22,7 +22,7 @@ REACH = np.sqrt(24.6) - LOWEST
 
 def nodes() -> Array:
     """Chebyshev nodes on [−1, 1], shape (NODES,)."""
-    return np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
+    return np.asarray(np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES), float)
 
 
 def quantile_factor(k: Array) -> Array:
@@ -30,26 +30,26 @@ def quantile_factor(k: Array) -> Array:
     w = (LOWEST + (k + 1) / 2 * REACH) ** 2 - 3
     root = np.sqrt(-np.expm1(-w))  # 1 − 2u
     u = np.exp(-w) / 2 / (1 + root)
-    return ndtri(u) / -root
+    return np.asarray(ndtri(u) / -root)
 
 
 def normal_quantile() -> Array:
     """Coefficients of f in k, from the constant on, shape (17,); the relative error is fitted."""
     k = nodes()
     f = quantile_factor(k)
-    return chebyshev.cheb2poly(chebyshev.chebfit(k, f, 16, w=1 / f))
+    return np.asarray(chebyshev.cheb2poly(chebyshev.chebfit(k, f, 16, w=1 / f)), float)
 
 
 def sine() -> Array:
     """Coefficients of sin(π x)/x in z = x², 0 ≤ z ≤ 1/4, shape (5,)."""
     z = (nodes() + 1) / 8
-    return polynomial.polyfit(z, np.sin(np.pi * np.sqrt(z)) / np.sqrt(z), 4)
+    return np.asarray(polynomial.polyfit(z, np.sin(np.pi * np.sqrt(z)) / np.sqrt(z), 4), float)
 
 
 def cosine() -> Array:
     """Coefficients of cos(π x) in z = x², shape (6,); the kernel has 1 for the first."""
     z = (nodes() + 1) / 8
-    return polynomial.polyfit(z, np.cos(np.pi * np.sqrt(z)), 5)
+    return np.asarray(polynomial.polyfit(z, np.cos(np.pi * np.sqrt(z)), 5), float)
 
 
 def main() -> None:

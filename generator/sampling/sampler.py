@@ -270,14 +270,14 @@ def recoil_tables(channels: tuple[Channel, ...], truth_threshold: float) -> Reco
     build_alias(weights, cell[:, 0])
     cell[:, 1] = pack(np.concatenate(surely), row, column)
     return RecoilTables(
-        cell,
-        np.concatenate(bound),
-        np.concatenate(energy),
-        number.astype(np.int16),
-        np.concatenate(phi),
-        np.concatenate(recoil),
-        np.concatenate(factors),
-        np.array([c.nucleus.mass for c in channels]),
+        cell=cell,
+        bound=np.concatenate(bound),
+        energy=np.concatenate(energy),
+        channel=number.astype(np.int16),
+        phi=np.concatenate(phi),
+        recoil=np.concatenate(recoil),
+        factors=np.concatenate(factors),
+        mass=np.array([c.nucleus.mass for c in channels]),
     )
 
 

@@ -41,10 +41,10 @@ def build_chain(experiment: Experiment, pulses: int, low: float) -> Chain:
     )
     sources = _sources(experiment, np.where(enabled, mean, 0.0))
     return Chain(
-        sources,
-        recoil_tables(experiment.channels, low),
-        _timing(experiment, pulses, length),
-        _response(experiment),
+        sources=sources,
+        recoils=recoil_tables(experiment.channels, low),
+        timing=_timing(experiment, pulses, length),
+        response=_response(experiment),
     )
 
 
@@ -89,25 +89,25 @@ def _sources(experiment: Experiment, mean: Array) -> Sources:
     names = ["signal", *(f"background/{b.name}" for b in backgrounds)]
     empty, n = np.zeros((3, 0)), len(channels)
     return Sources(
-        np.array([stream_number(name) for name in names], np.uint64),
-        np.append(mean[:n].sum(), mean[n:]),
-        np.array(
+        stream=np.array([stream_number(name) for name in names], np.uint64),
+        mean=np.append(mean[:n].sum(), mean[n:]),
+        timing=np.array(
             [STEADY if source.steady else WITH_PROTONS, *(named[b.timing] for b in backgrounds)],
             np.int64,
         ),
-        np.array([0.0, *(b.delay for b in backgrounds)]),
-        np.array([TRUE, *(scales[b.scale] if b.measured else TRUE for b in backgrounds)]),
-        np.array([0.0, *(s.length for s in shapes)]),
-        np.ascontiguousarray(np.concatenate([empty, *spectra], axis=1)),
-        _starts(spectra),
-        np.ascontiguousarray(np.concatenate([empty, *profiles], axis=1)),
-        _starts(profiles),
-        component.astype(np.int8),
-        nu_pdg.astype(np.int16),
-        target.astype(np.int32),
-        np.where(lives > 1, MUON_LIFETIME, 0.0).astype(np.float32),
-        np.where(lives[n - 1 :] > 0, PION_LIFETIME, 0.0).astype(np.float32),
-        n,
+        delay=np.array([0.0, *(b.delay for b in backgrounds)]),
+        scale=np.array([TRUE, *(scales[b.scale] if b.measured else TRUE for b in backgrounds)]),
+        length=np.array([0.0, *(s.length for s in shapes)]),
+        spectrum=np.ascontiguousarray(np.concatenate([empty, *spectra], axis=1)),
+        spectrum_start=_starts(spectra),
+        profile=np.ascontiguousarray(np.concatenate([empty, *profiles], axis=1)),
+        profile_start=_starts(profiles),
+        component=component.astype(np.int8),
+        nu_pdg=nu_pdg.astype(np.int16),
+        target=target.astype(np.int32),
+        muon=np.where(lives > 1, MUON_LIFETIME, 0.0).astype(np.float32),
+        pion=np.where(lives[n - 1 :] > 0, PION_LIFETIME, 0.0).astype(np.float32),
+        channels=n,
     )
 
 
@@ -121,24 +121,26 @@ def _timing(experiment: Experiment, pulses: int, length: int) -> Timing:
     shape = source.pulse_shape
     resolution = detector.time_resolution
     return Timing(
-        pulses,
-        min(length, pulses),
-        w.period,
-        w.first,
-        source.pulse_width,
-        with_cumulative(np.asarray(shape.time, float), np.asarray(shape.intensity, float))
+        pulses=pulses,
+        slice_pulses=min(length, pulses),
+        period=w.period,
+        first=w.first,
+        pulse_width=source.pulse_width,
+        pulse_shape=with_cumulative(
+            np.asarray(shape.time, float), np.asarray(shape.intensity, float)
+        )
         if shape
         else np.zeros((3, 0)),
-        w.on_start,
-        w.on_stop,
-        w.off_start,
-        w.off_stop,
-        experiment.windows.record == "windows",
-        0.0 if isinstance(resolution, str) else float(resolution),
-        isinstance(resolution, str),
-        detector.dead_time,
-        detector.dead_time_of == "exposure",
-        np.uint64(stream_number("veto")),
+        on_start=w.on_start,
+        on_stop=w.on_stop,
+        off_start=w.off_start,
+        off_stop=w.off_stop,
+        windows_only=experiment.windows.record == "windows",
+        sigma=0.0 if isinstance(resolution, str) else float(resolution),
+        exposures=isinstance(resolution, str),
+        dead_time=detector.dead_time,
+        veto_exposures=detector.dead_time_of == "exposure",
+        veto_stream=np.uint64(stream_number("veto")),
     )
 
 
@@ -169,22 +171,22 @@ def _response(experiment: Experiment) -> Response:
     low, high = detector.region or (-np.inf, np.inf)
     geometry = detector.geometry or Geometry(size=[1.0, 1.0, 1.0])
     return Response(
-        factor,
-        np.ascontiguousarray(detector.electron_equivalent(root**2)),
-        float(root[1]),
-        detector.recoil_equivalent(e_root**2, top),
-        float(e_root[1]),
-        kind,
-        float(root_width),
-        width,
-        1.0 if isinstance(quenching, NoQuenching) else detector.per_kev,
-        code,
-        detector.threshold,
-        logistic,
-        table,
-        float(low),
-        float(high),
-        geometry.modules,
-        geometry.shape == "cylinder",
-        np.array([*geometry.size, 0.0][:3]),
+        factor=factor,
+        quench=np.ascontiguousarray(detector.electron_equivalent(root**2)),
+        quench_step=float(root[1]),
+        unquench=detector.recoil_equivalent(e_root**2, top),
+        unquench_step=float(e_root[1]),
+        resolution=kind,
+        root_width=float(root_width),
+        width=width,
+        per_kev=1.0 if isinstance(quenching, NoQuenching) else detector.per_kev,
+        efficiency=code,
+        threshold=detector.threshold,
+        logistic=logistic,
+        table=table,
+        region_low=float(low),
+        region_high=float(high),
+        modules=geometry.modules,
+        cylinder=geometry.shape == "cylinder",
+        size=np.array([*geometry.size, 0.0][:3]),
     )

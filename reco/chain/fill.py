@@ -22,12 +22,12 @@ from .stage import STAGE, copy_runs, rows_of, write_out
 class Stretch(NamedTuple):
     """Events low ... high − 1 of a run; only slices that overlap with it are made."""
 
-    first_slice: np.int64
+    first_slice: int
     """A slice that begins at `low` or before."""
-    first_event: np.int64
+    first_event: int
     """Number of that slice's first event."""
-    low: np.int64
-    high: np.int64
+    low: int
+    high: int
 
 
 @kernel

@@ -8,6 +8,7 @@ import click
 
 from ..common import (
     experiment_options,
+    experiments_argument,
     load_all,
     parse_axis,
     print_table,
@@ -22,7 +23,7 @@ POINTS = {1: 41, 2: 9}
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE.toml...")
+@experiments_argument
 @click.option("--toys", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--times", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)

@@ -12,6 +12,7 @@ from ...reco.errors import OutputError
 from ...reco.experiment import load
 from ..common import (
     cluster_option,
+    experiment_argument,
     experiment_options,
     interrupted_keeps,
     opened,
@@ -49,7 +50,7 @@ def _weights(
 
 
 @click.command()
-@click.argument("name", metavar="NAME|FILE.toml")
+@experiment_argument
 @click.option(
     "-o",
     "--output",

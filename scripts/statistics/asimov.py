@@ -8,6 +8,7 @@ import click
 
 from ..common import (
     experiment_options,
+    experiments_argument,
     interval_text,
     load_all,
     parse_axis,
@@ -19,7 +20,7 @@ from ..common import (
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE.toml...")
+@experiments_argument
 @statistic_options
 @experiment_options
 @plot_option

@@ -15,6 +15,7 @@ from ..common import (
     cluster_option,
     ensemble_options,
     experiment_options,
+    experiments_argument,
     interrupted_keeps,
     load_all,
     opened,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE.toml...")
+@experiments_argument
 @click.option(
     "--at",
     "points",

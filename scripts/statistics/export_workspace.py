@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from ...reco.errors import OutputError
-from ..common import load_all, setting_options
+from ..common import experiments_argument, load_all, setting_options
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE.toml...")
+@experiments_argument
 @click.option(
     "-o",
     "--output",

@@ -14,6 +14,7 @@ from ..common import (
     cluster_option,
     ensemble_options,
     experiment_options,
+    experiments_argument,
     interrupted_keeps,
     interval_text,
     load_all,
@@ -47,7 +48,7 @@ class Request:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE.toml...")
+@experiments_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 @click.option(
     "--toys", type=click.IntRange(1, 2**31), default=1000, show_default=True,

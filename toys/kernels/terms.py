@@ -73,13 +73,13 @@ def compile_terms(polynomial: Polynomial, bins: int, free: tuple[int, ...]) -> T
         if bent:
             curved.append(t)
     return Terms(
-        coefficients,
-        parent,
-        variable,
-        np.array(first, np.int64).reshape(-1, 4),
-        np.array(second, np.int64).reshape(-1, 5),
-        np.array(curved, np.int64),
-        np.array(filled, np.int64),
+        coefficients=coefficients,
+        parent=parent,
+        variable=variable,
+        first=np.array(first, np.int64).reshape(-1, 4),
+        second=np.array(second, np.int64).reshape(-1, 5),
+        curved=np.array(curved, np.int64),
+        filled=np.array(filled, np.int64),
     )
 
 
