@@ -7,9 +7,14 @@ Names are imported on first use, so that what needs no compiled code starts fast
 `__init__.pyi` beside this one says where each is from.
 """
 
-from importlib.metadata import version as _version
-
 import lazy_loader as _lazy_loader
 
-__version__ = _version("nuspill")
-__getattr__, __dir__, __all__ = _lazy_loader.attach_stub(__name__, __file__)
+_attribute, __dir__, __all__ = _lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nuspill")
+    return _attribute(name)

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import periodictable
 from pydantic import PositiveFloat, field_validator
 
 from .constants import ATOMIC_MASS_UNIT, AVOGADRO, ELECTRON_MASS
@@ -139,6 +138,8 @@ def _merged(nuclei: Iterable[Nucleus]) -> tuple[Nucleus, ...]:
 
 
 def _nuclei_of_formula(formula: str) -> list[Nucleus]:
+    import periodictable  # slow to import: not needed to describe settings
+
     try:
         compound = periodictable.formula(formula)
         atoms = list(compound.atoms.items())

@@ -23,7 +23,7 @@ from ..generator.beam import Source, shipped_source_text, shipped_sources
 from ..generator.coupling import Interaction
 from ..generator.display import Displayed
 from ..generator.rate import Channel, channels
-from ..generator.sampling.stream import stream_number
+from ..generator.sampling.names import stream_number
 from ..generator.settings import Settings, setting
 from ..generator.target import Target
 from .analysis import Analysis

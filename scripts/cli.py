@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
 
 import click
 from click.shell_completion import shell_complete
@@ -55,7 +54,7 @@ COMPLETE = "_NUSPILL_COMPLETE"
 @click.command(
     cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(version("nuspill"), prog_name="nuspill")
+@click.version_option(package_name="nuspill", prog_name="nuspill")
 def nuspill() -> None:
     """Coherent elastic neutrino-nucleus scattering at pulsed sources, from events to regions."""
 

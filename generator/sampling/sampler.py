@@ -21,16 +21,8 @@ from ..rate import Channel
 from ..spectrum import Spectrum
 from .draws import CANDIDATE, new_draws
 from .kernel import kernel, kernel_inline
-from .stream import (
-    ATTEMPT,
-    BATCH,
-    LOW,
-    SHIFT,
-    fill_words,
-    stream_number,
-    uniform,
-    words_of,
-)
+from .names import stream_number
+from .stream import ATTEMPT, BATCH, LOW, SHIFT, fill_words, uniform, words_of
 
 ENERGY_CELLS = 48
 RECOIL_CELLS = 96

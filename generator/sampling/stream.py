@@ -11,7 +11,6 @@ as polynomials that the compiler can vectorise, accurate to float32 and better (
 from __future__ import annotations
 
 import math
-import zlib
 
 import numpy as np
 
@@ -39,11 +38,6 @@ HALF, ONE, TWO = (np.float32(x) for x in (0.5, 1.0, 2.0))
 THIRD, FIFTH, SEVENTH = np.float32(1 / 3), np.float32(1 / 5), np.float32(1 / 7)
 LN2_32 = np.float32(LN2)
 ROOT_HALF_BITS = np.float32(0.5 * SQRT2).view(np.int32)
-
-
-def stream_number(name: str) -> int:
-    """Stream of a component by its name (CRC-32), so that others do not shift it."""
-    return zlib.crc32(name.encode())
 
 
 @kernel_inline

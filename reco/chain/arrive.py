@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...generator.sampling.draws import (
-    MUON_LIFE,
-    PION_LIFE,
-    PLACE_IN_SLICE,
-    TIME_DEVIATE,
-    draw_for,
-)
+from ...generator.sampling.draws import MUON_LIFE, PION_LIFE, PLACE_IN_SLICE, TIME_DEVIATE, draw_for
 from ...generator.sampling.kernel import kernel
 from ...generator.sampling.stream import BATCH, exponential, normals, piecewise_linear
 from .codes import OFF, ON, PROFILE, STEADY

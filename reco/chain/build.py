@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.constants import MUON_LIFETIME, PION_LIFETIME
+from ...generator.sampling.names import stream_number
 from ...generator.sampling.sampler import recoil_tables
-from ...generator.sampling.stream import stream_number
 from ..expectation import background_shape, mean_per_pulse
 from ..experiment import Experiment
 from ..response.background import BackgroundShape

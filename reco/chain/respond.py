@@ -114,7 +114,7 @@ def smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignor
 
 
 @kernel
-def _smear(x, mean, sigma, accept, found):  # type: ignore[no-untyped-def]
+def smeared_shares(x, mean, sigma, accept, found):  # type: ignore[no-untyped-def]
     """Add Σ_i P(x_{i−1} < energy < x_i) accept_i to `found` for Gaussian energies, from −∞ on.
 
     Parameters

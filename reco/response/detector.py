@@ -14,7 +14,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
-from ..chain.respond import _smear
 from .efficiency import Efficiency, EfficiencyTable, Logistic, Step
 from .quenching import NoQuenching, Quenching
 from .resolution import Fano, NoResolution, Photoelectrons, Resolution, Sqrt
@@ -198,6 +197,8 @@ class Detector(Settings):
         return poisson.pmf(number[:, None], mean).T @ bins.accepted(number, recoil)
 
     def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
+        from ..chain.respond import smeared_shares  # compiled: not needed to read settings
+
         on_recoil = isinstance(self.resolution, Sqrt)
         top = float(np.max(mean + 9 * sigma))
         marks = bins.marks
@@ -212,7 +213,7 @@ class Detector(Settings):
             recoil = self.recoil_equivalent(middle, 2 * bins.high + 1)
             accept = bins.accepted(middle * self.per_kev, recoil)
         found = np.zeros((len(mean), accept.shape[1]))
-        _smear(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), found)
+        smeared_shares(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), found)
         return found
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ...generator.coupling import Interaction
 from ...generator.display import Displayed
-from ...generator.sampling.stream import stream_number
+from ...generator.sampling.names import stream_number
 from ..chain.build import build_chain, pulses_in
 from ..chain.event import share_out, slice_totals
 from ..chain.fill import Stretch, fill

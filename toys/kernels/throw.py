@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ...generator.sampling.kernel import kernel
+from ...generator.sampling.names import stream_number
 from ...generator.sampling.stream import (
     LOW,
     SHIFT,
     normal_quantile,
     philox,
     poisson,
-    stream_number,
     uniform,
     uniform_53,
 )

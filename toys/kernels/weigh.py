@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...generator.sampling.kernel import kernel
-from ...generator.sampling.stream import philox, stream_number, uniform_53
+from ...generator.sampling.names import stream_number
+from ...generator.sampling.stream import philox, uniform_53
 
 
 @kernel

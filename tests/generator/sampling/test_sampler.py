@@ -34,6 +34,7 @@ from nuspill.generator.form_factor import fermi, klein_nystrand
 from nuspill.generator.rate import above, integral
 from nuspill.generator.sampling import sampler
 from nuspill.generator.sampling.draws import new_draws
+from nuspill.generator.sampling.names import stream_number
 from nuspill.generator.sampling.sampler import (
     COLUMN_BITS,
     KEPT_BITS,
@@ -48,7 +49,6 @@ from nuspill.generator.sampling.sampler import (
     sample_recoils,
     sample_spectrum,
 )
-from nuspill.generator.sampling.stream import stream_number
 from nuspill.generator.spectrum import PION_LINE, decay_at_rest, line, tabulated
 from nuspill.generator.target import nuclei_of
 from scipy import stats

@@ -15,6 +15,7 @@ from generator_goodness import (
     correlation_pvalue,
 )
 from nuspill.generator.coupling import PDG
+from nuspill.generator.sampling.names import stream_number
 from nuspill.generator.sampling.stream import (
     ATTEMPT,
     BATCH,
@@ -31,7 +32,6 @@ from nuspill.generator.sampling.stream import (
     philox,
     piecewise_linear,
     poisson,
-    stream_number,
     uniform,
     uniform_53,
 )

@@ -1,0 +1,39 @@
+"""What commands load that only look things up: fails if one of them needs numba or scipy."""
+
+import subprocess
+import sys
+
+import pytest
+
+RUN = """
+import sys
+from nuspill.scripts.cli import main
+sys.argv = ["nuspill", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    print("status", end.code, file=sys.stderr)
+print("heavy", *{"numba", "scipy", "matplotlib", "uproot"} & set(sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from nuspill import load, plan, write_parts
+
+    folder = tmp_path_factory.mktemp("run") / "parts"
+    write_parts(plan(load("ess-ar"), seed=1, years=0.001), folder, 2)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments", [["show", "ess-csi"], ["experiments"], ["formats"], ["status"], ["--help"]],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_a_look_loads_nothing_heavy(arguments, folder):
+    more = [str(folder)] if arguments == ["status"] else []
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments, *more], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.startswith("status 0\n")
+    assert done.stderr.endswith("heavy\n")
