@@ -13,9 +13,6 @@ from ..expectation import background_shape, mean_per_pulse
 from ..experiment import Experiment
 from ..response.background import BackgroundShape
 from ..response.detector import Geometry
-from ..response.efficiency import EfficiencyTable, Logistic
-from ..response.quenching import Constant, NoQuenching
-from ..response.resolution import NoResolution, Photoelectrons, Sqrt
 from .codes import ELECTRON, PROFILE, RECOIL, STEADY, TRUE, UNIT, WITH_PROTONS
 from .tables import Chain, Response, Sources, Timing
 
@@ -149,41 +146,23 @@ def _response(experiment: Experiment) -> Response:
     root = np.linspace(0, np.sqrt(top), CURVE_POINTS)
     e_top = float(detector.electron_equivalent(top))
     e_root = np.linspace(0, np.sqrt(e_top), CURVE_POINTS)
-    quenching, resolution = detector.quenching, detector.resolution
-    factor = 1.0 if isinstance(quenching, NoQuenching) else 0.0
-    if isinstance(quenching, Constant):
-        factor = quenching.factor
-    kind, root_width, width = 0, 0.0, np.zeros(2)
-    if isinstance(resolution, Sqrt):
-        kind, root_width = 1, resolution.relative * np.sqrt(detector.threshold)
-    elif isinstance(resolution, Photoelectrons):
-        kind = 2
-    elif not isinstance(resolution, NoResolution):
-        kind, width = 3, resolution.sigma(e_root**2)
-    efficiency, logistic, table, code = detector.efficiency, np.zeros(5), np.zeros((2, 2)), 2
-    if isinstance(efficiency, Logistic):
-        e = efficiency
-        code, logistic = 1, np.array([e.plateau, e.slope, e.midpoint, e.cut, e.half_until])
-    elif isinstance(efficiency, EfficiencyTable):
-        table = np.array([efficiency.energy, efficiency.efficiency], float)
-    else:
-        code, logistic[0] = 0, efficiency.plateau
+    resolution, efficiency = detector.resolution, detector.efficiency
     low, high = detector.region or (-np.inf, np.inf)
     geometry = detector.geometry or Geometry(size=[1.0, 1.0, 1.0])
     return Response(
-        factor=factor,
+        factor=detector.quenching.kernel_factor(),
         quench=np.ascontiguousarray(detector.electron_equivalent(root**2)),
         quench_step=float(root[1]),
         unquench=detector.recoil_equivalent(e_root**2, top),
         unquench_step=float(e_root[1]),
-        resolution=kind,
-        root_width=float(root_width),
-        width=width,
-        per_kev=1.0 if isinstance(quenching, NoQuenching) else detector.per_kev,
-        efficiency=code,
+        resolution=resolution.kernel_code(),
+        root_width=resolution.root_width(detector.threshold),
+        width=resolution.kernel_widths(e_root**2),
+        per_kev=detector.per_kev,
+        efficiency=efficiency.kernel_code(),
         threshold=detector.threshold,
-        logistic=logistic,
-        table=table,
+        logistic=efficiency.kernel_values(),
+        table=efficiency.kernel_table(e_top * detector.per_kev),
         region_low=float(low),
         region_high=float(high),
         modules=geometry.modules,

@@ -28,7 +28,7 @@ from ...generator.sampling.stream import (
     uniform,
 )
 from .arrive import add_lives, emitted, find_windows, places, settle, smear_time, to_pulses
-from .codes import ELECTRON, RECOIL, TRUE, UNIT
+from .codes import ELECTRON, PHOTOELECTRONS, RECOIL, STEP, TRUE, UNIT
 from .respond import acceptance, quenched, smear, unquench, unquenched
 
 
@@ -116,7 +116,7 @@ def convert_energies(response, scale, e_nr, e_ee, e_reco, e_reco_nr):  # type: i
     elif scale == ELECTRON:
         unquenched(response, e_ee, e_nr)
     else:
-        if response.resolution == 2:
+        if response.resolution == PHOTOELECTRONS:
             for i in range(n):
                 e_reco[i] = np.floor(e_reco[i] + np.float32(0.5))
         for i in range(n):
@@ -216,7 +216,7 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
         if scale == TRUE:
             smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr)
             draw_for(ACCEPT, draws, start, n)
-            if response.efficiency == 0:
+            if response.efficiency == STEP:
                 threshold = np.float32(response.threshold)
                 accepted = np.int64(response.logistic[0] * 2.0**32)
                 for i in range(n):

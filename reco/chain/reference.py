@@ -22,8 +22,6 @@ from ..columns import COLUMNS, Block
 from ..expectation import background_shape, mean_per_pulse, truth_threshold
 from ..experiment import Experiment
 from ..response.background import BackgroundShape
-from ..response.efficiency import Step
-from ..response.resolution import NoResolution, Photoelectrons, Sqrt
 
 Array = NDArray[Any]
 
@@ -160,15 +158,15 @@ class Reference:
         """Quench, smear and accept true recoils."""
         detector, model, n = self.detector, self.detector.resolution, len(e_nr)
         e_ee: Array = detector.electron_equivalent(e_nr)
-        if isinstance(model, Sqrt):
-            spread = np.sqrt(e_nr) * np.float32(model.relative * np.sqrt(detector.threshold))
+        if model.on_recoil:
+            spread = np.sqrt(e_nr) * np.float32(model.root_width(detector.threshold))
             spread *= rng.standard_normal(n, np.float32)
             e_reco_nr = np.maximum(e_nr + spread, np.float32(0))
             e_reco: Array = detector.electron_equivalent(e_reco_nr) * self.unit
         else:
-            if isinstance(model, Photoelectrons):
+            if model.whole_numbers:
                 e_reco = rng.poisson(e_ee * self.unit)
-            elif isinstance(model, NoResolution):
+            elif not model.has_width:
                 e_reco = e_ee * self.unit
             else:
                 e_reco = self.unit * np.maximum(
@@ -176,10 +174,9 @@ class Reference:
                 )
             e_reco_nr = np.interp(e_reco / self.unit, *self.unquench)
         chance = rng.random(n, np.float32)
-        if isinstance(detector.efficiency, Step):
-            chosen = (e_reco_nr >= detector.threshold) & (chance < detector.efficiency.plateau)
-        else:
-            chosen = chance < detector.efficiency.at(e_reco)
+        chosen = chance < detector.efficiency.at(e_reco)
+        if detector.efficiency.at_threshold:
+            chosen &= e_reco_nr >= detector.threshold
         _store(out, rows, e_nr, e_ee, e_reco, e_reco_nr, chosen)
 
     def measured(self, rows: Any, scale: str, energy: Array, out: Block) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from ...generator.sampling.draws import DEVIATE, PHOTONS, draw_for
 from ...generator.sampling.kernel import kernel, kernel_inline
 from ...generator.sampling.stream import SQRT2, normals, poisson
+from .codes import LOGISTIC, PHOTOELECTRONS, ROOT_T, WIDTH_TABLE
 
 
 @kernel_inline
@@ -49,7 +50,7 @@ def unquenched(response, energy, result):  # type: ignore[no-untyped-def]
 @kernel
 def acceptance(response, e_reco):  # type: ignore[no-untyped-def]
     """Probability that a signal event is accepted, for the models in e_reco."""
-    if response.efficiency == 1:
+    if response.efficiency == LOGISTIC:
         if e_reco < response.logistic[3]:
             return 0.0
         value = response.logistic[0] / (
@@ -81,16 +82,18 @@ def smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignor
     """
     n, deviates = e_nr.size, draws.spare[0]
     quenched(response, e_nr, e_ee)
-    if response.resolution in (1, 3):
+    if response.resolution in (ROOT_T, WIDTH_TABLE):
         draw_for(DEVIATE, draws, start, n)
         normals(draws.words, n, deviates)
-    if response.resolution == 1:
+    if response.resolution == ROOT_T:
         width = np.float32(response.root_width)
         for i in range(n):
             spread = width * math.sqrt(e_nr[i]) * deviates[i]
             e_reco_nr[i] = max(e_nr[i] + spread, np.float32(0.0))
         quenched(response, e_reco_nr, e_reco)
-    elif response.resolution == 2:  # whole numbers, on which regions and acceptance are exact
+    elif (
+        response.resolution == PHOTOELECTRONS
+    ):  # whole numbers, on which regions and acceptance are exact
         for i in range(n):
             mean = e_ee[i] * response.per_kev
             c0, c2 = np.uint64(start + i), PHOTONS + draws.high
@@ -99,7 +102,7 @@ def smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignor
             e_reco_nr[i] = unquench(response, number / response.per_kev)
         return
     else:
-        if response.resolution == 3:
+        if response.resolution == WIDTH_TABLE:
             step = response.unquench_step
             for i in range(n):
                 sigma = curve(response.width, step, e_ee[i])

@@ -81,15 +81,15 @@ class Response(NamedTuple):
     """T in keV_nr at equal steps of √e_ee."""
     unquench_step: float
     resolution: int
-    """0 none, 1 σ ∝ √T in keV_nr, 2 photo-electrons, 3 table of σ in keV_ee."""
+    """Code: NO_SMEARING, ROOT_T, PHOTOELECTRONS or WIDTH_TABLE."""
     root_width: float
     """σ/√T of 1, √keV."""
     width: Array
-    """σ of 3 at equal steps of √e_ee."""
+    """σ of WIDTH_TABLE at equal steps of √e_ee."""
     per_kev: float
     """Units of e_reco in a keV_ee."""
     efficiency: int
-    """0 step, 1 logistic, 2 table."""
+    """Code: STEP, LOGISTIC or EFFICIENCY_TABLE."""
     threshold: float
     logistic: Array
     """Plateau, slope, midpoint, cut, half_until; a step uses the first."""

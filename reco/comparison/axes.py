@@ -6,8 +6,6 @@ import numpy as np
 
 from ...generator.arrays import Array
 from ..experiment import Experiment
-from ..response.efficiency import Step
-from ..response.resolution import Photoelectrons
 
 
 def energy_edges(experiment: Experiment, bins: int = 60) -> Array:
@@ -18,14 +16,14 @@ def energy_edges(experiment: Experiment, bins: int = 60) -> Array:
     """
     detector = experiment.detector
     high = float(detector.electron_equivalent(experiment.e_max)) * detector.per_kev
-    if isinstance(detector.efficiency, Step):
+    if detector.efficiency.at_threshold:
         low = float(detector.electron_equivalent(detector.threshold)) * detector.per_kev
     else:
         energy = np.linspace(0.0, high, 20_001)
         low = float(energy[np.argmax(detector.efficiency.at(energy) > 0)])
     if detector.region is not None:
         low, high = max(low, detector.region[0]), detector.region[1]
-    if isinstance(detector.resolution, Photoelectrons):
+    if detector.resolution.whole_numbers:
         low, high = np.ceil(low), np.floor(high)
         number = int(high - low) + 1
         least = -(-number // 60)

@@ -8,8 +8,9 @@ with the beam, a day of beam.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
@@ -19,22 +20,48 @@ from ...generator.beam import PulseShape
 from ...generator.settings import Settings, setting
 
 
-class Flat(Settings):
+class SpectrumModel(Settings):
+    """What spectra have in common; a new one gives `shape`."""
+
+    own_range: ClassVar[bool] = False
+    """Whether it brings its range."""
+
+    def highest(self) -> float:
+        """Highest energy of its own range; 0 if it has none."""
+        return 0.0
+
+    @abstractmethod
+    def shape(self, low: float, high: float) -> BackgroundShape:
+        """Spectrum between two energies on the background's scale."""
+
+
+class Flat(SpectrumModel):
     """The same rate at all energies of the range."""
 
     model: Literal["flat"] = setting("flat", "uniform")
 
+    def shape(self, low: float, high: float) -> BackgroundShape:
+        """One everywhere."""
+        return BackgroundShape(np.array([low, high]), np.ones(2), 0.0, high - low)
 
-class Exponential(Settings):
+
+class Exponential(SpectrumModel):
     """Falls as exp(−E/scale) from the low end of the range."""
 
     model: Literal["exponential"] = setting(..., "exponential")
     length: PositiveFloat = setting(..., "energy in which it falls to 1/e", "unit of `scale`")
 
+    def shape(self, low: float, high: float) -> BackgroundShape:
+        """One at the low end."""
+        edges, length = np.array([low, high]), self.length
+        norm = -length * np.expm1(-(high - low) / length)
+        return BackgroundShape(edges, np.exp(-(edges - low) / length), length, float(norm))
 
-class SpectrumPoints(Settings):
+
+class SpectrumPoints(SpectrumModel):
     """Linear between points, times `rate`."""
 
+    own_range = True
     model: Literal["table"] = setting(..., "table")
     energy: list[NonNegativeFloat] = setting(..., "energies, increasing", "unit of `scale`")
     density: list[NonNegativeFloat] = setting(..., "rate at the points, relative to `rate`")
@@ -45,6 +72,15 @@ class SpectrumPoints(Settings):
         if e.shape != f.shape or e.size < 2 or np.any(np.diff(e) <= 0) or not np.any(f > 0):
             raise ValueError("energy must increase, with as many densities, some positive")
         return self
+
+    def highest(self) -> float:
+        """Last point."""
+        return self.energy[-1]
+
+    def shape(self, low: float, high: float) -> BackgroundShape:
+        """Its points, whatever the range."""
+        e, f = np.asarray(self.energy), np.asarray(self.density)
+        return BackgroundShape(e, f, 0.0, float(np.sum((f[1:] + f[:-1]) / 2 * np.diff(e))))
 
 
 class Background(Settings):
@@ -81,16 +117,14 @@ class Background(Settings):
             raise ValueError(f"range must increase, not {self.range}")
         if not self.measured and self.scale != "keV_nr":
             raise ValueError("true energies (measured = false) are on the scale keV_nr")
-        if isinstance(self.spectrum, SpectrumPoints) and self.range is not None:
+        if self.spectrum.own_range and self.range is not None:
             raise ValueError("a table brings its own range")
         return self
 
     @property
     def highest(self) -> float:
         """Highest energy on its scale, if given; else 0."""
-        if isinstance(self.spectrum, SpectrumPoints):
-            return self.spectrum.energy[-1]
-        return self.range[1] if self.range else 0.0
+        return self.range[1] if self.range else self.spectrum.highest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +155,6 @@ class BackgroundShape:
 
 def shape(background: Background, low: float, high: float) -> BackgroundShape:
     """Spectrum of a background; `low` and `high` are the default range on its scale."""
-    if isinstance(background.spectrum, SpectrumPoints):
-        e, f = np.asarray(background.spectrum.energy), np.asarray(background.spectrum.density)
-        return BackgroundShape(e, f, 0.0, float(np.sum((f[1:] + f[:-1]) / 2 * np.diff(e))))
     if background.range is not None:
         low, high = background.range
-    edges = np.array([low, high])
-    if isinstance(background.spectrum, Exponential):
-        length = background.spectrum.length
-        norm = -length * np.expm1(-(high - low) / length)
-        return BackgroundShape(edges, np.exp(-(edges - low) / length), length, float(norm))
-    return BackgroundShape(edges, np.ones(2), 0.0, high - low)
+    return background.spectrum.shape(low, high)

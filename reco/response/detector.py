@@ -14,9 +14,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
-from .efficiency import Efficiency, EfficiencyTable, Logistic, Step
-from .quenching import NoQuenching, Quenching
-from .resolution import Fano, NoResolution, Photoelectrons, Resolution, Sqrt
+from .efficiency import Efficiency, Step
+from .quenching import Quenching
+from .resolution import NoResolution, Resolution
 
 
 class Geometry(Settings):
@@ -59,11 +59,11 @@ class Detector(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if isinstance(self.resolution, Sqrt) and not self.threshold > 0:
-            raise ValueError("resolution 'sqrt' is relative to a threshold above 0")
-        if isinstance(self.quenching, NoQuenching) and isinstance(
-            self.resolution, Photoelectrons | Fano
-        ):
+        if self.resolution.needs_threshold and not self.threshold > 0:
+            raise ValueError(
+                f"resolution '{self.resolution.model}' is relative to a threshold above 0"
+            )
+        if self.quenching.sees_recoils and self.resolution.needs_quenching:
             raise ValueError(f"resolution '{self.resolution.model}' needs a quenching model")
         if self.region is not None and not self.region[0] < self.region[1]:
             raise ValueError(f"region must increase, not {self.region}")
@@ -72,22 +72,12 @@ class Detector(Settings):
     @property
     def unit(self) -> str:
         """Unit of `e_reco`."""
-        if isinstance(self.quenching, NoQuenching):
-            return "keV_nr"
-        if isinstance(self.resolution, Photoelectrons):
-            return "PE"
-        if isinstance(self.resolution, Fano):
-            return self.resolution.unit
-        return "keV_ee"
+        return "keV_nr" if self.quenching.sees_recoils else self.resolution.unit_of_reco()
 
     @property
     def per_kev(self) -> float:
         """Units of `e_reco` in a keV_ee."""
-        if isinstance(self.resolution, Photoelectrons):
-            return self.resolution.light_yield
-        if isinstance(self.resolution, Fano) and self.resolution.unit == "electrons":
-            return 1e3 / self.resolution.pair_energy
-        return 1.0
+        return self.resolution.per_kev()
 
     def electron_equivalent(self, recoil: ArrayLike) -> Array:
         """Quenched energy in keV_ee of recoils in keV_nr; 0 at 0."""
@@ -107,7 +97,7 @@ class Detector(Settings):
         """
         e = np.asarray(e_reco, float)
         value = self.efficiency.at(e)
-        if isinstance(self.efficiency, Step):
+        if self.efficiency.at_threshold:
             least = self.threshold if threshold is None else threshold
             value = np.where(np.asarray(e_reco_nr) >= least, value, 0.0)
         if self.region is not None:
@@ -116,13 +106,8 @@ class Detector(Settings):
 
     def acceptance_edges(self, high: float) -> Array:
         """Recoil energies in keV_nr, sought up to `high`, at which the acceptance may jump."""
-        marks: list[float] = list(self.region or ())
-        if isinstance(self.efficiency, Logistic):
-            marks += [self.efficiency.cut, self.efficiency.half_until]
-        elif isinstance(self.efficiency, EfficiencyTable):
-            marks += self.efficiency.energy
-        edges = np.asarray(marks, dtype=float)
-        if not isinstance(self.quenching, NoQuenching):
+        edges = np.array([*(self.region or ()), *self.efficiency.edges()], dtype=float)
+        if not self.quenching.sees_recoils:
             edges = self.recoil_equivalent(edges / self.per_kev, 2 * high + 1)
         return np.append(edges, self.threshold)
 
@@ -174,18 +159,29 @@ class Detector(Settings):
         t = np.atleast_1d(np.asarray(recoil, float))
         bins = _Bins(self, np.asarray(edges, float), scale, high, shift.threshold)
         e_ee = self.electron_equivalent(t)
-        if isinstance(self.resolution, NoResolution):
+        if not self.resolution.has_width:
             e_ee = self.electron_equivalent(shift.energy * t)
             return bins.accepted(e_ee * self.per_kev, shift.energy * t)
-        if isinstance(self.resolution, Photoelectrons):
+        if self.resolution.whole_numbers:
             return self._binned_photoelectrons(shift.energy * e_ee, bins)
-        if isinstance(self.resolution, Sqrt):
+        if self.resolution.on_recoil:
             mean = shift.energy * t
-            sigma = self.resolution.relative * np.sqrt(mean * self.threshold)
+            sigma = self.resolution.sigma(mean, self.threshold)
         else:
             mean = shift.energy * e_ee
             sigma = self.resolution.sigma(mean)
         return self._binned_gaussian(mean, shift.width * sigma, bins)
+
+    def recoil_sigma(self, recoil: ArrayLike) -> Array:
+        """Resolution on the nuclear-recoil scale, keV, at recoils in keV_nr; 0 without any."""
+        t = np.asarray(recoil, float)
+        if not self.resolution.has_width:
+            return np.zeros_like(t)
+        if self.resolution.on_recoil:
+            return self.resolution.sigma(t, self.threshold)
+        step = 1e-3 * np.maximum(t, 1e-3)
+        e, above = self.electron_equivalent([t, t + step])
+        return self.resolution.sigma(e) * step / (above - e)
 
     def _binned_photoelectrons(self, e_ee: Array, bins: _Bins) -> Array:
         from scipy.stats import poisson
@@ -199,7 +195,7 @@ class Detector(Settings):
     def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
         from ..chain.respond import smeared_shares  # compiled: not needed to read settings
 
-        on_recoil = isinstance(self.resolution, Sqrt)
+        on_recoil = self.resolution.on_recoil
         top = float(np.max(mean + 9 * sigma))
         marks = bins.marks
         if not on_recoil:
@@ -238,7 +234,7 @@ class _Bins:
         self.on_reco = scale == "reco"
         self.threshold = threshold * detector.threshold
         inside = edges[np.isfinite(edges)]
-        if self.on_reco and not isinstance(detector.quenching, NoQuenching):
+        if self.on_reco and not detector.quenching.sees_recoils:
             inside = detector.recoil_equivalent(inside / detector.per_kev, 2 * high + 1)
         self.marks = np.concatenate([detector.acceptance_edges(high), [self.threshold], inside])
         """Recoil energies in keV_nr at which the acceptance or the bin may change."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from abc import abstractmethod
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,22 +11,68 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
+from ..chain.codes import EFFICIENCY_TABLE, LOGISTIC, STEP
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class Step(Settings):
+TABLE_POINTS = 16385
+"""Of an efficiency that is no table, for kernels."""
+
+
+class EfficiencyModel(Settings):
+    """What efficiencies have in common; a new one gives `at`, and `edges` if it jumps."""
+
+    at_threshold: ClassVar[bool] = False
+    """Whether no event below detector.threshold is accepted."""
+
+    @abstractmethod
+    def at(self, energy: ArrayLike) -> Array:
+        """Acceptance at `energy` in the detector's unit."""
+
+    def edges(self) -> list[float]:
+        """Energies, in the detector's unit, at which the acceptance may jump or bend."""
+        return []
+
+    def kernel_code(self) -> int:
+        """Name, in `chain.codes`, of how kernels work it out."""
+        return EFFICIENCY_TABLE
+
+    def kernel_values(self) -> Array:
+        """Plateau, slope, midpoint, cut, half_until; shape (5,)."""
+        return np.zeros(5)
+
+    def kernel_table(self, top: float) -> Array:
+        """Energies up to `top`, and acceptances, between which kernels interpolate; (2, n)."""
+        energy = np.linspace(0.0, top, TABLE_POINTS)
+        return np.array([energy, self.at(energy)])
+
+
+class Step(EfficiencyModel):
     """A step at the detector's threshold, on the reconstructed nuclear-recoil scale."""
 
+    at_threshold = True
     model: Literal["step"] = setting(..., "step at detector.threshold")
     plateau: Fraction = setting(1.0, "acceptance above the threshold")
+
+    def kernel_code(self) -> int:
+        """Kernels know the step."""
+        return STEP
+
+    def kernel_values(self) -> Array:
+        """Plateau alone, shape (5,)."""
+        return np.array([self.plateau, 0.0, 0.0, 0.0, 0.0])
+
+    def kernel_table(self, top: float) -> Array:
+        """None, shape (2, 2)."""
+        return np.zeros((2, 2))
 
     def at(self, energy: ArrayLike) -> Array:
         """Acceptance above the threshold; `energy` in the detector's unit."""
         return np.full(np.shape(energy), self.plateau)
 
 
-class Logistic(Settings):
+class Logistic(EfficiencyModel):
     """plateau/(1 + exp(−slope (E − midpoint))); 0 below `cut`, half from there to `half_until`."""
 
     model: Literal["logistic"] = setting(..., "logistic function of e_reco")
@@ -35,6 +82,22 @@ class Logistic(Settings):
     cut: NonNegativeFloat = setting(0.0, "no event is accepted below", "unit of e_reco")
     half_until: NonNegativeFloat = setting(0.0, "half is lost below", "unit of e_reco")
 
+    def edges(self) -> list[float]:
+        """Where it jumps."""
+        return [self.cut, self.half_until]
+
+    def kernel_code(self) -> int:
+        """Kernels know the function."""
+        return LOGISTIC
+
+    def kernel_values(self) -> Array:
+        """All of its parameters, shape (5,)."""
+        return np.array([self.plateau, self.slope, self.midpoint, self.cut, self.half_until])
+
+    def kernel_table(self, top: float) -> Array:
+        """None, shape (2, 2)."""
+        return np.zeros((2, 2))
+
     def at(self, energy: ArrayLike) -> Array:
         """Acceptance at `energy` in the detector's unit."""
         e = np.asarray(energy, dtype=float)
@@ -43,12 +106,20 @@ class Logistic(Settings):
         return np.where(e < self.cut, 0.0, np.where(e < self.half_until, value / 2, value))
 
 
-class EfficiencyTable(Settings):
+class EfficiencyTable(EfficiencyModel):
     """Linear between points, zero below the first and constant above the last."""
 
     model: Literal["table"] = setting(..., "table in e_reco")
     energy: list[float] = setting(..., "energies, increasing", "unit of e_reco", min_length=2)
     efficiency: list[Fraction] = setting(..., "acceptance", min_length=2)
+
+    def edges(self) -> list[float]:
+        """Its points."""
+        return self.energy
+
+    def kernel_table(self, top: float) -> Array:
+        """Its points, shape (2, n)."""
+        return np.array([self.energy, self.efficiency], float)
 
     @model_validator(mode="after")
     def _increasing(self) -> Self:

@@ -7,8 +7,9 @@ measurements; `none` is for bubble chambers, where all of the recoil energy coun
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,28 +19,52 @@ from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
 
 
-class NoQuenching(Settings):
+class QuenchingModel(Settings):
+    """What quenching models have in common; a new one gives `electron_equivalent`."""
+
+    sees_recoils: ClassVar[bool] = False
+    """Whether the measured energy is that of the recoil, in keV_nr."""
+
+    @abstractmethod
+    def electron_equivalent(self, recoil: ArrayLike) -> Array:
+        """Energy in keV_ee for recoils in keV_nr; increasing, and 0 at 0."""
+
+    def kernel_factor(self) -> float:
+        """Factor that kernels multiply with; 0 if they shall look up a table of the model."""
+        return 0.0
+
+
+class NoQuenching(QuenchingModel):
     """The detector sees the recoil energy itself."""
 
+    sees_recoils = True
     model: Literal["none"] = setting(..., "none: e_ee equals e_nr")
+
+    def kernel_factor(self) -> float:
+        """One."""
+        return 1.0
 
     def electron_equivalent(self, recoil: ArrayLike) -> Array:
         """Energy in keV for recoils in keV."""
         return np.array(recoil, dtype=float)
 
 
-class Constant(Settings):
+class Constant(QuenchingModel):
     """The same quenching factor at all energies."""
 
     model: Literal["constant"] = setting(..., "constant quenching factor")
     factor: float = setting(..., "quenching factor", gt=0, le=1)
+
+    def kernel_factor(self) -> float:
+        """Return the factor itself."""
+        return self.factor
 
     def electron_equivalent(self, recoil: ArrayLike) -> Array:
         """Energy in keV_ee for recoils in keV_nr."""
         return self.factor * np.asarray(recoil, dtype=float)
 
 
-class Lindhard(Settings):
+class Lindhard(QuenchingModel):
     """Lindhard: QF = k g/(1 + k g), g = 3 ε^0.15 + 0.7 ε^0.6 + ε, ε = 11.5 T Z^(−7/3), T in keV."""
 
     model: Literal["lindhard"] = setting(..., "Lindhard theory")
@@ -62,7 +87,7 @@ class Lindhard(Settings):
         return t * k * g / (1 + k * g)
 
 
-class Power(Settings):
+class Power(QuenchingModel):
     """E_ee = coefficient × T^exponent (keV), with the quenching factor held below a limit."""
 
     model: Literal["power"] = setting(..., "power law")
@@ -76,7 +101,7 @@ class Power(Settings):
         return np.minimum(self.coefficient * t**self.exponent, self.limit * t)
 
 
-class Polynomial(Settings):
+class PolynomialQuenching(QuenchingModel):
     """E_ee = c1 T + c2 T² + ..., both in MeV (COHERENT's convention)."""
 
     model: Literal["polynomial"] = setting(..., "polynomial in MeV, without constant term")
@@ -89,7 +114,7 @@ class Polynomial(Settings):
         return np.asarray(value * 1e3, dtype=float)
 
 
-class Table(Settings):
+class Table(QuenchingModel):
     """Points (T, E_ee): linear between, a line to the origin below, constant factor above."""
 
     model: Literal["table"] = setting(..., "table of points")
@@ -117,5 +142,6 @@ class Table(Settings):
 
 
 Quenching = Annotated[
-    NoQuenching | Constant | Lindhard | Power | Polynomial | Table, Field(discriminator="model")
+    NoQuenching | Constant | Lindhard | Power | PolynomialQuenching | Table,
+    Field(discriminator="model"),
 ]

@@ -6,7 +6,8 @@ Which one: `sqrt` is the paper's, on the nuclear-recoil scale; `photoelectrons` 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from abc import abstractmethod
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,44 +15,152 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
+from ..chain.codes import NO_SMEARING, PHOTOELECTRONS, ROOT_T, WIDTH_TABLE
 
 
-class NoResolution(Settings):
+class ResolutionModel(Settings):
+    """What resolutions have in common: by default a Gaussian in keV_ee, of which `sigma` is given.
+
+    A new one is a class with `sigma`, named in `Resolution` below; events and templates follow.
+    """
+
+    on_recoil: ClassVar[bool] = False
+    """Whether the energy that is spread is that of the recoil, in keV_nr."""
+    has_width: ClassVar[bool] = True
+    """Whether energies are spread at all."""
+    whole_numbers: ClassVar[bool] = False
+    """Whether e_reco is a whole number."""
+    needs_threshold: ClassVar[bool] = False
+    """Whether the width is relative to a threshold above 0."""
+    needs_quenching: ClassVar[bool] = False
+    """Whether it takes electron-equivalent energies alone."""
+
+    def unit_of_reco(self) -> str:
+        """Unit of `e_reco`."""
+        return "keV_ee"
+
+    def per_kev(self) -> float:
+        """Units of `e_reco` in a keV_ee."""
+        return 1.0
+
+    @abstractmethod
+    def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
+        """Width at an energy, both in keV_ee (keV_nr if `on_recoil`).
+
+        `threshold` is the detector's, keV_nr.
+        """
+
+    def root_width(self, threshold: float) -> float:
+        """σ/√T of a width that grows as √T, √keV_nr; for kernels."""
+        return 0.0
+
+    def kernel_code(self) -> int:
+        """Name, in `chain.codes`, of how kernels smear."""
+        return WIDTH_TABLE
+
+    def kernel_widths(self, e_ee: Array) -> Array:
+        """Widths at energies in keV_ee, between which kernels interpolate."""
+        return self.sigma(e_ee)
+
+
+class NoResolution(ResolutionModel):
     """The reconstructed energy is the true one."""
 
+    has_width = False
     model: Literal["none"] = setting(..., "no smearing")
 
+    def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
+        """Zero."""
+        return np.zeros(np.shape(energy))
 
-class Sqrt(Settings):
+    def kernel_code(self) -> int:
+        """No smearing."""
+        return NO_SMEARING
+
+    def kernel_widths(self, e_ee: Array) -> Array:
+        """None, shape (2,)."""
+        return np.zeros(2)
+
+
+class Sqrt(ResolutionModel):
     """Gaussian in keV_nr: σ(T) = r T_thr √(T/T_thr), with r at the threshold T_thr (the paper)."""
 
+    on_recoil = True
+    needs_threshold = True
     model: Literal["sqrt"] = setting(..., "Gaussian, width as the root of T")
     relative: PositiveFloat = setting(..., "σ/T at the detector's threshold")
 
+    def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
+        """Width in keV_nr at recoils in keV_nr."""
+        return np.asarray(self.relative * np.sqrt(np.asarray(energy, dtype=float) * threshold))
 
-class Photoelectrons(Settings):
+    def root_width(self, threshold: float) -> float:
+        """Return r √T_thr."""
+        return float(self.relative * np.sqrt(threshold))
+
+    def kernel_code(self) -> int:
+        """Kernels know the root."""
+        return ROOT_T
+
+    def kernel_widths(self, e_ee: Array) -> Array:
+        """None, shape (2,)."""
+        return np.zeros(2)
+
+
+class Photoelectrons(ResolutionModel):
     """Poisson number of photo-electrons, the detector's own unit."""
 
+    whole_numbers = True
+    needs_quenching = True
     model: Literal["photoelectrons"] = setting(..., "Poisson photo-electrons")
     light_yield: PositiveFloat = setting(..., "mean number", "PE/keV_ee")
 
+    def unit_of_reco(self) -> str:
+        """Photo-electrons."""
+        return "PE"
 
-class Fano(Settings):
+    def per_kev(self) -> float:
+        """Light yield."""
+        return self.light_yield
+
+    def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
+        """Width in keV_ee at an energy in keV_ee."""
+        return np.sqrt(np.asarray(energy, dtype=float) / self.light_yield)
+
+    def kernel_code(self) -> int:
+        """Whole numbers."""
+        return PHOTOELECTRONS
+
+    def kernel_widths(self, e_ee: Array) -> Array:
+        """None, shape (2,)."""
+        return np.zeros(2)
+
+
+class Fano(ResolutionModel):
     """Gaussian in keV_ee: σ² = noise² + F ε E_ee."""
 
+    needs_quenching = True
     model: Literal["fano"] = setting(..., "charge statistics and readout noise")
     fano: NonNegativeFloat = setting(..., "Fano factor F")
     pair_energy: PositiveFloat = setting(..., "energy a pair ε", "eV")
     noise: NonNegativeFloat = setting(..., "readout noise, rms", "eV_ee")
     unit: Literal["keV_ee", "electrons"] = setting("keV_ee", "unit of e_reco")
 
-    def sigma(self, energy: ArrayLike) -> Array:
+    def unit_of_reco(self) -> str:
+        """As chosen."""
+        return self.unit
+
+    def per_kev(self) -> float:
+        """Electrons in a keV_ee, or one."""
+        return 1e3 / self.pair_energy if self.unit == "electrons" else 1.0
+
+    def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
         """Width in keV_ee at an energy in keV_ee."""
         e = np.asarray(energy, dtype=float)
         return np.sqrt((self.noise * 1e-3) ** 2 + self.fano * self.pair_energy * 1e-3 * e)
 
 
-class WidthTable(Settings):
+class WidthTable(ResolutionModel):
     """Gaussian in keV_ee with a width linear between points, constant beyond them."""
 
     model: Literal["table"] = setting(..., "table of widths")
@@ -64,7 +173,7 @@ class WidthTable(Settings):
             raise ValueError("energy must increase, and width have as many values")
         return self
 
-    def sigma(self, energy: ArrayLike) -> Array:
+    def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
         """Width in keV_ee at an energy in keV_ee."""
         return np.interp(np.asarray(energy, dtype=float), self.energy, self.width)
 

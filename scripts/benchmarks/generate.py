@@ -158,14 +158,15 @@ def words_per_event(run: Run) -> float:
 
     from ...generator.sampling.draws import new_draws
     from ...generator.sampling.sampler import new_candidates, sample_recoils
-    from ...reco.chain.codes import TRUE
+    from ...reco.chain.codes import PHOTOELECTRONS, ROOT_T, TRUE, WIDTH_TABLE
 
     sources, timing, response = run.chain.sources, run.chain.timing, run.chain.response
     true = sources.scale == TRUE
     words = np.full(len(sources.mean), 1.0 + (timing.sigma > 0))  # place in the run, measured time
     words += 2.0 * (sources.pion > 0)
     words[1:] += 1  # energy
-    words[true] += 1 + (response.resolution in (1, 3)) + 4 * (response.resolution == 2)
+    words[true] += 1 + (response.resolution in (ROOT_T, WIDTH_TABLE))
+    words[true] += 4 * (response.resolution == PHOTOELECTRONS)
     words += (4 if timing.veto_exposures else 1) * (timing.dead_time > 0)
     if sources.mean[0] > 0:
         draws, count = new_draws(0, int(sources.stream[0])), 1 << 16

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from ...reco.response.quenching import NoQuenching
-from ...reco.response.resolution import NoResolution, Photoelectrons, Sqrt
 
 MOST_BINS = 1000
 
@@ -36,8 +34,8 @@ def bin_edges(experiment: Experiment) -> Array:
             )
         return np.asarray(analysis.edges, float)
     low, high = detector.threshold, experiment.e_max
-    if isinstance(detector.resolution, NoResolution):
-        if isinstance(detector.quenching, NoQuenching):
+    if not detector.resolution.has_width:
+        if detector.quenching.sees_recoils:
             return np.array([low, high])
         raise ExperimentError(
             f"{experiment.name}: analysis.edges must be given, since detector.resolution is 'none'"
@@ -51,28 +49,12 @@ def bin_edges(experiment: Experiment) -> Array:
             )
         width = 0.0
         for _ in range(60):  # the width at the centre depends on the width
-            new = analysis.bin_width * _sigma(experiment, edges[-1] + width / 2)
+            new = analysis.bin_width * float(detector.recoil_sigma(edges[-1] + width / 2))
             width = (width + new) / 2
         edges.append(min(edges[-1] + width, high))
     if len(edges) > 2 and edges[-1] - edges[-2] < (edges[-2] - edges[-3]) / 2:
         edges.pop(-2)  # no sliver at the end
     return np.array(edges)
-
-
-def _sigma(experiment: Experiment, recoil: float) -> float:
-    """Resolution on the nuclear-recoil scale, keV."""
-    detector = experiment.detector
-    resolution = detector.resolution
-    if isinstance(resolution, Sqrt):
-        return float(resolution.relative * np.sqrt(recoil * detector.threshold))
-    step = 1e-3 * max(recoil, 1e-3)
-    e, above = detector.electron_equivalent([recoil, recoil + step])
-    if isinstance(resolution, Photoelectrons):
-        sigma = np.sqrt(e / resolution.light_yield)
-    else:
-        assert not isinstance(resolution, NoResolution)
-        sigma = resolution.sigma(e)
-    return float(sigma * step / (above - e))
 
 
 def counted(energy: NDArray[Any], edges: Array, weights: Array | None = None) -> Array:

@@ -163,10 +163,7 @@ def _signal(found: Templates, space: _Space) -> Polynomial:
         if flavour not in couplings:
             couplings[flavour] = structure_couplings(interaction, flavour)
         coupling = couplings[flavour][structure]
-        if isinstance(coupling, Polynomial):
-            result = result + coupling * counts
-        else:
-            result = result + coupling * counts
+        result = result + coupling * counts
     for i, p in enumerate(space.parameters):
         if p.name == "strength":
             result = result * Polynomial.variable(i, space.size)

@@ -21,8 +21,7 @@ from ...reco.chain.codes import ON
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.detector import Shift
-from ...reco.response.resolution import NoResolution
-from .bins import _sigma, bin_edges, counted
+from .bins import bin_edges, counted
 
 if TYPE_CHECKING:
     import hist
@@ -117,10 +116,10 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
         marks = detector.recoil_equivalent(marks / detector.per_kev, high)
     jumps = detector.acceptance_edges(high)
     marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]]) / shift.energy
-    if isinstance(detector.resolution, NoResolution):
+    if not detector.resolution.has_width:
         return marks
     marks = marks[(marks > 0) & (marks < 2 * high)]
-    spread = np.array([_sigma(experiment, float(m)) for m in marks]) * shift.width
+    spread = np.array([float(detector.recoil_sigma(m)) for m in marks]) * shift.width
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 

@@ -7,7 +7,7 @@ from nuspill.reco.response.quenching import (
     Constant,
     Lindhard,
     NoQuenching,
-    Polynomial,
+    PolynomialQuenching,
     Power,
     Quenching,
     Table,
@@ -99,7 +99,7 @@ def test_silicon_at_its_threshold(reference):
 def test_polynomial_in_mev():
     """Fails if COHERENT's polynomial (2021) is not taken in MeV: QF 8.82 % at 10 keV by hand."""
     coefficients = [0.0554628, 4.30681, -111.707, 840.384]
-    model = Polynomial(model="polynomial", coefficients=coefficients)
+    model = PolynomialQuenching(model="polynomial", coefficients=coefficients)
     assert model.electron_equivalent(10.0) == pytest.approx(0.8820, abs=1e-4)
     t = np.array([0.0, 1.0, 5.0, 40.0]) * 1e-3
     by_hand = sum(c * t ** (i + 1) for i, c in enumerate(coefficients)) * 1e3

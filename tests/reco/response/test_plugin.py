@@ -1,0 +1,75 @@
+"""Models of one's own, one class each: fails if events or templates must know of them elsewhere."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+from nuspill import build, generate, load
+from nuspill.reco.response.efficiency import EfficiencyModel
+from nuspill.reco.response.quenching import QuenchingModel
+from nuspill.reco.response.resolution import ResolutionModel
+from scipy import stats
+
+WIDTH = 0.15
+
+
+class Wide(ResolutionModel):
+    """A constant width in keV_ee."""
+
+    model: Literal["wide"] = "wide"
+
+    def sigma(self, energy, threshold=0.0):
+        return np.full(np.shape(energy), WIDTH)
+
+
+class Bent(QuenchingModel):
+    """E_ee = T²/(T + 20 keV)."""
+
+    model: Literal["bent"] = "bent"
+
+    def electron_equivalent(self, recoil):
+        t = np.asarray(recoil, float)
+        return t**2 / (t + 20.0)
+
+
+class Rising(EfficiencyModel):
+    """1 − exp(−E/2)."""
+
+    at_threshold: ClassVar[bool] = False
+    model: Literal["rising"] = "rising"
+
+    def at(self, energy):
+        return -np.expm1(-np.maximum(np.asarray(energy, float), 0.0) / 2.0)
+
+
+def with_models(**models):
+    settings = {"background.steady.enabled": False, "analysis.edges": [3.0, 6.0, 10.0, 20.0, 46.0]}
+    experiment = load("ess-csi", settings)
+    detector = experiment.detector.model_copy(update=models)
+    return experiment.model_copy(update={"detector": detector})
+
+
+def test_a_resolution_spreads_by_its_width():
+    events = generate(with_models(resolution=Wide()), seed=3, stop=200_000, library="np")
+    far = events["e_ee"] > 6 * WIDTH  # none are held at 0
+    pull = (events["e_reco"] - events["e_ee"])[far].astype(float) / WIDTH
+    assert len(pull) > 2000
+    assert stats.kstest(pull, "norm").pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        pytest.param({"resolution": Wide()}, id="resolution"),
+        pytest.param({"quenching": Bent(), "resolution": Wide()}, id="quenching"),
+        pytest.param({"efficiency": Rising()}, id="efficiency"),
+    ],
+)
+def test_templates_expect_what_is_generated(models):
+    experiment = with_models(**models)
+    model = build([experiment], ["strength"])
+    expected, edges = model.counts(model.truth), model.edges[experiment.name]
+    events = generate(experiment, seed=11, years=experiment.exposure.years, library="np")
+    chosen = events["selected"] & (events["window"] == 1)
+    counts = np.histogram(events["e_reco_nr"][chosen], edges)[0]
+    assert stats.chi2.sf(np.sum((counts - expected) ** 2 / expected), len(counts)) > 1e-3
