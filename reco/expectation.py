@@ -186,7 +186,7 @@ def background_in_bins(
     if scale == "keV_nr":
         limits = _reconstructed(experiment, limits)
     low, high = detector.region or (-np.inf, np.inf)
-    if detector.unit == "PE" and background.scale == "reco":  # which are whole numbers
+    if detector.resolution.whole_numbers and background.scale == "reco":  # which are whole numbers
         limits, low, high = np.ceil(limits) - 0.5, np.ceil(low) - 0.5, np.floor(high) + 0.5
     limits = np.clip(limits, low, high)
     if background.scale != "reco" and detector.unit != "keV_nr":

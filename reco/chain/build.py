@@ -157,7 +157,7 @@ def _response(experiment: Experiment) -> Response:
         unquench_step=float(e_root[1]),
         resolution=resolution.kernel_code(),
         root_width=resolution.root_width(detector.threshold),
-        width=resolution.kernel_widths(e_root**2),
+        width=resolution.kernel_widths(e_root**2, detector.threshold),
         per_kev=detector.per_kev,
         efficiency=efficiency.kernel_code(),
         threshold=detector.threshold,

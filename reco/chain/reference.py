@@ -169,9 +169,8 @@ class Reference:
             elif not model.has_width:
                 e_reco = e_ee * self.unit
             else:
-                e_reco = self.unit * np.maximum(
-                    e_ee + model.sigma(e_ee) * rng.standard_normal(n), 0
-                )
+                sigma = model.sigma(e_ee, detector.threshold)
+                e_reco = self.unit * np.maximum(e_ee + sigma * rng.standard_normal(n), 0)
             e_reco_nr = np.interp(e_reco / self.unit, *self.unquench)
         chance = rng.random(n, np.float32)
         chosen = chance < detector.efficiency.at(e_reco)
@@ -181,7 +180,7 @@ class Reference:
 
     def measured(self, rows: Any, scale: str, energy: Array, out: Block) -> None:
         """Store the measured energies of a background, and what else belongs to them."""
-        if scale == "reco" and self.detector.unit == "PE":
+        if scale == "reco" and self.detector.resolution.whole_numbers:
             energy = np.floor(energy + 0.5)
         e_nr, e_ee = energy, energy / self.unit if scale == "reco" else energy
         if scale == "keV_nr":

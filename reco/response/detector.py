@@ -169,7 +169,7 @@ class Detector(Settings):
             sigma = self.resolution.sigma(mean, self.threshold)
         else:
             mean = shift.energy * e_ee
-            sigma = self.resolution.sigma(mean)
+            sigma = self.resolution.sigma(mean, self.threshold)
         return self._binned_gaussian(mean, shift.width * sigma, bins)
 
     def recoil_sigma(self, recoil: ArrayLike) -> Array:
@@ -181,7 +181,7 @@ class Detector(Settings):
             return self.resolution.sigma(t, self.threshold)
         step = 1e-3 * np.maximum(t, 1e-3)
         e, above = self.electron_equivalent([t, t + step])
-        return self.resolution.sigma(e) * step / (above - e)
+        return self.resolution.sigma(e, self.threshold) * step / (above - e)
 
     def _binned_photoelectrons(self, e_ee: Array, bins: _Bins) -> Array:
         from scipy.stats import poisson

@@ -55,12 +55,26 @@ class ResolutionModel(Settings):
         return 0.0
 
     def kernel_code(self) -> int:
-        """Name, in `chain.codes`, of how kernels smear."""
-        return WIDTH_TABLE
+        """Name, in `chain.codes`, of how kernels smear: as the attributes above say.
 
-    def kernel_widths(self, e_ee: Array) -> Array:
-        """Widths at energies in keV_ee, between which kernels interpolate."""
-        return self.sigma(e_ee)
+        Raises
+        ------
+        NotImplementedError
+            If the recoil is spread by another width than `root_width`, which no kernel knows.
+        """
+        if self.on_recoil:
+            message = f"resolution '{type(self).__name__}': on_recoil needs σ ∝ √T, as `Sqrt` has"
+            raise NotImplementedError(message)
+        if self.whole_numbers:
+            return PHOTOELECTRONS
+        return WIDTH_TABLE if self.has_width else NO_SMEARING
+
+    def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
+        """Widths at energies in keV_ee, between which kernels interpolate.
+
+        `threshold` is the detector's, keV_nr.
+        """
+        return self.sigma(e_ee, threshold)
 
 
 class NoResolution(ResolutionModel):
@@ -77,7 +91,7 @@ class NoResolution(ResolutionModel):
         """No smearing."""
         return NO_SMEARING
 
-    def kernel_widths(self, e_ee: Array) -> Array:
+    def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
         """None, shape (2,)."""
         return np.zeros(2)
 
@@ -102,7 +116,7 @@ class Sqrt(ResolutionModel):
         """Kernels know the root."""
         return ROOT_T
 
-    def kernel_widths(self, e_ee: Array) -> Array:
+    def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
         """None, shape (2,)."""
         return np.zeros(2)
 
@@ -131,7 +145,7 @@ class Photoelectrons(ResolutionModel):
         """Whole numbers."""
         return PHOTOELECTRONS
 
-    def kernel_widths(self, e_ee: Array) -> Array:
+    def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
         """None, shape (2,)."""
         return np.zeros(2)
 

@@ -22,6 +22,42 @@ class Wide(ResolutionModel):
         return np.full(np.shape(energy), WIDTH)
 
 
+class Counts(ResolutionModel):
+    """Poisson hits, 21.3 a keV_ee, so that none lies on an edge of a bin."""
+
+    whole_numbers: ClassVar[bool] = True
+    model: Literal["counts"] = "counts"
+
+    def unit_of_reco(self):
+        return "hits"
+
+    def per_kev(self):
+        return 21.3
+
+    def sigma(self, energy, threshold=0.0):
+        return np.sqrt(np.asarray(energy, float) / 21.3)
+
+
+class Relative(ResolutionModel):
+    """A width in keV_ee that is a part of the threshold."""
+
+    needs_threshold: ClassVar[bool] = True
+    model: Literal["relative"] = "relative"
+
+    def sigma(self, energy, threshold=0.0):
+        return np.full(np.shape(energy), WIDTH * threshold)
+
+
+class OnRecoil(ResolutionModel):
+    """A constant width in keV_nr, which no kernel knows."""
+
+    on_recoil: ClassVar[bool] = True
+    model: Literal["recoil"] = "recoil"
+
+    def sigma(self, energy, threshold=0.0):
+        return np.full(np.shape(energy), 2.0)
+
+
 class Bent(QuenchingModel):
     """E_ee = T²/(T + 20 keV)."""
 
@@ -49,8 +85,9 @@ def with_models(**models):
     return experiment.model_copy(update={"detector": detector})
 
 
-def test_a_resolution_spreads_by_its_width():
-    events = generate(with_models(resolution=Wide()), seed=3, stop=200_000, library="np")
+@pytest.mark.parametrize("model", [Wide(), Relative()])  # the threshold is 1 keV_nr
+def test_a_resolution_spreads_by_its_width(model):
+    events = generate(with_models(resolution=model), seed=3, stop=200_000, library="np")
     far = events["e_ee"] > 6 * WIDTH  # none are held at 0
     pull = (events["e_reco"] - events["e_ee"])[far].astype(float) / WIDTH
     assert len(pull) > 2000
@@ -61,6 +98,7 @@ def test_a_resolution_spreads_by_its_width():
     "models",
     [
         pytest.param({"resolution": Wide()}, id="resolution"),
+        pytest.param({"resolution": Counts()}, id="whole numbers"),
         pytest.param({"quenching": Bent(), "resolution": Wide()}, id="quenching"),
         pytest.param({"efficiency": Rising()}, id="efficiency"),
     ],
@@ -73,3 +111,8 @@ def test_templates_expect_what_is_generated(models):
     chosen = events["selected"] & (events["window"] == 1)
     counts = np.histogram(events["e_reco_nr"][chosen], edges)[0]
     assert stats.chi2.sf(np.sum((counts - expected) ** 2 / expected), len(counts)) > 1e-3
+
+
+def test_a_width_that_no_kernel_knows_is_refused():
+    with pytest.raises(NotImplementedError, match="OnRecoil"):
+        generate(with_models(resolution=OnRecoil()), seed=3, stop=1000, library="np")
