@@ -19,6 +19,7 @@ from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
 from ..counts.bins import counted
 from ..counts.model import NORMALISATIONS, Model
+from ..counts.parameter import STRENGTH
 from ..kernels.throw import event_seed
 from .ensemble import Truth
 
@@ -41,7 +42,7 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
     found = []
     for experiment in experiments:
         analysis = experiment.analysis
-        strength = values.get("strength", 1.0)
+        strength = values.get(STRENGTH.name, STRENGTH.default)
         background = 1.0
         for nuisance in model.nuisances:
             factor = 1 + nuisance.uncertainty * values[nuisance.name]
@@ -54,7 +55,7 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
         settings: dict[str, object] = {
             f"interaction.{p.name}": values[p.name]
             for p in model.parameters
-            if p.name != "strength"
+            if p.name != STRENGTH.name
         }
         settings["source.distance"] = experiment.source.distance / max(strength, 1e-12) ** 0.5
         for b in experiment.background:

@@ -7,7 +7,6 @@ same nuisance parameter.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,7 +22,7 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.response.detector import Shift
 from .model import Model, Nuisance
-from .parameter import PARAMETERS, Parameter, parameter
+from .parameter import STRENGTH, Parameter, parameter, parameters_of
 from .polynomial import Polynomial
 from .template import Templates, templates
 
@@ -43,7 +42,8 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     """
     if not experiments:
         raise ExperimentError("a model needs an experiment")
-    parameters = tuple(parameter(name) for name in free)
+    interaction = experiments[0].interaction
+    parameters = tuple(parameter(name, interaction) for name in free)
     for name in free:
         if list(free).count(name) > 1:
             raise ExperimentError(f"parameter '{name}' is given twice")
@@ -78,10 +78,8 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
                 f"{', '.join(e.name for e in experiments)}: parameter '{p.name}' changes nothing"
                 + (" with radiative couplings" if p.name == "sin2w" else "")
             )
-    own = [
-        p.default if p.name == "strength" else _value(experiments[0].interaction, p.name)
-        for p in parameters
-    ]
+    values = {c.name: c.value for c in interaction.all_couplings()}
+    own = [float(values.get(p.name, p.default)) for p in parameters]
     truth = np.array(own + [0.0] * len(nuisances))
     model = Model(parameters, nuisances, expected, bins, truth, tau, background, sections, edges)
     _not_empty(model)
@@ -168,7 +166,7 @@ def _signal(found: Templates, space: _Space) -> Polynomial:
         else:
             result = result + coupling * counts
     for i, p in enumerate(space.parameters):
-        if p.name == "strength":
+        if p.name == STRENGTH.name:
             result = result * Polynomial.variable(i, space.size)
     return result
 
@@ -176,7 +174,7 @@ def _signal(found: Templates, space: _Space) -> Polynomial:
 def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
     """The interaction with polynomials in the place of the free couplings."""
     for i, p in enumerate(space.parameters):
-        if p.name != "strength":
+        if p.name != STRENGTH.name:
             interaction = _with(interaction, p.name.split("."), Polynomial.variable(i, space.size))
     return interaction
 
@@ -187,11 +185,6 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
     return settings.model_copy(
         update={first: _with(getattr(settings, first), rest, value) if rest else value}
     )
-
-
-def _value(interaction: Interaction, name: str) -> float:
-    value: Any = functools.reduce(getattr, name.split("."), interaction)
-    return float(value)
 
 
 def _shifted(
@@ -242,7 +235,7 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
             add(experiment, Nuisance(name, "background", analysis.background_uncertainty))
         elif analysis.statistic == "on-off-scaled":
             add(experiment, Nuisance(name, "background, measured in beam-off,", SCALE, 0.0))
-    clash = {n.name for n, _ in found.values()} & set(PARAMETERS)
+    clash = {n.name for n, _ in found.values()} & set(parameters_of(experiments[0].interaction))
     if clash:
         raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
     return tuple(nuisance for nuisance, _ in found.values())
@@ -263,13 +256,15 @@ def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
 
 def _agree(experiments: Sequence[Experiment]) -> None:
     """Refuse experiments whose couplings differ: one truth for all."""
-    first = experiments[0]
-    for other in experiments[1:]:
-        for key in ("couplings", "sin2w", "nsi", "radius", "moment"):
-            a, b = (getattr(e.interaction, key) for e in (first, other))
+    first, *others = experiments
+    of_first = {c.name: c.value for c in first.interaction.all_couplings()}
+    for other in others:
+        of_other = {c.name: c.value for c in other.interaction.all_couplings()}
+        for name in of_first | of_other:
+            a, b = of_first.get(name), of_other.get(name)
             if a != b:
                 raise ExperimentError(
-                    f"{first.name} and {other.name} disagree on interaction.{key} "
+                    f"{first.name} and {other.name} disagree on interaction.{name} "
                     f"({a} and {b}): what is combined must have the same couplings"
                 )
 

@@ -27,11 +27,11 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .combination import build
 from .model import Data, Model
+from .parameter import STRENGTH
 from .polynomial import Powers
 
 Json = dict[str, Any]
 
-STRENGTH = "strength"
 ROUNDING = 1e-9
 """Relative size of counts that are nothing but rounding."""
 MOST_BACKGROUND = 1e3
@@ -65,7 +65,7 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
                     f"'{systematic.effect}' is quadratic in its pull, which HistFactory does not "
                     "have; only 'flux' can be exported"
                 )
-    model = build(experiments, [STRENGTH])
+    model = build(experiments, [STRENGTH.name])
     data = model.asimov() if data is None else data
     channels: list[Json] = []
     observations: list[Json] = []
@@ -86,7 +86,7 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
         observations.append({"name": channel, "data": data.counts[0, part].tolist()})
     bins = {c["name"]: len(c["samples"][0]["data"]) for c in channels}
     # without bounds here, pyhf has 0 to 10
-    parameters: list[Json] = [{"name": STRENGTH, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
+    parameters: list[Json] = [{"name": STRENGTH.name, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
     parameters += [
         {"name": name, "bounds": [[0.0, MOST_BACKGROUND]] * bins[name.removesuffix(".background")]}
         for name in free
@@ -96,7 +96,7 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
         "channels": channels,
         "observations": observations,
         "measurements": [
-            {"name": "nuspill", "config": {"poi": STRENGTH, "parameters": parameters}}
+            {"name": "nuspill", "config": {"poi": STRENGTH.name, "parameters": parameters}}
         ],
     }
 
@@ -105,7 +105,7 @@ def _samples(model: Model, part: slice) -> list[Json]:
     """Signal and background of a channel, from the polynomial of the model."""
     terms = {p: np.asarray(c, float)[part] for p, c in model.expected.terms.items()}
     nothing = np.zeros(part.stop - part.start)
-    signal = _sample("signal", terms.pop(_powers(model, 0), nothing), "normfactor", STRENGTH)
+    signal = _sample("signal", terms.pop(_powers(model, 0), nothing), "normfactor", STRENGTH.name)
     fixed = terms.pop(_powers(model), nothing)
     samples = [signal]
     for i, nuisance in enumerate(model.nuisances, 1):
