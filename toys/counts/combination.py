@@ -7,7 +7,7 @@ same nuisance parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,11 +16,17 @@ from pydantic import BaseModel
 
 from ...generator.arrays import Array
 from ...generator.coupling import Interaction, structure_couplings
-from ...reco.analysis import Systematic
 from ...reco.arrival import window_shares
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from ...reco.response.detector import Shift
+from .effect import (
+    SYSTEMATICS,
+    BackgroundNormalisation,
+    Change,
+    MeasuredInBeamOff,
+    Nominal,
+    SignalNormalisation,
+)
 from .model import Model, Nuisance
 from .parameter import STRENGTH, Parameter, parameter, parameters_of
 from .polynomial import Polynomial
@@ -113,39 +119,49 @@ class _Piece:
 
 def _piece(experiment: Experiment, space: _Space) -> _Piece:
     analysis = experiment.analysis
-    nominal = templates(experiment)
-    signal = _signal(nominal, space)
+    found = templates(experiment)
+    signal = _signal(found, space)
+    nominal = Nominal(
+        signal,
+        lambda shift: _signal(templates(experiment, shift), space),
+        found.steady,
+        found.tau,
+    )
+    nuisances = _nuisances_of(experiment)
     total = signal
-    if analysis.signal_uncertainty > 0:
-        total = total + signal * (
-            space.nuisance(analysis.signal_pull) * analysis.signal_uncertainty
-        )
-    for systematic in analysis.systematic:
-        eta = space.nuisance(systematic.name)
-        up, down = (_shifted(experiment, systematic, sign, signal, space) for sign in (1, -1))
-        total = total + (up - down) * 0.5 * eta + (up + down - signal * 2.0) * 0.5 * eta**2
-    size = len(nominal.steady)
+    for change in _changes("signal", nuisances, nominal, space):
+        total = total + change.on
+    size = len(found.steady)
     zeros = np.zeros(size)
     if analysis.statistic == "pulls":
-        background = nominal.steady + nominal.beam
-        total = total + background
-        if analysis.background_uncertainty > 0:
-            eta = space.nuisance(experiment.background_pull)
-            total = total + eta * (nominal.steady * analysis.background_uncertainty)
-        return _Piece(total, size, zeros, zeros, nominal.edges)
+        total = total + (found.steady + found.beam)
+        for change in _changes("background", nuisances, nominal, space):
+            total = total + change.on
+        return _Piece(total, size, zeros, zeros, found.edges)
     _only_background_off(experiment)
+    total = total + found.beam
     if analysis.statistic == "on-off":
-        return _Piece(
-            total + nominal.beam, size, zeros + nominal.tau, nominal.steady, nominal.edges
-        )
-    scale = space.nuisance(experiment.background_pull) * SCALE + 1.0
-    total = total + nominal.beam + scale * nominal.steady
-    beside = scale * (nominal.tau * nominal.steady.sum())
+        return _Piece(total, size, zeros + found.tau, found.steady, found.edges)
+    total = total + found.steady
+    beside = Polynomial.constant(found.tau * found.steady.sum(), space.size)
+    for change in _changes("background", nuisances, nominal, space):
+        total = total + change.on
+        beside = beside if change.off is None else beside + change.off
     joined = {p: np.append(np.broadcast_to(c, (size,)), 0.0) for p, c in total.terms.items()}
     last = np.arange(size + 1) == size
     joined_off = {p: np.where(last, c, 0.0) for p, c in beside.terms.items()}
     both = Polynomial(joined) + Polynomial(joined_off)
-    return _Piece(both, size + 1, np.zeros(size + 1), np.zeros(size + 1), nominal.edges)
+    return _Piece(both, size + 1, np.zeros(size + 1), np.zeros(size + 1), found.edges)
+
+
+def _changes(
+    acts_on: str, nuisances: Sequence[Nuisance], nominal: Nominal, space: _Space
+) -> Iterator[Change]:
+    """What the nuisance parameters of an experiment change of its signal or its background."""
+    for nuisance in nuisances:
+        if nuisance.effect.acts_on == acts_on:
+            eta = space.nuisance(nuisance.name)
+            yield nuisance.effect.change(nominal, eta, nuisance.uncertainty)
 
 
 SCALE = 0.01
@@ -187,21 +203,20 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
     )
 
 
-def _shifted(
-    experiment: Experiment, systematic: Systematic, sign: int, signal: Polynomial, space: _Space
-) -> Polynomial:
-    """Signal with a systematic one standard deviation up or down."""
-    factor = 1 + sign * systematic.uncertainty
-    if systematic.effect == "flux":
-        return signal * factor
-    if systematic.effect == "distance":
-        return signal * factor**-2
-    shifts: dict[str, Callable[[float], Shift]] = {
-        "quenching": lambda x: Shift(energy=x),
-        "resolution": lambda x: Shift(width=x),
-        "threshold": lambda x: Shift(threshold=x),
-    }
-    return _signal(templates(experiment, shifts[systematic.effect](factor)), space)
+def _nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
+    """Nuisance parameters of an experiment, those of the background last."""
+    analysis = experiment.analysis
+    found = []
+    if analysis.signal_uncertainty > 0:
+        effect = SignalNormalisation()
+        found.append(Nuisance(analysis.signal_pull, effect, analysis.signal_uncertainty))
+    found += [Nuisance(s.name, SYSTEMATICS[s.effect], s.uncertainty) for s in analysis.systematic]
+    name, uncertainty = experiment.background_pull, analysis.background_uncertainty
+    if analysis.statistic == "pulls" and uncertainty > 0:
+        found.append(Nuisance(name, BackgroundNormalisation(), uncertainty))
+    elif analysis.statistic == "on-off-scaled":
+        found.append(Nuisance(name, MeasuredInBeamOff(), SCALE))
+    return tuple(found)
 
 
 def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
@@ -214,27 +229,17 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     """
     found: dict[str, tuple[Nuisance, str]] = {}
 
-    def add(experiment: Experiment, nuisance: Nuisance) -> None:
-        old, owner = found.get(nuisance.name, (nuisance, ""))
-        if old != nuisance:
-            raise ExperimentError(
-                f"{experiment.name}: analysis: pull '{nuisance.name}' is {nuisance.effect} of "
-                f"{nuisance.uncertainty:g}, but in {owner} {old.effect} of {old.uncertainty:g}; "
-                "a shared pull must be the same, another one needs another name"
-            )
-        found.setdefault(nuisance.name, (nuisance, experiment.name))
-
     for experiment in experiments:
-        analysis = experiment.analysis
-        if analysis.signal_uncertainty > 0:
-            add(experiment, Nuisance(analysis.signal_pull, "signal", analysis.signal_uncertainty))
-        for s in analysis.systematic:
-            add(experiment, Nuisance(s.name, s.effect, s.uncertainty))
-        name = experiment.background_pull
-        if analysis.statistic == "pulls" and analysis.background_uncertainty > 0:
-            add(experiment, Nuisance(name, "background", analysis.background_uncertainty))
-        elif analysis.statistic == "on-off-scaled":
-            add(experiment, Nuisance(name, "background, measured in beam-off,", SCALE, 0.0))
+        for nuisance in _nuisances_of(experiment):
+            old, owner = found.get(nuisance.name, (nuisance, ""))
+            if old != nuisance:
+                raise ExperimentError(
+                    f"{experiment.name}: analysis: pull '{nuisance.name}' is "
+                    f"{nuisance.effect.name} of {nuisance.uncertainty:g}, but in {owner} "
+                    f"{old.effect.name} of {old.uncertainty:g}; "
+                    "a shared pull must be the same, another one needs another name"
+                )
+            found.setdefault(nuisance.name, (nuisance, experiment.name))
     clash = {n.name for n, _ in found.values()} & set(parameters_of(experiments[0].interaction))
     if clash:
         raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")

@@ -16,11 +16,10 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ..kernels.terms import Terms, compile_terms
+from .effect import Effect
 from .parameter import Parameter
 from .polynomial import Polynomial
 
-NORMALISATIONS = {"signal", "background", "background, measured in beam-off,", "flux"}
-"""Effects that are factors on counts."""
 LEAST_FACTOR = 0.01
 """Of a normalisation."""
 
@@ -30,18 +29,21 @@ class Nuisance:
     """A nuisance parameter."""
 
     name: str
-    effect: str
+    effect: Effect
     """What it stands for; the same wherever the name is the same."""
     uncertainty: float
     """Relative, of one standard deviation."""
-    weight: float = 1.0
-    """1/σ² of its pull; 0 for none."""
+
+    @property
+    def weight(self) -> float:
+        """1/σ² of its pull; 0 for none."""
+        return 1.0 if self.effect.has_pull else 0.0
 
     @property
     def lower(self) -> float:
         """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
         least = (LEAST_FACTOR - 1) / self.uncertainty
-        return least if self.effect in NORMALISATIONS else -np.inf
+        return least if self.effect.is_factor else -np.inf
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ arXiv:1911.00762) by a constant:
 - a background free in each bin: a shapefactor common to NAME and NAME_off, of as many bins.
 
 A pull is linear in the model, so what is quadratic has no counterpart and is refused: systematics
-other than `flux`.
+whose effect has no `modifier`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .combination import build
-from .model import Data, Model
+from .effect import SYSTEMATICS
+from .model import Data, Model, Nuisance
 from .parameter import STRENGTH
 from .polynomial import Powers
 
@@ -57,13 +58,14 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     ExperimentError
         If there are systematics that HistFactory does not have, or as `build`.
     """
+    exported = [f"'{name}'" for name, effect in SYSTEMATICS.items() if effect.modifier]
     for experiment in experiments:
         for systematic in experiment.analysis.systematic:
-            if systematic.effect != "flux":
+            if SYSTEMATICS[systematic.effect].modifier is None:
                 raise ExperimentError(
                     f"{experiment.name}: analysis.systematic '{systematic.name}': effect = "
                     f"'{systematic.effect}' is quadratic in its pull, which HistFactory does not "
-                    "have; only 'flux' can be exported"
+                    f"have; only {', '.join(exported)} can be exported"
                 )
     model = build(experiments, [STRENGTH.name])
     data = model.asimov() if data is None else data
@@ -109,17 +111,19 @@ def _samples(model: Model, part: slice) -> list[Json]:
     fixed = terms.pop(_powers(model), nothing)
     samples = [signal]
     for i, nuisance in enumerate(model.nuisances, 1):
-        if nuisance.weight == 0:  # a factor 1 + σ z without a pull
+        if nuisance.effect.modifier == "normfactor":  # 1 + σ z without a pull
             measured = terms.pop(_powers(model, i), nothing) / nuisance.uncertainty
             fixed = np.where(fixed - measured > ROUNDING * fixed, fixed - measured, 0.0)
-            samples.append(_sample(nuisance.name, measured, "normfactor", nuisance.name))
+            samples.append(
+                _sample(nuisance.name, measured, nuisance.effect.modifier, nuisance.name)
+            )
     background = _sample("background", fixed)
     samples.append(background)
     for i, nuisance in enumerate(model.nuisances, 1):
         for sample, powers in ((signal, _powers(model, 0, i)), (background, _powers(model, i))):
             change = terms.pop(powers, nothing)
             if np.any(change != 0):
-                sample["modifiers"].append(_pull(nuisance.name, sample, change))
+                sample["modifiers"].append(_pull(nuisance, sample, change))
     rest = max((float(np.abs(c).max()) for c in terms.values()), default=0.0)
     assert rest <= ROUNDING * max(signal["data"], default=0.0)
     return [sample for sample in samples if any(sample["data"])]
@@ -134,10 +138,10 @@ def _sample(name: str, counts: Array, kind: str = "", factor: str = "") -> Json:
     return {"name": name, "data": counts.tolist(), "modifiers": modifiers}
 
 
-def _pull(name: str, sample: Json, change: Array) -> Json:
+def _pull(nuisance: Nuisance, sample: Json, change: Array) -> Json:
     nominal = np.array(sample["data"])
     return {
-        "type": "histosys",
-        "name": name,
+        "type": nuisance.effect.modifier,
+        "name": nuisance.name,
         "data": {"hi_data": (nominal + change).tolist(), "lo_data": (nominal - change).tolist()},
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from iminuit import Minuit
 from nuspill.reco.errors import ExperimentError
+from nuspill.toys.counts.effect import Quenching
 from nuspill.toys.counts.model import Data, Model, Nuisance
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
@@ -52,7 +53,7 @@ def random_model(rng, kind):
         eta = Polynomial.variable(couplings + k, size)
         effect = signal * (eta * 0.1) if k == 0 else eta * (beside * 0.02)
         expected = expected + effect
-        nuisances.append(Nuisance(f"pull{k}", "test", 0.1))
+        nuisances.append(Nuisance(f"pull{k}", Quenching(), 0.1))
     tau = np.zeros(bins)
     if on_off:
         tau = np.full(bins, 10 ** rng.uniform(-1, 1))
