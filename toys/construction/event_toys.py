@@ -84,18 +84,17 @@ def throw_events(
     """
     counts = np.zeros((stop - start, model.bins))
     off = np.zeros((stop - start if model.tau.any() else 1, model.bins))
-    for number, (run, (name, edges)) in enumerate(zip(runs, model.edges.items(), strict=True)):
+    for number, (run, section) in enumerate(zip(runs, model.sections, strict=True)):
         column = "e_reco" if run.experiment.analysis.scale == "reco" else "e_reco_nr"
-        part = model.sections[name]
+        edges = section.edges
         for row, toy in enumerate(range(start, stop)):
             own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
             block = own.make(0, own.events, threads=1)
-            counts[row, part] = _histogram(block, column, edges, ON)
-            if name + "/off" in model.sections:
-                beside = _histogram(block, column, edges, OFF)
-                counts[row, model.sections[name + "/off"]] = beside.sum()
-            elif model.tau[part].any():
-                off[row, part] = _histogram(block, column, edges, OFF)
+            counts[row, section.on] = _histogram(block, column, edges, ON)
+            if section.off is not None:
+                counts[row, section.off] = _histogram(block, column, edges, OFF).sum()
+            elif model.tau[section.on].any():
+                off[row, section.on] = _histogram(block, column, edges, OFF)
     return counts, off
 
 

@@ -30,6 +30,7 @@ from .effect import (
 from .model import Model, Nuisance
 from .parameter import STRENGTH, Parameter, parameter, parameters_of
 from .polynomial import Polynomial
+from .section import Section
 from .template import Templates, templates
 
 T = TypeVar("T", bound=BaseModel)
@@ -62,7 +63,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     bins = sum(piece.bins for piece in pieces)
     expected = Polynomial.constant(np.zeros(bins), variables)
     tau, background = np.zeros(bins), np.zeros(bins)
-    sections, edges = {}, {}
+    sections = []
     start = 0
     for experiment, piece in zip(experiments, pieces, strict=True):
         stop = start + piece.bins
@@ -71,11 +72,9 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
             row[start:stop] = counts
             expected = expected + Polynomial({powers: row})
         tau[start:stop], background[start:stop] = piece.tau, piece.background
-        visible = len(piece.edges) - 1
-        sections[experiment.name] = slice(start, start + visible)
-        if visible < piece.bins:
-            sections[experiment.name + "/off"] = slice(start + visible, stop)
-        edges[experiment.name] = piece.edges
+        last = start + len(piece.edges) - 1
+        off = slice(last, stop) if last < stop else None
+        sections.append(Section(experiment.name, slice(start, last), off, piece.edges))
         start = stop
     expected = expected.without_zeros()
     for i, p in enumerate(parameters):
@@ -87,7 +86,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     values = {c.name: c.value for c in interaction.all_couplings()}
     own = [float(values.get(p.name, p.default)) for p in parameters]
     truth = np.array(own + [0.0] * len(nuisances))
-    model = Model(parameters, nuisances, expected, bins, truth, tau, background, sections, edges)
+    model = Model(parameters, nuisances, expected, bins, truth, tau, background, tuple(sections))
     _not_empty(model)
     return model
 
@@ -247,14 +246,20 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
 
 
 def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Experiments of one name as NAME#2 and so on: the same detector at other settings."""
+    """Experiments of one name as NAME#2 and so on: the same detector at other settings.
+
+    Their background is the same too, and has the pull that it has by the name in their files.
+    """
     found: list[Experiment] = []
     seen: dict[str, int] = {}
     for experiment in experiments:
         seen[experiment.name] = seen.get(experiment.name, 0) + 1
         number = seen[experiment.name]
         if number > 1:
-            experiment = experiment.model_copy(update={"name": f"{experiment.name}#{number}"})
+            pull = experiment.analysis.background_pull or experiment.name
+            analysis = experiment.analysis.model_copy(update={"background_pull": pull})
+            name = f"{experiment.name}#{number}"
+            experiment = experiment.model_copy(update={"name": name, "analysis": analysis})
         found.append(experiment)
     return found
 
@@ -290,14 +295,18 @@ def _only_background_off(experiment: Experiment) -> None:
 def _not_empty(model: Model) -> None:
     """Refuse bins that expect neither signal nor background: a count there has no likelihood."""
     counts = model.counts(model.truth)
-    for name, part in model.sections.items():
-        low = np.flatnonzero(~(counts[part] > 0))
-        if low.size:
-            edges = model.edges[name.removesuffix("/off")]
-            i = int(low[0])
-            where = f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]"
-            raise ExperimentError(
-                f"{name}: {where if not name.endswith('/off') else 'beam-off'} expects "
-                f"{counts[part][i]:.3g} counts, which must be positive: give it a background "
-                "(background.<name>.rate), or other bins (analysis.edges, detector.e_max)"
-            )
+    for section in model.sections:
+        edges = section.edges
+        places = [
+            (number, f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]")
+            for i, number in enumerate(range(section.on.start, section.on.stop))
+        ]
+        if section.off is not None:
+            places.append((section.off.start, "beam-off"))
+        for number, place in places:
+            if not counts[number] > 0:
+                raise ExperimentError(
+                    f"{section.name}: {place} expects {counts[number]:.3g} counts, which must be "
+                    "positive: give it a background (background.<name>.rate), or other bins "
+                    "(analysis.edges, detector.e_max)"
+                )

@@ -19,6 +19,7 @@ from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
 from .parameter import Parameter
 from .polynomial import Polynomial
+from .section import Section
 
 LEAST_FACTOR = 0.01
 """Of a normalisation."""
@@ -61,10 +62,8 @@ class Model:
     """Shape (bins,): τ where a background B is free and measured in beam-off, else 0."""
     background: Array
     """Expected B in beam-on of those bins, shape (bins,)."""
-    sections: Mapping[str, slice]
-    """Bins of each experiment by name; the beam-off counts of all its bins as NAME/off."""
-    edges: Mapping[str, Array]
-    """Of the bins of each experiment."""
+    sections: tuple[Section, ...]
+    """Where the bins of each experiment lie, in their order."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,6 +93,10 @@ class Model:
     def number(self, name: str) -> int:
         """Number of a variable."""
         return self.names.index(name)
+
+    def section(self, name: str) -> Section:
+        """Section of an experiment."""
+        return next(section for section in self.sections if section.name == name)
 
     def counts(self, values: Sequence[float] | Array) -> Array:
         """Expected counts in beam-on, background included, shape (bins,)."""

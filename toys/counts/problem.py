@@ -9,6 +9,7 @@ from .effect import BackgroundNormalisation, SignalNormalisation
 from .model import Model, Nuisance
 from .parameter import Parameter
 from .polynomial import Polynomial
+from .section import Section
 
 
 def counting(
@@ -50,8 +51,7 @@ def counting(
         np.array([1.0] + [0.0] * len(nuisances)),
         zeros,
         zeros,
-        {"counts": slice(0, len(s))},
-        {"counts": np.arange(len(s) + 1.0)},
+        (Section("counts", slice(0, len(s)), None, np.arange(len(s) + 1.0)),),
     )
 
 
@@ -71,6 +71,5 @@ def bounded_gaussian() -> Model:
         np.zeros(1),
         np.zeros(0),
         np.zeros(0),
-        {},
-        {},
+        (),
     )

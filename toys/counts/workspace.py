@@ -71,27 +71,28 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     data = model.asimov() if data is None else data
     channels: list[Json] = []
     observations: list[Json] = []
-    free: list[str] = []
-    for name, part in model.sections.items():
-        measured = bool(np.any(model.tau[part] > 0))
-        channel = name.replace("/off", "_off")
-        samples = _samples(model, part)
-        if measured:
+    free: list[tuple[str, int]] = []
+    for section in model.sections:
+        name, on = section.name, section.on
+        beam_off = f"{name}_off"
+        samples = _samples(model, on)
+        if np.any(model.tau[on] > 0):
             factor = f"{name}.background"
-            free.append(factor)
-            nominal = np.where(model.background[part] > 0, model.background[part], 1.0)
+            free.append((factor, on.stop - on.start))
+            nominal = np.where(model.background[on] > 0, model.background[on], 1.0)
             samples.append(_sample("steady", nominal, "shapefactor", factor))
-            off = _sample("steady", nominal * model.tau[part], "shapefactor", factor)
-            channels.append({"name": f"{channel}_off", "samples": [off]})
-            observations.append({"name": f"{channel}_off", "data": data.off[0, part].tolist()})
-        channels.append({"name": channel, "samples": samples})
-        observations.append({"name": channel, "data": data.counts[0, part].tolist()})
-    bins = {c["name"]: len(c["samples"][0]["data"]) for c in channels}
+            beside = _sample("steady", nominal * model.tau[on], "shapefactor", factor)
+            channels.append({"name": beam_off, "samples": [beside]})
+            observations.append({"name": beam_off, "data": data.off[0, on].tolist()})
+        channels.append({"name": name, "samples": samples})
+        observations.append({"name": name, "data": data.counts[0, on].tolist()})
+        if section.off is not None:
+            channels.append({"name": beam_off, "samples": _samples(model, section.off)})
+            observations.append({"name": beam_off, "data": data.counts[0, section.off].tolist()})
     # without bounds here, pyhf has 0 to 10
     parameters: list[Json] = [{"name": STRENGTH.name, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
     parameters += [
-        {"name": name, "bounds": [[0.0, MOST_BACKGROUND]] * bins[name.removesuffix(".background")]}
-        for name in free
+        {"name": factor, "bounds": [[0.0, MOST_BACKGROUND]] * bins} for factor, bins in free
     ]
     return {
         "version": "1.0.0",

@@ -12,6 +12,7 @@ from nuspill.toys.counts.effect import Quenching
 from nuspill.toys.counts.model import Data, Model, Nuisance
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
+from nuspill.toys.counts.section import Section
 from nuspill.toys.fit.likelihood import Chi2
 from nuspill.toys.fit.search import local_fit, search, take
 from nuspill.toys.kernels.deviance import LANES, Work
@@ -70,8 +71,7 @@ def random_model(rng, kind):
         np.append(truth, np.zeros(pulls)),
         tau,
         np.where(tau > 0, beside, 0.0),
-        {"test": slice(0, bins)},
-        {"test": np.arange(bins + 1.0)},
+        (Section("test", slice(0, bins), None, np.arange(bins + 1.0)),),
     )
 
 
