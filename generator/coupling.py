@@ -7,11 +7,13 @@ act on protons, g_Vp → g_Vp − (2/3) m_W² sin²θ_W ⟨r²⟩. Magnetic mome
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from . import form_factor
 from .constants import CM2_MEV2, SIN2_THETA_W, W_MASS
@@ -46,15 +48,62 @@ CHARGE_RADIUS_UNIT = 1e-32
 """Charge radii are given in 1e-32 cm²."""
 
 
+def coupling(
+    default: Any,
+    description: str,
+    unit: str = "",
+    label: str = "",
+    lower: float = -math.inf,
+    upper: float = math.inf,
+    **limits: Any,
+) -> Any:
+    """Field of an interaction that is a coupling, or a section or choice of couplings.
+
+    Parameters
+    ----------
+    default, description, unit, limits
+        As of `setting`; a unit holds for the couplings of a section too.
+    label
+        For plots. That of a section holds ``{}`` in the place of its couplings' own labels.
+    lower, upper
+        Bounds in a fit.
+    """
+    extra: dict[str, Any] = {"unit": unit, "label": label, "lower": lower, "upper": upper}
+    return Field(
+        default, description=description, json_schema_extra=extra | {"coupling": True}, **limits
+    )
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """A coupling of an interaction, or a choice that decides them, e.g. tree or radiative."""
+
+    name: str
+    """Key below `interaction` of an experiment, e.g. ``nsi.u.ee``."""
+    value: Any
+    """A number, or the text of a choice."""
+    unit: str
+    label: str
+    """For plots; by default the last part of the name."""
+    lower: float
+    upper: float
+    """Bounds in a fit."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it can be fitted; a choice cannot."""
+        return not isinstance(self.value, str)
+
+
 class Matrix(Settings):
     """Real symmetric matrix in flavour space."""
 
-    ee: float = setting(0.0, "electron, diagonal")
-    mumu: float = setting(0.0, "muon, diagonal")
-    tautau: float = setting(0.0, "tau, diagonal")
-    emu: float = setting(0.0, "electron-muon")
-    etau: float = setting(0.0, "electron-tau")
-    mutau: float = setting(0.0, "muon-tau")
+    ee: float = coupling(0.0, "electron, diagonal", label="ee")
+    mumu: float = coupling(0.0, "muon, diagonal", label=r"\mu\mu")
+    tautau: float = coupling(0.0, "tau, diagonal", label=r"\tau\tau")
+    emu: float = coupling(0.0, "electron-muon", label=r"e\mu")
+    etau: float = coupling(0.0, "electron-tau", label=r"e\tau")
+    mutau: float = coupling(0.0, "muon-tau", label=r"\mu\tau")
 
     def diagonal(self, lepton: str) -> float:
         """Diagonal entry of a lepton flavour."""
@@ -72,16 +121,22 @@ class Matrix(Settings):
 class Nsi(Settings):
     """Non-standard vector interactions ε^{u,V} and ε^{d,V}, eq. (4.7)."""
 
-    u: Matrix = setting(Matrix(), "with up quarks")
-    d: Matrix = setting(Matrix(), "with down quarks")
+    u: Matrix = coupling(Matrix(), "with up quarks", label=r"$\epsilon^{{u,V}}_{{{}}}$")
+    d: Matrix = coupling(Matrix(), "with down quarks", label=r"$\epsilon^{{d,V}}_{{{}}}$")
 
 
 class Moment(Settings):
     """Effective magnetic moments, in 1e-10 Bohr magnetons, eq. (4.14)."""
 
-    numu: float = setting(0.0, "of muon neutrinos and antineutrinos", "1e-10 mu_B")
-    nue: float = setting(0.0, "of electron neutrinos and antineutrinos", "1e-10 mu_B")
-    nutau: float = setting(0.0, "of tau neutrinos and antineutrinos", "1e-10 mu_B")
+    numu: float = coupling(
+        0.0, "of muon neutrinos and antineutrinos", "1e-10 mu_B", r"\nu_\mu", lower=0.0
+    )
+    nue: float = coupling(
+        0.0, "of electron neutrinos and antineutrinos", "1e-10 mu_B", r"\nu_e", lower=0.0
+    )
+    nutau: float = coupling(
+        0.0, "of tau neutrinos and antineutrinos", "1e-10 mu_B", r"\nu_\tau", lower=0.0
+    )
 
     def of(self, lepton: str) -> float:
         """Moment of a lepton flavour, 1e-10 μ_B."""
@@ -91,10 +146,12 @@ class Moment(Settings):
 class Interaction(Settings):
     """How neutrinos interact: couplings, form factor, optional terms."""
 
-    couplings: Literal["tree", "radiative"] = setting(
+    couplings: Literal["tree", "radiative"] = coupling(
         "tree", "vector couplings at tree level, or with radiative corrections a flavour"
     )
-    sin2w: float = setting(SIN2_THETA_W, "sin²θ_W at tree level", ge=0, le=1)
+    sin2w: float = coupling(
+        SIN2_THETA_W, "sin²θ_W at tree level", "", r"$\sin^2\theta_W$", 0.0, 1.0, ge=0, le=1
+    )
     form_factor: str = setting(
         "helm", "helm, klein-nystrand, fermi, unity, or a table file (q 1/fm, F)"
     )
@@ -107,9 +164,23 @@ class Interaction(Settings):
     axial: bool = setting(False, "add the axial current of the unpaired nucleon")
     kinematic_terms: bool = setting(False, "add −2T/E + T²/E² to (4.1)")
     moment_form_factor: bool = setting(True, "form factor in the magnetic term, else one")
-    nsi: Nsi = setting(Nsi(), "non-standard interactions")
-    radius: Matrix = setting(Matrix(), "neutrino charge radii", "1e-32 cm²")
-    moment: Moment = setting(Moment(), "neutrino magnetic moments", "1e-10 mu_B")
+    nsi: Nsi = coupling(Nsi(), "non-standard interactions", label="{}")
+    radius: Matrix = coupling(
+        Matrix(),
+        "neutrino charge radii",
+        "1e-32 cm²",
+        r"$\langle r^2_{{{}}}\rangle$ [$10^{{-32}}$ cm$^2$]",
+    )
+    moment: Moment = coupling(
+        Moment(), "neutrino magnetic moments", "1e-10 mu_B", r"$\mu_{{{}}}$ [$10^{{-10}}\mu_B$]"
+    )
+
+    def all_couplings(self) -> Iterator[Coupling]:
+        """Every coupling, and every choice that decides them, in the order of the fields.
+
+        They are the fields made by `coupling`, of subclasses too.
+        """
+        return _couplings_of(self, "", "", "{}")
 
     @field_validator("form_factor")
     @classmethod
@@ -123,6 +194,22 @@ class Interaction(Settings):
         for radius in (self.neutron_radius, self.proton_radius):
             shape(np.zeros(1), 1.0, radius)
         return self
+
+
+def _couplings_of(section: Settings, prefix: str, unit: str, pattern: str) -> Iterator[Coupling]:
+    """Couplings of a section: those it has itself, and those of its sections."""
+    for name, field in type(section).model_fields.items():
+        extra = field.json_schema_extra
+        if not isinstance(extra, dict) or not extra.get("coupling"):
+            continue
+        told: dict[str, Any] = dict(extra)
+        value, own = getattr(section, name), told["unit"] or unit
+        if isinstance(value, Settings):
+            label = pattern.format(told["label"] or "{}")
+            yield from _couplings_of(value, f"{prefix}{name}.", own, label)
+        else:
+            label = pattern.format(told["label"] or name)
+            yield Coupling(prefix + name, value, own, label, told["lower"], told["upper"])
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
 from ..generator.settings import Settings, setting
 
+EffectName = Literal["flux", "distance", "quenching", "resolution", "threshold"]
+"""What a systematic may change; `toys.counts.effect` holds a class for each."""
+
 
 class Systematic(Settings):
     """A further uncertainty of the signal, as a nuisance parameter with a Gaussian pull."""
 
     name: str = setting(..., "its pull; the same name elsewhere is the same pull", min_length=1)
-    effect: Literal["flux", "distance", "quenching", "resolution", "threshold"] = setting(
+    effect: EffectName = setting(
         ..., "what is uncertain: neutrinos, metres, energy scale, width, or acceptance threshold"
     )
     uncertainty: PositiveFloat = setting(..., "relative, one standard deviation", lt=0.5)

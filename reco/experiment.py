@@ -157,7 +157,7 @@ class Experiment(Displayed, Settings):
     @property
     def background_pull(self) -> str:
         """Name of the nuisance parameter of the steady-state background."""
-        return f"background.{self.analysis.background_pull or self.name.partition('#')[0]}"
+        return f"background.{self.analysis.background_pull or self.name}"
 
     @property
     def components(self) -> dict[int, str]:

@@ -1,5 +1,7 @@
 """Couplings: fail for a misprint of the paper taken over, a quark content or a flavour mixed up."""
 
+import math
+
 import numpy as np
 import pytest
 from generator_formulas import PUBLISHED, couplings, ess, table2_nucleus
@@ -7,14 +9,17 @@ from generator_goodness import approx
 from nuspill.generator.coupling import (
     LEPTON,
     PDG,
+    Coupling,
     Interaction,
     Matrix,
     Moment,
     Nsi,
     charge_radius_coupling,
+    coupling,
     vector_couplings,
 )
 from nuspill.generator.rate import above, channels
+from nuspill.generator.settings import setting
 from nuspill.generator.target import NucleusSpec, Target
 from pydantic import ValidationError
 
@@ -222,3 +227,32 @@ def test_interaction_refuses(wrong):
 def test_interaction_is_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         Interaction().sin2w = 0.3
+
+
+def test_an_interaction_lists_its_couplings():
+    """Fails if a number that `vector_couplings` or a moment uses is not listed, or one twice."""
+    listed = [c for c in Interaction().all_couplings() if c.is_number]
+    entries = ("ee", "mumu", "tautau", "emu", "etau", "mutau")
+    assert [c.name for c in listed] == [
+        "sin2w",
+        *(f"nsi.{quark}.{entry}" for quark in "ud" for entry in entries),
+        *(f"radius.{entry}" for entry in entries),
+        *(f"moment.{neutrino}" for neutrino in ("numu", "nue", "nutau")),
+    ]
+    by_name = {c.name: c for c in nsi("d", emu=0.2).all_couplings()}
+    assert by_name["nsi.d.emu"].value == 0.2
+    assert by_name["nsi.d.emu"].label == r"$\epsilon^{d,V}_{e\mu}$"
+    assert by_name["radius.ee"].unit == "1e-32 cm²"
+    assert by_name["moment.nue"].lower == 0
+    assert not by_name["couplings"].is_number
+
+
+def test_a_further_coupling_lists_itself():
+    """Fails if a subclass must be named elsewhere for its coupling to be listed."""
+
+    class Extended(Interaction):
+        scalar: float = coupling(0.0, "to a light scalar", "1e-5", r"$g_\phi$", lower=0.0)
+        mass: float = setting(1.0, "which is no coupling")
+
+    *_, last = Extended(scalar=0.3).all_couplings()
+    assert last == Coupling("scalar", 0.3, "1e-5", r"$g_\phi$", 0.0, math.inf)

@@ -18,7 +18,8 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
 from ..counts.bins import counted
-from ..counts.model import NORMALISATIONS, Model
+from ..counts.model import Model
+from ..counts.parameter import STRENGTH
 from ..kernels.throw import event_seed
 from .ensemble import Truth
 
@@ -33,33 +34,30 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
     """
     values = dict(zip(model.names, truth.values.tolist(), strict=True))
     for nuisance in model.nuisances:
-        if nuisance.effect not in NORMALISATIONS and values[nuisance.name] != 0:
+        if not nuisance.effect.is_factor and values[nuisance.name] != 0:
             raise ExperimentError(
-                f"toys of events cannot shift {nuisance.effect} ('{nuisance.name}' = "
+                f"toys of events cannot shift {nuisance.effect.name} ('{nuisance.name}' = "
                 f"{values[nuisance.name]:g}); use --ensemble fixed, or binned toys"
             )
     found = []
     for experiment in experiments:
         analysis = experiment.analysis
-        strength = values.get("strength", 1.0)
-        background = 1.0
+        own = {analysis.signal_pull, experiment.background_pull}
+        own |= {systematic.name for systematic in analysis.systematic}
+        factors = {"signal": values.get(STRENGTH.name, STRENGTH.default), "background": 1.0}
         for nuisance in model.nuisances:
-            factor = 1 + nuisance.uncertainty * values[nuisance.name]
-            if nuisance.name == analysis.signal_pull or (
-                nuisance.effect == "flux" and nuisance.name in {s.name for s in analysis.systematic}
-            ):
-                strength *= factor
-            elif nuisance.name == experiment.background_pull:
-                background *= factor
+            if nuisance.name in own and nuisance.effect.is_factor:
+                factors[nuisance.effect.acts_on] *= 1 + nuisance.uncertainty * values[nuisance.name]
+        distance = experiment.source.distance / max(factors["signal"], 1e-12) ** 0.5
         settings: dict[str, object] = {
             f"interaction.{p.name}": values[p.name]
             for p in model.parameters
-            if p.name != "strength"
+            if p.name != STRENGTH.name
         }
-        settings["source.distance"] = experiment.source.distance / max(strength, 1e-12) ** 0.5
+        settings["source.distance"] = distance
         for b in experiment.background:
             if b.timing == "steady":
-                settings[f"background.{b.name}.rate"] = b.rate * background
+                settings[f"background.{b.name}.rate"] = b.rate * factors["background"]
         found.append(plan(experiment.replace(**settings)))
     return found
 
@@ -86,18 +84,17 @@ def throw_events(
     """
     counts = np.zeros((stop - start, model.bins))
     off = np.zeros((stop - start if model.tau.any() else 1, model.bins))
-    for number, (run, (name, edges)) in enumerate(zip(runs, model.edges.items(), strict=True)):
+    for number, (run, section) in enumerate(zip(runs, model.sections, strict=True)):
         column = "e_reco" if run.experiment.analysis.scale == "reco" else "e_reco_nr"
-        part = model.sections[name]
+        edges = section.edges
         for row, toy in enumerate(range(start, stop)):
             own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
             block = own.make(0, own.events, threads=1)
-            counts[row, part] = _histogram(block, column, edges, ON)
-            if name + "/off" in model.sections:
-                beside = _histogram(block, column, edges, OFF)
-                counts[row, model.sections[name + "/off"]] = beside.sum()
-            elif model.tau[part].any():
-                off[row, part] = _histogram(block, column, edges, OFF)
+            counts[row, section.on] = _histogram(block, column, edges, ON)
+            if section.off is not None:
+                counts[row, section.off] = _histogram(block, column, edges, OFF).sum()
+            elif model.tau[section.on].any():
+                off[row, section.on] = _histogram(block, column, edges, OFF)
     return counts, off
 
 

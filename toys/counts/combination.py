@@ -7,8 +7,7 @@ same nuisance parameter.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,14 +16,21 @@ from pydantic import BaseModel
 
 from ...generator.arrays import Array
 from ...generator.coupling import Interaction, structure_couplings
-from ...reco.analysis import Systematic
 from ...reco.arrival import window_shares
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from ...reco.response.detector import Shift
+from .effect import (
+    SYSTEMATICS,
+    BackgroundNormalisation,
+    Change,
+    MeasuredInBeamOff,
+    Nominal,
+    SignalNormalisation,
+)
 from .model import Model, Nuisance
-from .parameter import PARAMETERS, Parameter, parameter
+from .parameter import STRENGTH, Parameter, parameter, parameters_of
 from .polynomial import Polynomial
+from .section import Section
 from .template import Templates, templates
 
 T = TypeVar("T", bound=BaseModel)
@@ -43,7 +49,8 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     """
     if not experiments:
         raise ExperimentError("a model needs an experiment")
-    parameters = tuple(parameter(name) for name in free)
+    interaction = experiments[0].interaction
+    parameters = tuple(parameter(name, interaction) for name in free)
     for name in free:
         if list(free).count(name) > 1:
             raise ExperimentError(f"parameter '{name}' is given twice")
@@ -56,7 +63,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     bins = sum(piece.bins for piece in pieces)
     expected = Polynomial.constant(np.zeros(bins), variables)
     tau, background = np.zeros(bins), np.zeros(bins)
-    sections, edges = {}, {}
+    sections = []
     start = 0
     for experiment, piece in zip(experiments, pieces, strict=True):
         stop = start + piece.bins
@@ -65,11 +72,9 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
             row[start:stop] = counts
             expected = expected + Polynomial({powers: row})
         tau[start:stop], background[start:stop] = piece.tau, piece.background
-        visible = len(piece.edges) - 1
-        sections[experiment.name] = slice(start, start + visible)
-        if visible < piece.bins:
-            sections[experiment.name + "/off"] = slice(start + visible, stop)
-        edges[experiment.name] = piece.edges
+        last = start + len(piece.edges) - 1
+        off = slice(last, stop) if last < stop else None
+        sections.append(Section(experiment.name, slice(start, last), off, piece.edges))
         start = stop
     expected = expected.without_zeros()
     for i, p in enumerate(parameters):
@@ -78,12 +83,10 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
                 f"{', '.join(e.name for e in experiments)}: parameter '{p.name}' changes nothing"
                 + (" with radiative couplings" if p.name == "sin2w" else "")
             )
-    own = [
-        p.default if p.name == "strength" else _value(experiments[0].interaction, p.name)
-        for p in parameters
-    ]
+    values = {c.name: c.value for c in interaction.all_couplings()}
+    own = [float(values.get(p.name, p.default)) for p in parameters]
     truth = np.array(own + [0.0] * len(nuisances))
-    model = Model(parameters, nuisances, expected, bins, truth, tau, background, sections, edges)
+    model = Model(parameters, nuisances, expected, bins, truth, tau, background, tuple(sections))
     _not_empty(model)
     return model
 
@@ -115,39 +118,49 @@ class _Piece:
 
 def _piece(experiment: Experiment, space: _Space) -> _Piece:
     analysis = experiment.analysis
-    nominal = templates(experiment)
-    signal = _signal(nominal, space)
+    found = templates(experiment)
+    signal = _signal(found, space)
+    nominal = Nominal(
+        signal,
+        lambda shift: _signal(templates(experiment, shift), space),
+        found.steady,
+        found.tau,
+    )
+    nuisances = _nuisances_of(experiment)
     total = signal
-    if analysis.signal_uncertainty > 0:
-        total = total + signal * (
-            space.nuisance(analysis.signal_pull) * analysis.signal_uncertainty
-        )
-    for systematic in analysis.systematic:
-        eta = space.nuisance(systematic.name)
-        up, down = (_shifted(experiment, systematic, sign, signal, space) for sign in (1, -1))
-        total = total + (up - down) * 0.5 * eta + (up + down - signal * 2.0) * 0.5 * eta**2
-    size = len(nominal.steady)
+    for change in _changes("signal", nuisances, nominal, space):
+        total = total + change.on
+    size = len(found.steady)
     zeros = np.zeros(size)
     if analysis.statistic == "pulls":
-        background = nominal.steady + nominal.beam
-        total = total + background
-        if analysis.background_uncertainty > 0:
-            eta = space.nuisance(experiment.background_pull)
-            total = total + eta * (nominal.steady * analysis.background_uncertainty)
-        return _Piece(total, size, zeros, zeros, nominal.edges)
+        total = total + (found.steady + found.beam)
+        for change in _changes("background", nuisances, nominal, space):
+            total = total + change.on
+        return _Piece(total, size, zeros, zeros, found.edges)
     _only_background_off(experiment)
+    total = total + found.beam
     if analysis.statistic == "on-off":
-        return _Piece(
-            total + nominal.beam, size, zeros + nominal.tau, nominal.steady, nominal.edges
-        )
-    scale = space.nuisance(experiment.background_pull) * SCALE + 1.0
-    total = total + nominal.beam + scale * nominal.steady
-    beside = scale * (nominal.tau * nominal.steady.sum())
+        return _Piece(total, size, zeros + found.tau, found.steady, found.edges)
+    total = total + found.steady
+    beside = Polynomial.constant(found.tau * found.steady.sum(), space.size)
+    for change in _changes("background", nuisances, nominal, space):
+        total = total + change.on
+        beside = beside if change.off is None else beside + change.off
     joined = {p: np.append(np.broadcast_to(c, (size,)), 0.0) for p, c in total.terms.items()}
     last = np.arange(size + 1) == size
     joined_off = {p: np.where(last, c, 0.0) for p, c in beside.terms.items()}
     both = Polynomial(joined) + Polynomial(joined_off)
-    return _Piece(both, size + 1, np.zeros(size + 1), np.zeros(size + 1), nominal.edges)
+    return _Piece(both, size + 1, np.zeros(size + 1), np.zeros(size + 1), found.edges)
+
+
+def _changes(
+    acts_on: str, nuisances: Sequence[Nuisance], nominal: Nominal, space: _Space
+) -> Iterator[Change]:
+    """What the nuisance parameters of an experiment change of its signal or its background."""
+    for nuisance in nuisances:
+        if nuisance.effect.acts_on == acts_on:
+            eta = space.nuisance(nuisance.name)
+            yield nuisance.effect.change(nominal, eta, nuisance.uncertainty)
 
 
 SCALE = 0.01
@@ -165,7 +178,7 @@ def _signal(found: Templates, space: _Space) -> Polynomial:
         coupling = couplings[flavour][structure]
         result = result + coupling * counts
     for i, p in enumerate(space.parameters):
-        if p.name == "strength":
+        if p.name == STRENGTH.name:
             result = result * Polynomial.variable(i, space.size)
     return result
 
@@ -173,7 +186,7 @@ def _signal(found: Templates, space: _Space) -> Polynomial:
 def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
     """The interaction with polynomials in the place of the free couplings."""
     for i, p in enumerate(space.parameters):
-        if p.name != "strength":
+        if p.name != STRENGTH.name:
             interaction = _with(interaction, p.name.split("."), Polynomial.variable(i, space.size))
     return interaction
 
@@ -186,26 +199,20 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
     )
 
 
-def _value(interaction: Interaction, name: str) -> float:
-    value: Any = functools.reduce(getattr, name.split("."), interaction)
-    return float(value)
-
-
-def _shifted(
-    experiment: Experiment, systematic: Systematic, sign: int, signal: Polynomial, space: _Space
-) -> Polynomial:
-    """Signal with a systematic one standard deviation up or down."""
-    factor = 1 + sign * systematic.uncertainty
-    if systematic.effect == "flux":
-        return signal * factor
-    if systematic.effect == "distance":
-        return signal * factor**-2
-    shifts: dict[str, Callable[[float], Shift]] = {
-        "quenching": lambda x: Shift(energy=x),
-        "resolution": lambda x: Shift(width=x),
-        "threshold": lambda x: Shift(threshold=x),
-    }
-    return _signal(templates(experiment, shifts[systematic.effect](factor)), space)
+def _nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
+    """Nuisance parameters of an experiment, those of the background last."""
+    analysis = experiment.analysis
+    found = []
+    if analysis.signal_uncertainty > 0:
+        effect = SignalNormalisation()
+        found.append(Nuisance(analysis.signal_pull, effect, analysis.signal_uncertainty))
+    found += [Nuisance(s.name, SYSTEMATICS[s.effect], s.uncertainty) for s in analysis.systematic]
+    name, uncertainty = experiment.background_pull, analysis.background_uncertainty
+    if analysis.statistic == "pulls" and uncertainty > 0:
+        found.append(Nuisance(name, BackgroundNormalisation(), uncertainty))
+    elif analysis.statistic == "on-off-scaled":
+        found.append(Nuisance(name, MeasuredInBeamOff(), SCALE))
+    return tuple(found)
 
 
 def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
@@ -218,55 +225,53 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     """
     found: dict[str, tuple[Nuisance, str]] = {}
 
-    def add(experiment: Experiment, nuisance: Nuisance) -> None:
-        old, owner = found.get(nuisance.name, (nuisance, ""))
-        if old != nuisance:
-            raise ExperimentError(
-                f"{experiment.name}: analysis: pull '{nuisance.name}' is {nuisance.effect} of "
-                f"{nuisance.uncertainty:g}, but in {owner} {old.effect} of {old.uncertainty:g}; "
-                "a shared pull must be the same, another one needs another name"
-            )
-        found.setdefault(nuisance.name, (nuisance, experiment.name))
-
     for experiment in experiments:
-        analysis = experiment.analysis
-        if analysis.signal_uncertainty > 0:
-            add(experiment, Nuisance(analysis.signal_pull, "signal", analysis.signal_uncertainty))
-        for s in analysis.systematic:
-            add(experiment, Nuisance(s.name, s.effect, s.uncertainty))
-        name = experiment.background_pull
-        if analysis.statistic == "pulls" and analysis.background_uncertainty > 0:
-            add(experiment, Nuisance(name, "background", analysis.background_uncertainty))
-        elif analysis.statistic == "on-off-scaled":
-            add(experiment, Nuisance(name, "background, measured in beam-off,", SCALE, 0.0))
-    clash = {n.name for n, _ in found.values()} & set(PARAMETERS)
+        for nuisance in _nuisances_of(experiment):
+            old, owner = found.get(nuisance.name, (nuisance, ""))
+            if old != nuisance:
+                raise ExperimentError(
+                    f"{experiment.name}: analysis: pull '{nuisance.name}' is "
+                    f"{nuisance.effect.name} of {nuisance.uncertainty:g}, but in {owner} "
+                    f"{old.effect.name} of {old.uncertainty:g}; "
+                    "a shared pull must be the same, another one needs another name"
+                )
+            found.setdefault(nuisance.name, (nuisance, experiment.name))
+    clash = {n.name for n, _ in found.values()} & set(parameters_of(experiments[0].interaction))
     if clash:
         raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
     return tuple(nuisance for nuisance, _ in found.values())
 
 
 def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Experiments of one name as NAME#2 and so on: the same detector at other settings."""
+    """Experiments of one name as NAME#2 and so on: the same detector at other settings.
+
+    Their background is the same too, and has the pull that it has by the name in their files.
+    """
     found: list[Experiment] = []
     seen: dict[str, int] = {}
     for experiment in experiments:
         seen[experiment.name] = seen.get(experiment.name, 0) + 1
         number = seen[experiment.name]
         if number > 1:
-            experiment = experiment.model_copy(update={"name": f"{experiment.name}#{number}"})
+            pull = experiment.analysis.background_pull or experiment.name
+            analysis = experiment.analysis.model_copy(update={"background_pull": pull})
+            name = f"{experiment.name}#{number}"
+            experiment = experiment.model_copy(update={"name": name, "analysis": analysis})
         found.append(experiment)
     return found
 
 
 def _agree(experiments: Sequence[Experiment]) -> None:
     """Refuse experiments whose couplings differ: one truth for all."""
-    first = experiments[0]
-    for other in experiments[1:]:
-        for key in ("couplings", "sin2w", "nsi", "radius", "moment"):
-            a, b = (getattr(e.interaction, key) for e in (first, other))
+    first, *others = experiments
+    of_first = {c.name: c.value for c in first.interaction.all_couplings()}
+    for other in others:
+        of_other = {c.name: c.value for c in other.interaction.all_couplings()}
+        for name in of_first | of_other:
+            a, b = of_first.get(name), of_other.get(name)
             if a != b:
                 raise ExperimentError(
-                    f"{first.name} and {other.name} disagree on interaction.{key} "
+                    f"{first.name} and {other.name} disagree on interaction.{name} "
                     f"({a} and {b}): what is combined must have the same couplings"
                 )
 
@@ -287,14 +292,18 @@ def _only_background_off(experiment: Experiment) -> None:
 def _not_empty(model: Model) -> None:
     """Refuse bins that expect neither signal nor background: a count there has no likelihood."""
     counts = model.counts(model.truth)
-    for name, part in model.sections.items():
-        low = np.flatnonzero(~(counts[part] > 0))
-        if low.size:
-            edges = model.edges[name.removesuffix("/off")]
-            i = int(low[0])
-            where = f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]"
-            raise ExperimentError(
-                f"{name}: {where if not name.endswith('/off') else 'beam-off'} expects "
-                f"{counts[part][i]:.3g} counts, which must be positive: give it a background "
-                "(background.<name>.rate), or other bins (analysis.edges, detector.e_max)"
-            )
+    for section in model.sections:
+        edges = section.edges
+        places = [
+            (number, f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]")
+            for i, number in enumerate(range(section.on.start, section.on.stop))
+        ]
+        if section.off is not None:
+            places.append((section.off.start, "beam-off"))
+        for number, place in places:
+            if not counts[number] > 0:
+                raise ExperimentError(
+                    f"{section.name}: {place} expects {counts[number]:.3g} counts, which must be "
+                    "positive: give it a background (background.<name>.rate), or other bins "
+                    "(analysis.edges, detector.e_max)"
+                )

@@ -16,11 +16,11 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ..kernels.terms import Terms, compile_terms
+from .effect import Effect
 from .parameter import Parameter
 from .polynomial import Polynomial
+from .section import Section
 
-NORMALISATIONS = {"signal", "background", "background, measured in beam-off,", "flux"}
-"""Effects that are factors on counts."""
 LEAST_FACTOR = 0.01
 """Of a normalisation."""
 
@@ -30,18 +30,21 @@ class Nuisance:
     """A nuisance parameter."""
 
     name: str
-    effect: str
+    effect: Effect
     """What it stands for; the same wherever the name is the same."""
     uncertainty: float
     """Relative, of one standard deviation."""
-    weight: float = 1.0
-    """1/σ² of its pull; 0 for none."""
+
+    @property
+    def weight(self) -> float:
+        """1/σ² of its pull; 0 for none."""
+        return 1.0 if self.effect.has_pull else 0.0
 
     @property
     def lower(self) -> float:
         """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
         least = (LEAST_FACTOR - 1) / self.uncertainty
-        return least if self.effect in NORMALISATIONS else -np.inf
+        return least if self.effect.is_factor else -np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +62,8 @@ class Model:
     """Shape (bins,): τ where a background B is free and measured in beam-off, else 0."""
     background: Array
     """Expected B in beam-on of those bins, shape (bins,)."""
-    sections: Mapping[str, slice]
-    """Bins of each experiment by name; the beam-off counts of all its bins as NAME/off."""
-    edges: Mapping[str, Array]
-    """Of the bins of each experiment."""
+    sections: tuple[Section, ...]
+    """Where the bins of each experiment lie, in their order."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +93,10 @@ class Model:
     def number(self, name: str) -> int:
         """Number of a variable."""
         return self.names.index(name)
+
+    def section(self, name: str) -> Section:
+        """Section of an experiment."""
+        return next(section for section in self.sections if section.name == name)
 
     def counts(self, values: Sequence[float] | Array) -> Array:
         """Expected counts in beam-on, background included, shape (bins,)."""

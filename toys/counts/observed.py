@@ -39,28 +39,25 @@ def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[st
     ExperimentError
         Naming the file and what is wrong.
     """
-    if len(files) != len(model.edges):
+    if len(files) != len(model.sections):
         raise ExperimentError(
-            f"--data: {len(files)} files for {len(model.edges)} experiments; give one for each"
+            f"--data: {len(files)} files for {len(model.sections)} experiments; give one for each"
         )
     counts, off = np.zeros(model.bins), np.zeros(model.bins)
-    for (name, edges), experiment, file in zip(
-        model.edges.items(), experiments, files, strict=True
-    ):
-        on_bins, off_bins = _counts(file, edges, experiment)
-        part = model.sections[name]
-        needs = bool(model.tau[part].any()) or name + "/off" in model.sections
+    for section, experiment, file in zip(model.sections, experiments, files, strict=True):
+        on_bins, off_bins = _counts(file, section.edges, experiment)
+        needs = bool(model.tau[section.on].any()) or section.off is not None
         if needs and off_bins is None:
             raise ExperimentError(
                 f"{file}: has no beam-off counts, which analysis.statistic = "
-                f"'{experiment.analysis.statistic}' of {name} needs"
+                f"'{experiment.analysis.statistic}' of {section.name} needs"
             )
-        counts[part] = on_bins
+        counts[section.on] = on_bins
         if needs and off_bins is not None:
-            if name + "/off" in model.sections:
-                counts[model.sections[name + "/off"]] = off_bins.sum()
+            if section.off is not None:
+                counts[section.off] = off_bins.sum()
             else:
-                off[part] = off_bins
+                off[section.on] = off_bins
     return Data(counts[None], off[None], np.zeros((1, model.variables)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ...generator.coupling import Matrix, Moment
+from ...generator.coupling import Interaction
 from ...reco.errors import ExperimentError
 
 
@@ -26,60 +26,37 @@ class Parameter:
     """1/σ² of a direct measurement, whose result is the centre of the data."""
 
 
-_LABELS = {
-    "ee": "ee", "mumu": r"\mu\mu", "tautau": r"\tau\tau",
-    "emu": r"e\mu", "etau": r"e\tau", "mutau": r"\mu\tau",
-}  # fmt: skip
-_NEUTRINOS = {"numu": r"\nu_\mu", "nue": r"\nu_e", "nutau": r"\nu_\tau"}
+STRENGTH = Parameter("strength", "", "signal strength", 0.0, default=1.0)
+"""Factor on the whole signal."""
 
 
-def _all() -> dict[str, Parameter]:
-    found = [
-        Parameter("sin2w", "", r"$\sin^2\theta_W$", 0.0, 1.0),
-        Parameter("strength", "", "signal strength", 0.0, default=1.0),
-    ]
-    for quark in ("u", "d"):
-        found += [
-            Parameter(f"nsi.{quark}.{entry}", "", rf"$\epsilon^{{{quark},V}}_{{{_LABELS[entry]}}}$")
-            for entry in Matrix.model_fields
-        ]
+def parameters_of(interaction: Interaction) -> dict[str, Parameter]:
+    """Parameters by name: the strength, and every coupling of an interaction that is a number."""
+    found = [STRENGTH]
     found += [
-        Parameter(
-            f"radius.{entry}",
-            "1e-32 cm2",
-            rf"$\langle r^2_{{{_LABELS[entry]}}}\rangle$ [$10^{{-32}}$ cm$^2$]",
-        )
-        for entry in Matrix.model_fields
-    ]
-    found += [
-        Parameter(
-            f"moment.{entry}",
-            "1e-10 mu_B",
-            rf"$\mu_{{{_NEUTRINOS[entry]}}}$ [$10^{{-10}}\mu_B$]",
-            lower=0.0,
-        )
-        for entry in Moment.model_fields
+        Parameter(c.name, c.unit.replace("²", "2"), c.label, c.lower, c.upper)
+        for c in interaction.all_couplings()
+        if c.is_number
     ]
     return {parameter.name: parameter for parameter in found}
 
 
-PARAMETERS = _all()
+PARAMETERS = parameters_of(Interaction())
 
 
-def parameter(name: str) -> Parameter:
-    """Parameter of a name.
+def parameter(name: str, interaction: Interaction | None = None) -> Parameter:
+    """Parameter of a name, among those of an interaction; by default of `Interaction` itself.
 
     Raises
     ------
     ExperimentError
         Naming those that are.
     """
-    if name not in PARAMETERS:
+    known = PARAMETERS if interaction is None else parameters_of(interaction)
+    if name not in known:
         import difflib
 
-        close = difflib.get_close_matches(name, PARAMETERS, n=1)
+        close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        raise ExperimentError(
-            f"no parameter '{name[:80]}'; {hint}there are: {', '.join(PARAMETERS)}"
-        )
-    return PARAMETERS[name]
+        raise ExperimentError(f"no parameter '{name[:80]}'; {hint}there are: {', '.join(known)}")
+    return known[name]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .effect import BackgroundNormalisation, SignalNormalisation
 from .model import Model, Nuisance
 from .parameter import Parameter
 from .polynomial import Polynomial
+from .section import Section
 
 
 def counting(
@@ -29,14 +31,17 @@ def counting(
         Least μ.
     """
     s, b = np.asarray(signal, float), np.asarray(background, float)
-    named = (("signal", signal_uncertainty), ("background", background_uncertainty))
-    nuisances = tuple(Nuisance(name, name, value) for name, value in named if value > 0)
+    pulls = (
+        (SignalNormalisation(), signal_uncertainty),
+        (BackgroundNormalisation(), background_uncertainty),
+    )
+    nuisances = tuple(Nuisance(effect.name, effect, value) for effect, value in pulls if value > 0)
     size = 1 + len(nuisances)
     mu = Polynomial.variable(0, size)
     expected = mu * s + b
     for i, nuisance in enumerate(nuisances, 1):
         eta = Polynomial.variable(i, size) * nuisance.uncertainty
-        expected = expected + eta * (mu * s if nuisance.name == "signal" else b)
+        expected = expected + eta * (mu * s if nuisance.effect.acts_on == "signal" else b)
     zeros = np.zeros(len(s))
     return Model(
         (Parameter("mu", "", r"$\mu$", lower, default=1.0),),
@@ -46,8 +51,7 @@ def counting(
         np.array([1.0] + [0.0] * len(nuisances)),
         zeros,
         zeros,
-        {"counts": slice(0, len(s))},
-        {"counts": np.arange(len(s) + 1.0)},
+        (Section("counts", slice(0, len(s)), None, np.arange(len(s) + 1.0)),),
     )
 
 
@@ -67,6 +71,5 @@ def bounded_gaussian() -> Model:
         np.zeros(1),
         np.zeros(0),
         np.zeros(0),
-        {},
-        {},
+        (),
     )

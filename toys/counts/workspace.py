@@ -12,7 +12,7 @@ arXiv:1911.00762) by a constant:
 - a background free in each bin: a shapefactor common to NAME and NAME_off, of as many bins.
 
 A pull is linear in the model, so what is quadratic has no counterpart and is refused: systematics
-other than `flux`.
+whose effect has no `modifier`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .combination import build
-from .model import Data, Model
+from .effect import SYSTEMATICS
+from .model import Data, Model, Nuisance
+from .parameter import STRENGTH
 from .polynomial import Powers
 
 Json = dict[str, Any]
 
-STRENGTH = "strength"
 ROUNDING = 1e-9
 """Relative size of counts that are nothing but rounding."""
 MOST_BACKGROUND = 1e3
@@ -57,46 +58,48 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     ExperimentError
         If there are systematics that HistFactory does not have, or as `build`.
     """
+    exported = [f"'{name}'" for name, effect in SYSTEMATICS.items() if effect.modifier]
     for experiment in experiments:
         for systematic in experiment.analysis.systematic:
-            if systematic.effect != "flux":
+            if SYSTEMATICS[systematic.effect].modifier is None:
                 raise ExperimentError(
                     f"{experiment.name}: analysis.systematic '{systematic.name}': effect = "
                     f"'{systematic.effect}' is quadratic in its pull, which HistFactory does not "
-                    "have; only 'flux' can be exported"
+                    f"have; only {', '.join(exported)} can be exported"
                 )
-    model = build(experiments, [STRENGTH])
+    model = build(experiments, [STRENGTH.name])
     data = model.asimov() if data is None else data
     channels: list[Json] = []
     observations: list[Json] = []
-    free: list[str] = []
-    for name, part in model.sections.items():
-        measured = bool(np.any(model.tau[part] > 0))
-        channel = name.replace("/off", "_off")
-        samples = _samples(model, part)
-        if measured:
+    free: list[tuple[str, int]] = []
+    for section in model.sections:
+        name, on = section.name, section.on
+        beam_off = f"{name}_off"
+        samples = _samples(model, on)
+        if np.any(model.tau[on] > 0):
             factor = f"{name}.background"
-            free.append(factor)
-            nominal = np.where(model.background[part] > 0, model.background[part], 1.0)
+            free.append((factor, on.stop - on.start))
+            nominal = np.where(model.background[on] > 0, model.background[on], 1.0)
             samples.append(_sample("steady", nominal, "shapefactor", factor))
-            off = _sample("steady", nominal * model.tau[part], "shapefactor", factor)
-            channels.append({"name": f"{channel}_off", "samples": [off]})
-            observations.append({"name": f"{channel}_off", "data": data.off[0, part].tolist()})
-        channels.append({"name": channel, "samples": samples})
-        observations.append({"name": channel, "data": data.counts[0, part].tolist()})
-    bins = {c["name"]: len(c["samples"][0]["data"]) for c in channels}
+            beside = _sample("steady", nominal * model.tau[on], "shapefactor", factor)
+            channels.append({"name": beam_off, "samples": [beside]})
+            observations.append({"name": beam_off, "data": data.off[0, on].tolist()})
+        channels.append({"name": name, "samples": samples})
+        observations.append({"name": name, "data": data.counts[0, on].tolist()})
+        if section.off is not None:
+            channels.append({"name": beam_off, "samples": _samples(model, section.off)})
+            observations.append({"name": beam_off, "data": data.counts[0, section.off].tolist()})
     # without bounds here, pyhf has 0 to 10
-    parameters: list[Json] = [{"name": STRENGTH, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
+    parameters: list[Json] = [{"name": STRENGTH.name, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
     parameters += [
-        {"name": name, "bounds": [[0.0, MOST_BACKGROUND]] * bins[name.removesuffix(".background")]}
-        for name in free
+        {"name": factor, "bounds": [[0.0, MOST_BACKGROUND]] * bins} for factor, bins in free
     ]
     return {
         "version": "1.0.0",
         "channels": channels,
         "observations": observations,
         "measurements": [
-            {"name": "nuspill", "config": {"poi": STRENGTH, "parameters": parameters}}
+            {"name": "nuspill", "config": {"poi": STRENGTH.name, "parameters": parameters}}
         ],
     }
 
@@ -105,21 +108,23 @@ def _samples(model: Model, part: slice) -> list[Json]:
     """Signal and background of a channel, from the polynomial of the model."""
     terms = {p: np.asarray(c, float)[part] for p, c in model.expected.terms.items()}
     nothing = np.zeros(part.stop - part.start)
-    signal = _sample("signal", terms.pop(_powers(model, 0), nothing), "normfactor", STRENGTH)
+    signal = _sample("signal", terms.pop(_powers(model, 0), nothing), "normfactor", STRENGTH.name)
     fixed = terms.pop(_powers(model), nothing)
     samples = [signal]
     for i, nuisance in enumerate(model.nuisances, 1):
-        if nuisance.weight == 0:  # a factor 1 + σ z without a pull
+        if nuisance.effect.modifier == "normfactor":  # 1 + σ z without a pull
             measured = terms.pop(_powers(model, i), nothing) / nuisance.uncertainty
             fixed = np.where(fixed - measured > ROUNDING * fixed, fixed - measured, 0.0)
-            samples.append(_sample(nuisance.name, measured, "normfactor", nuisance.name))
+            samples.append(
+                _sample(nuisance.name, measured, nuisance.effect.modifier, nuisance.name)
+            )
     background = _sample("background", fixed)
     samples.append(background)
     for i, nuisance in enumerate(model.nuisances, 1):
         for sample, powers in ((signal, _powers(model, 0, i)), (background, _powers(model, i))):
             change = terms.pop(powers, nothing)
             if np.any(change != 0):
-                sample["modifiers"].append(_pull(nuisance.name, sample, change))
+                sample["modifiers"].append(_pull(nuisance, sample, change))
     rest = max((float(np.abs(c).max()) for c in terms.values()), default=0.0)
     assert rest <= ROUNDING * max(signal["data"], default=0.0)
     return [sample for sample in samples if any(sample["data"])]
@@ -134,10 +139,10 @@ def _sample(name: str, counts: Array, kind: str = "", factor: str = "") -> Json:
     return {"name": name, "data": counts.tolist(), "modifiers": modifiers}
 
 
-def _pull(name: str, sample: Json, change: Array) -> Json:
+def _pull(nuisance: Nuisance, sample: Json, change: Array) -> Json:
     nominal = np.array(sample["data"])
     return {
-        "type": "histosys",
-        "name": name,
+        "type": nuisance.effect.modifier,
+        "name": nuisance.name,
         "data": {"hi_data": (nominal + change).tolist(), "lo_data": (nominal - change).tolist()},
     }

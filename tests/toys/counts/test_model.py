@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, load, shipped_experiments
 from nuspill.generator.constants import CM2_MEV2, W_MASS
-from nuspill.generator.coupling import Interaction, structure_couplings
+from nuspill.generator.coupling import Interaction, coupling, structure_couplings
 from nuspill.generator.cross_section import recoil_factors, structure_factors
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.parameter import PARAMETERS
@@ -217,7 +217,7 @@ def test_pulls_shared_and_apart():
     low, high = (load("ess-ar", {"detector.threshold": t}) for t in (0.1, 1.0))
     both = build([low, high], ["moment.numu"])
     assert both.names == ("moment.numu", "signal", "background.ess-ar")
-    assert list(both.sections) == ["ess-ar", "ess-ar#2"]
+    assert [section.name for section in both.sections] == ["ess-ar", "ess-ar#2"]
     apart = build([low, high.replace(**{"analysis.signal_pull": "b"})])
     assert apart.names == ("signal", "background.ess-ar", "b")
     chamber = build([load(n, {"analysis.edges": FEW}) for n in ("ess-xe", "ess-xe-ar")])
@@ -254,7 +254,7 @@ def test_on_off(statistic, csi):
     else:
         np.testing.assert_allclose(data.counts[0, bins], found.tau * found.steady.sum())
         assert model.weight[model.number("background.ess-csi")] == 0
-        assert model.sections["ess-csi/off"] == slice(bins, bins + 1)
+        assert model.section("ess-csi").off == slice(bins, bins + 1)
 
 
 def test_fixed(csi):
@@ -294,6 +294,26 @@ def test_refused(csi):
     steady = csi.replace(**{"source.steady": True})
     with pytest.raises(ExperimentError, match=r"beam-off holds .* of the numu events"):
         build([steady.replace(**{"analysis.statistic": "on-off"})])
+
+
+def test_a_further_coupling_that_differs_is_refused(csi):
+    """Fails if experiments that differ in a coupling of a subclass are combined in silence."""
+
+    class Extended(Interaction):
+        scalar: float = coupling(0.0, "to a light scalar")
+
+    def extended(experiment, **values):
+        return experiment.model_copy(update={"interaction": Extended(**values)})
+
+    xe = load("ess-xe")
+    with pytest.raises(ExperimentError, match=r"disagree on interaction\.scalar \(0\.1 and 0\.2\)"):
+        build([extended(csi, scalar=0.1), extended(xe, scalar=0.2)])
+    with pytest.raises(ExperimentError, match=r"disagree on interaction\.scalar \(0\.1 and None\)"):
+        build([extended(csi, scalar=0.1), xe])
+    same = [extended(e, scalar=0.1) for e in (csi, xe)]
+    assert build(same).bins == build([csi, xe]).bins
+    with pytest.raises(ExperimentError, match="'scalar' changes nothing"):
+        build(same, ["scalar"])
 
 
 def test_bin_that_expects_nothing(csi):

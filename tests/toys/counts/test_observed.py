@@ -57,7 +57,7 @@ def test_histogram(csi, tmp_path):
     """Fails if a TH1 of ROOT is not read, or one with other bins is."""
     e, model, counts = csi
     path = tmp_path / "data.root"
-    edges = model.edges["ess-csi"]
+    edges = model.section("ess-csi").edges
     with uproot.recreate(path) as file:
         file["folder/h"] = counts, edges
         file["shifted"] = counts, edges + 0.1
@@ -84,7 +84,7 @@ def test_ntuple(statistic, tmp_path):
     write(plan(e, 3), path)
     events = generate(e, seed=3, library="np")
     data = observed(model, [e], [str(path)])
-    edges = model.edges["ess-csi"]
+    edges = model.section("ess-csi").edges
     energy = events["e_reco_nr"].astype(float)
     for window, counts in ((1, data.counts[0]), (2, data.off[0])):
         chosen = events["selected"] & (events["window"] == window)

@@ -62,7 +62,7 @@ def pyhf_values(model, likelihood, z, data):
             unpulled = i > 0 and model.nuisances[i - 1].weight == 0
             values[place] = 1 + model.nuisances[i - 1].uncertainty * z[i] if unpulled else z[i]
         else:
-            part = model.sections[name.removesuffix(".background")]
+            part = model.section(name.removesuffix(".background")).on
             values[place] = best[part] / model.background[part]
     centres = [data.centre[0, model.number(name)] for name in likelihood.config.auxdata_order]
     return values, centres

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from iminuit import Minuit
 from nuspill.reco.errors import ExperimentError
+from nuspill.toys.counts.effect import Quenching
 from nuspill.toys.counts.model import Data, Model, Nuisance
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
+from nuspill.toys.counts.section import Section
 from nuspill.toys.fit.likelihood import Chi2
 from nuspill.toys.fit.search import local_fit, search, take
 from nuspill.toys.kernels.deviance import LANES, Work
@@ -52,7 +54,7 @@ def random_model(rng, kind):
         eta = Polynomial.variable(couplings + k, size)
         effect = signal * (eta * 0.1) if k == 0 else eta * (beside * 0.02)
         expected = expected + effect
-        nuisances.append(Nuisance(f"pull{k}", "test", 0.1))
+        nuisances.append(Nuisance(f"pull{k}", Quenching(), 0.1))
     tau = np.zeros(bins)
     if on_off:
         tau = np.full(bins, 10 ** rng.uniform(-1, 1))
@@ -69,8 +71,7 @@ def random_model(rng, kind):
         np.append(truth, np.zeros(pulls)),
         tau,
         np.where(tau > 0, beside, 0.0),
-        {"test": slice(0, bins)},
-        {"test": np.arange(bins + 1.0)},
+        (Section("test", slice(0, bins), None, np.arange(bins + 1.0)),),
     )
 
 
