@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ..counts.model import Data, Model
-from ..kernels.throw import expect, fill_alias, throw_alike, throw_each
+from ..kernels.expected import expect
+from ..kernels.throw import fill_alias, throw_alike, throw_each
 from .ensemble import Ensemble, Truth
 
 LARGEST_TABLE = 1 << 16
@@ -42,7 +43,7 @@ def throw(
     centre = np.zeros((toys, model.variables))
     terms = model.terms(())
     expected = np.empty(model.bins)
-    expect(terms, truth.values, np.empty(len(terms.parent)), expected)
+    expect(terms, truth.values[:, None], np.empty((len(terms.parent), 1)), expected)
     means = [expected + truth.background, (model.tau * truth.background)[model.tau > 0]]
     tables = alias_tables(np.maximum(np.concatenate(means), 0.0))  # −1e-17 where a rate vanishes
     prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"

@@ -16,7 +16,7 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
-from ..kernels.minimise import CONVERGED
+from ..kernels.status import CONVERGED
 from .outline import is_clipped, open_ends, outlines, threshold, total_area
 from .search import Fits, Search, local_fit, search
 

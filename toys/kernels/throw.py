@@ -15,6 +15,7 @@ from ...generator.sampling.stream import (
     uniform,
     uniform_53,
 )
+from .expected import expect
 
 TOYS = np.uint64(stream_number("toys"))
 
@@ -126,10 +127,11 @@ def throw_each(  # type: ignore[no-untyped-def]
 ):
     """Toys of which each may have its own truth; a draw is counted (toy, point, draw, stream)."""
     bins = counts.shape[1]
-    monomials = np.ones(len(terms.parent))
+    monomials = np.ones((len(terms.parent), 1))
     expected = np.empty(bins)
     z = truth.copy()
-    expect(terms, z, monomials, expected)
+    at = z.reshape(len(z), 1)
+    expect(terms, at, monomials, expected)
     for row in range(len(counts)):
         toy = np.uint64(start + row)
         draw = np.uint64(0)
@@ -142,7 +144,7 @@ def throw_each(  # type: ignore[no-untyped-def]
                     z[k] = truth[k] + sigma * normal_quantile(uniform(w0))
                 centre[row, k] = z[k] + sigma * normal_quantile(uniform(w1)) if fluctuated else 0.0
         if prior:
-            expect(terms, z, monomials, expected)
+            expect(terms, at, monomials, expected)
         for i in range(bins):
             mean = expected[i] + background[i]
             counts[row, i] = poisson(key, toy, point, draw, TOYS, mean)
@@ -150,19 +152,6 @@ def throw_each(  # type: ignore[no-untyped-def]
             if tau[i] > 0:
                 off[row, i] = poisson(key, toy, point, draw, TOYS, tau[i] * background[i])
                 draw += np.uint64(1)
-
-
-@kernel
-def expect(terms, z, monomials, expected):  # type: ignore[no-untyped-def]
-    """Expected counts at z."""
-    monomials[0] = 1.0
-    for t in range(1, len(terms.parent)):
-        monomials[t] = monomials[terms.parent[t]] * z[terms.variable[t]]
-    expected[:] = 0.0
-    for r in range(len(terms.filled)):
-        t = terms.filled[r]
-        for i in range(len(expected)):
-            expected[i] += monomials[t] * terms.coefficients[t, i]
 
 
 EVENT_TOYS = np.uint64(stream_number("toys of events"))
