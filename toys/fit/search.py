@@ -35,6 +35,8 @@ EXACT = 1e-12
 """What x may leave out of the rate, relative, for its minima to be those of χ²."""
 ALIKE = 0.01
 """Relative difference of vertices up to which minima lie where the common x has them."""
+NO_LIMIT = np.full(1, np.inf)
+"""χ² above which a minimum is of no interest, where any is."""
 LATTICE = 200
 """Starts tried where χ² may have minima that are no mirror images."""
 
@@ -89,7 +91,8 @@ def local_fit(
     highest
         Fits that would end above end early, shape (sets,).
     """
-    free = [i for i in range(model.variables) if i not in set(held)]
+    fixed = set(held)
+    free = [i for i in range(model.variables) if i not in fixed]
     sets = max(len(data), len(start))
     fits = Fits(
         values=np.empty((sets, model.variables)),
@@ -106,18 +109,24 @@ def local_fit(
         lower=lower,
         upper=upper,
     )
-    whole = DataSets(
-        counts=data.counts,
-        off=data.off,
-        centre=data.centre,
-        start=np.asarray(start, float),
-        highest=np.full(1, np.inf) if highest is None else highest,
-    )
+    top = NO_LIMIT if highest is None else highest
+    whole = data.counts, data.off, data.centre, np.asarray(start, float), top
 
     def run(low: int) -> None:
         part = slice(low, min(low + SETS_A_TASK, sets))
-        rows = [np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in whole]
-        minimise(objective, DataSets(*rows), Results(*(a[part] for a in fits)))
+        counts, off, centre, first, above = [
+            np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in whole
+        ]
+        minimise(
+            objective,
+            DataSets(counts=counts, off=off, centre=centre, start=first, highest=above),
+            Results(
+                values=fits.values[part],
+                chi2=fits.chi2[part],
+                status=fits.status[part],
+                steps=fits.steps[part],
+            ),
+        )
 
     starts = range(0, sets, SETS_A_TASK)
     threads = threads or os.cpu_count() or 1

@@ -169,11 +169,11 @@ class Lanes(NamedTuple):
 def new_point(variables, p):  # type: ignore[no-untyped-def]
     """A `Point` of zeros."""
     return Point(
-        np.zeros((variables, LANES)),
-        np.zeros(LANES),
-        np.zeros((p, LANES)),
-        np.zeros((p * (p + 1) // 2, LANES)),
-        np.zeros((p, LANES)),
+        z=np.zeros((variables, LANES)),
+        chi2=np.zeros(LANES),
+        gradient=np.zeros((p, LANES)),
+        hessian=np.zeros((p * (p + 1) // 2, LANES)),
+        scale=np.zeros((p, LANES)),
     )
 
 
@@ -183,37 +183,47 @@ def new_lanes(objective):  # type: ignore[no-untyped-def]
     terms = objective.terms
     size, bins = terms.coefficients.shape
     variables, p = len(objective.weight), len(objective.free)
-    row = np.zeros((6, LANES))  # side by side in memory
+    newton = Newton(
+        damping=np.zeros(LANES),
+        held=np.zeros((p, LANES)),
+        factor=np.zeros((p * (p + 1) // 2, LANES)),
+        positive=np.zeros(LANES),
+        damped=np.zeros(LANES),
+        step=np.zeros((p, LANES)),
+        predicted=np.zeros(LANES),
+    )
+    progress = Progress(
+        owner=np.full(LANES, -1),
+        status=np.full(LANES, CONVERGED),
+        steps=np.zeros(LANES, np.int64),
+        good=np.zeros(LANES),
+        finishing=np.zeros(LANES, np.bool_),
+        fall=np.zeros(LANES),
+    )
+    one = Bin(
+        expected=np.zeros(LANES),
+        value=np.zeros(LANES),
+        slope=np.zeros(LANES),
+        curvature=np.zeros(LANES),
+        least=np.zeros(LANES),
+        impossible=np.zeros(LANES),
+    )
+    scratch = Scratch(
+        monomials=np.zeros((size, LANES)),
+        derived=np.zeros((len(terms.first), LANES)),
+        slopes=np.zeros((p, LANES)),
+        bends=np.zeros((len(terms.curved), LANES)),
+    )
     return Lanes(
-        np.zeros((bins, LANES)),
-        np.zeros((bins, LANES)),
-        np.zeros((variables, LANES)),
-        new_point(variables, p),
-        new_point(variables, p),
-        Newton(
-            np.zeros(LANES),
-            np.zeros((p, LANES)),
-            np.zeros((p * (p + 1) // 2, LANES)),
-            np.zeros(LANES),
-            np.zeros(LANES),
-            np.zeros((p, LANES)),
-            np.zeros(LANES),
-        ),
-        Progress(
-            np.full(LANES, -1),
-            np.full(LANES, CONVERGED),
-            np.zeros(LANES, np.int64),
-            np.zeros(LANES),
-            np.zeros(LANES, np.bool_),
-            np.zeros(LANES),
-        ),
-        Bin(row[0], row[1], row[2], row[3], row[4], row[5]),
-        Scratch(
-            np.zeros((size, LANES)),
-            np.zeros((len(terms.first), LANES)),
-            np.zeros((p, LANES)),
-            np.zeros((len(terms.curved), LANES)),
-        ),
+        counts=np.zeros((bins, LANES)),
+        off=np.zeros((bins, LANES)),
+        centre=np.zeros((variables, LANES)),
+        now=new_point(variables, p),
+        trial=new_point(variables, p),
+        newton=newton,
+        progress=progress,
+        bin=one,
+        scratch=scratch,
     )
 
 

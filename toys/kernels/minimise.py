@@ -3,11 +3,16 @@
 LANES data sets are fitted side by side; when one has converged, the next takes its lane. Results do
 not depend on blocks or threads, see `deviance`.
 
-A round is four steps, each for all lanes: `evaluate` gives χ² and its derivatives at a trial
-point, `accept` takes it if χ² did not rise, `newton_step` solves for the next step, and `propose`
-takes it, clipped to the bounds, as the next trial point. λ is 0 until a step fails, so that a
-smooth problem converges quadratically; where χ² is not convex, λ grows until it falls. A step
-shortened by λ says nothing of convergence: the fall it promises is taken times 1 + λ.
+A round is a few steps, each for all lanes: `evaluate` gives χ² and its derivatives at a trial
+point, `accept` takes it if χ² did not rise, `judge` ends what has converged or failed,
+`newton_step` solves for the next step, `foresee` reads from it whether the fit is about to end, and
+`propose` takes it, clipped to the bounds, to the next trial point. `store` and `reload` then change
+the data sets of lanes whose fit has ended. All but the bins are copied into the loop: to pass all
+the arrays costs 0.1 µs a call, of the 9 µs of a round (measured).
+
+λ is 0 until a step fails, so that a smooth problem converges quadratically; where χ² is not convex,
+λ grows until it falls. A step shortened by λ says nothing of convergence: the fall it promises is
+taken times 1 + λ.
 """
 
 from __future__ import annotations
@@ -41,16 +46,16 @@ FALLS = 3.0
 
 @kernel
 def minimise(objective, sets, results):  # type: ignore[no-untyped-def]
-    """Fit the `DataSets` to an `Objective`, and write `Results`."""
+    """Fit an `Objective` to `DataSets`, and write `Results`; all three are of `lanes`."""
     lanes = new_lanes(objective)
     _minimise(objective, sets, results, lanes)
 
 
 @kernel
 def _minimise(objective, sets, results, lanes):  # type: ignore[no-untyped-def]
-    """Fit in `Lanes`, which the caller owns."""
+    """Fit in `Lanes`, which the caller owns for as long: so they can be borrowed."""
     objective, sets = borrow(objective), borrow(sets)  # type: ignore[call-arg]
-    results, lanes = borrow(results), borrow(lanes)  # type: ignore[call-arg]
+    results, lanes = borrow(results), borrow(lanes)
     total = len(results.chi2)
     following = reload(lanes, sets, 0, total)
     ended = 0

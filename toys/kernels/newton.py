@@ -3,8 +3,9 @@
 Variables that the gradient holds at a bound are left out (Bertsekas' projected Newton). D is
 diag H, but at least what counts of N, or 1, would give: H vanishes with the counts.
 
-All lanes are decomposed at once, which the compiler vectorises. Fits that need more damping are
-decomposed again, with all the others, whose factors stay what they were.
+The algorithm is written once, for the lanes from `low` to `high` − 1, and copied into its two uses:
+all lanes at once, where the compiler vectorises it, and single lanes that need more damping. A copy
+with numbers for `low` and `high` is as fast as if it were written for them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ PIVOT = 1e-13
 def newton_step(objective, lanes):  # type: ignore[no-untyped-def]
     """Newton step of every lane from `lanes.now`, and the fall of χ² it promises.
 
-    Where H + λ D is not positive definite, running fits are damped until it is.
+    `objective` is of `lanes.Objective`, `lanes` of `lanes.Lanes`. Where H + λ D is not positive
+    definite, running fits are damped until it is.
     """
     now, newton, status = lanes.now, lanes.newton, lanes.progress.status
     _hold(objective, lanes)
@@ -51,7 +53,7 @@ def _damp(now, newton, status):  # type: ignore[no-untyped-def]
     damped[:] = 0.0
     left = _raise(newton, status)
     while left > 0:
-        if left > FEW:  # lanes that need it not stay what they were
+        if left > FEW:  # the factors of the others come out as they were
             _factorise(now, newton, 0, LANES, FLOOR)
         else:
             for lane in range(LANES):
@@ -91,9 +93,18 @@ def _hold(objective, lanes):  # type: ignore[no-untyped-def]
 
 @kernel_inline
 def _factorise(now, newton, low, high, floor):  # type: ignore[no-untyped-def]
-    """Decompose H + λ D of every lane, with D of at least `floor`, and see whether it is positive.
+    """Decompose H + λ D, and see whether it is positive definite.
 
-    `now` is of `lanes.Point`, `newton` of `lanes.Newton`.
+    Parameters
+    ----------
+    now
+        `lanes.Point` with H and the least D of each variable.
+    newton
+        `lanes.Newton`, of which `factor` and `positive` are written.
+    low, high
+        The first lane, and the end of the lanes.
+    floor
+        Least D at all, in units of H.
     """
     hessian, scale = now.hessian, now.scale
     damping, held, factor, positive = newton.damping, newton.held, newton.factor, newton.positive
