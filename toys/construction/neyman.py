@@ -19,7 +19,7 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ..counts.model import Data, Model
 from ..fit.search import Fits, Search, local_fit, search, take
-from ..kernels.minimise import CONVERGED
+from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
 from .event_toys import runs_at, throw_events
 from .throw import throw

@@ -6,14 +6,20 @@ toys of a point have one truth, counts come from alias tables, two words each.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ..counts.model import Data, Model
-from ..kernels.throw import expect, fill_alias, throw_alike, throw_each
+from ..kernels.expected import expect
+from ..kernels.throw import (
+    AliasTables,
+    Series,
+    Source,
+    Thrown,
+    fill_alias,
+    throw_alike,
+    throw_each,
+)
 from .ensemble import Ensemble, Truth
 
 LARGEST_TABLE = 1 << 16
@@ -42,33 +48,20 @@ def throw(
     centre = np.zeros((toys, model.variables))
     terms = model.terms(())
     expected = np.empty(model.bins)
-    expect(terms, truth.values, np.empty(len(terms.parent)), expected)
+    expect(terms, truth.values[:, None], np.empty((len(terms.parent), 1)), expected)
     means = [expected + truth.background, (model.tau * truth.background)[model.tau > 0]]
     tables = alias_tables(np.maximum(np.concatenate(means), 0.0))  # −1e-17 where a rate vanishes
     prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"
-    where = np.uint64(seed), np.uint64(point), start
+    series = Series(key=np.uint64(seed), point=np.uint64(point), start=start)
+    source = Source(
+        values=truth.values, background=truth.background, weight=model.weight, tau=model.tau
+    )
+    thrown = Thrown(counts=counts, off=off, centre=centre)
     if prior or len(tables.chance) == 0:
-        throw_each(
-            *where, terms, truth.values, model.weight, model.tau, truth.background, prior,
-            fluctuated, counts, off, centre,
-        )  # fmt: skip
+        throw_each(series, source, terms, prior, fluctuated, thrown)
     else:
-        throw_alike(
-            *where, truth.values, model.weight, model.tau, *tables, fluctuated, counts, off, centre
-        )
+        throw_alike(series, source, tables, fluctuated, thrown)
     return Data(counts, off, centre)
-
-
-class AliasTables(NamedTuple):
-    """Poisson distributions of several means, to be drawn from in constant time (Walker 1977)."""
-
-    first: NDArray[np.int64]
-    """Place of each distribution's table, and the end of the last, shape (means + 1,)."""
-    lowest: Array
-    """Number that the first entry of each stands for."""
-    chance: Array
-    """Probability to stay at an entry, else its alias."""
-    alias: NDArray[np.int64]
 
 
 def alias_tables(means: Array) -> AliasTables:
@@ -82,6 +75,11 @@ def alias_tables(means: Array) -> AliasTables:
     if len(means) == 0 or sizes.max() > LARGEST_TABLE:
         sizes = np.zeros(len(means), int)
     first = np.concatenate([[0], np.cumsum(sizes)])
-    chance, alias = np.empty(first[-1]), np.empty(first[-1], np.int64)
-    fill_alias(means, first, low, chance, alias)
-    return AliasTables(first, low, chance, alias)
+    tables = AliasTables(
+        first=first,
+        lowest=low,
+        chance=np.empty(first[-1]),
+        alias=np.empty(first[-1], np.int64),
+    )
+    fill_alias(means, tables)
+    return tables

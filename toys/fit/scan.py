@@ -17,7 +17,7 @@ from ...generator.arrays import Array
 from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
-from ..kernels.minimise import CONVERGED
+from ..kernels.status import CONVERGED
 from .outline import is_clipped, open_ends, outlines, threshold, total_area
 from .search import Fits, Search, local_fit, search
 

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from ..counts.model import Data, Model
 from ..counts.polynomial import Polynomial, Powers
-from ..kernels.minimise import CONVERGED, minimise
+from ..kernels.lanes import DataSets, Objective, Results
+from ..kernels.minimise import minimise
+from ..kernels.status import CONVERGED
 
 SETS_A_TASK = 2048
 MOST_STARTS = 16
@@ -33,16 +35,10 @@ EXACT = 1e-12
 """What x may leave out of the rate, relative, for its minima to be those of χ²."""
 ALIKE = 0.01
 """Relative difference of vertices up to which minima lie where the common x has them."""
+NO_LIMIT = np.full(1, np.inf)
+"""χ² above which a minimum is of no interest, where any is."""
 LATTICE = 200
 """Starts tried where χ² may have minima that are no mirror images."""
-STATUS = {
-    0: "converged",
-    1: "too many steps",
-    2: "no valid start",
-    3: "no step lowers chi2",
-    4: "higher than another minimum",
-}
-"""What `Fits.status` means."""
 
 
 class Fits(NamedTuple):
@@ -53,7 +49,7 @@ class Fits(NamedTuple):
     chi2: Array
     """Shape (sets,)."""
     status: NDArray[np.int64]
-    """0 where the fit converged, see `STATUS`, shape (sets,)."""
+    """0 where the fit converged, see `kernels.status.STATUS`, shape (sets,)."""
     steps: NDArray[np.int64]
     """Evaluations of χ², shape (sets,)."""
 
@@ -95,27 +91,42 @@ def local_fit(
     highest
         Fits that would end above end early, shape (sets,).
     """
-    free = [i for i in range(model.variables) if i not in set(held)]
+    fixed = set(held)
+    free = [i for i in range(model.variables) if i not in fixed]
     sets = max(len(data), len(start))
-    result = Fits(
-        np.empty((sets, model.variables)),
-        np.empty(sets),
-        np.empty(sets, np.int64),
-        np.empty(sets, np.int64),
+    fits = Fits(
+        values=np.empty((sets, model.variables)),
+        chi2=np.empty(sets),
+        status=np.empty(sets, np.int64),
+        steps=np.empty(sets, np.int64),
     )
-    terms = model.terms(free)
     lower, upper = bounds or (model.lower, model.upper)
-    numbers = np.array(free, np.int64)
+    objective = Objective(
+        terms=model.terms(free),
+        tau=model.tau,
+        free=np.array(free, np.int64),
+        weight=model.weight,
+        lower=lower,
+        upper=upper,
+    )
+    top = NO_LIMIT if highest is None else highest
+    whole = data.counts, data.off, data.centre, np.asarray(start, float), top
 
     def run(low: int) -> None:
         part = slice(low, min(low + SETS_A_TASK, sets))
-        top = np.full(1, np.inf) if highest is None else highest
-        arrays = (data.counts, data.off, data.centre, np.asarray(start, float), top)
-        mine = [np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in arrays]
+        counts, off, centre, first, above = [
+            np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in whole
+        ]
         minimise(
-            terms, model.tau, numbers, model.weight, lower, upper, *mine,
-            result.values[part], result.chi2[part], result.status[part], result.steps[part],
-        )  # fmt: skip
+            objective,
+            DataSets(counts=counts, off=off, centre=centre, start=first, highest=above),
+            Results(
+                values=fits.values[part],
+                chi2=fits.chi2[part],
+                status=fits.status[part],
+                steps=fits.steps[part],
+            ),
+        )
 
     starts = range(0, sets, SETS_A_TASK)
     threads = threads or os.cpu_count() or 1
@@ -125,7 +136,7 @@ def local_fit(
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, starts))
-    return result
+    return fits
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ from ..construction.region import Region, Weighted
 from ..construction.throw import throw
 from ..counts.model import Data
 from ..fit.search import take
-from ..kernels.minimise import CONVERGED
+from ..kernels.status import CONVERGED
 from ..kernels.weigh import chances, mixture_density, point_density
 from .control import Compared, controlled_quantile
 from .surrogate import RAYS, Lattice, asimov_fits, lattice, surrogate

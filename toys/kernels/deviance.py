@@ -12,78 +12,62 @@ neighbours.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.sampling.kernel import kernel, kernel_inline
 from ...generator.sampling.stream import neg_log
+from .expected import fill_monomials
+from .lanes import LANES
 
-LANES = 64
 ROUNDING = 1e-12
 """Below nought by this part of the counts, a signal that vanishes is nought."""
 
 
-class Work(NamedTuple):
-    """Scratch of `evaluate`."""
+@kernel_inline
+def evaluate(objective, lanes):  # type: ignore[no-untyped-def]
+    """χ² of every lane with its derivatives at `lanes.trial.z`, into `lanes.trial`.
 
-    monomials: NDArray[np.float64]
-    derived: NDArray[np.float64]
-    slopes: NDArray[np.float64]
-    pulls: NDArray[np.float64]
-    expected: NDArray[np.float64]
-    g: NDArray[np.float64]
-    h: NDArray[np.float64]
-    least: NDArray[np.float64]
-    bad: NDArray[np.float64]
+    `objective` is of `lanes.Objective`, `lanes` of `lanes.Lanes`.
+    """
+    _clear(objective.terms, lanes)
+    _sum_bins(objective, lanes)
+    _add_second(objective.terms, lanes)
+    _add_pulls(objective, lanes)
 
 
-@kernel
-def evaluate(  # type: ignore[no-untyped-def]
-    coefficients, parent, variable, first, second, curved, filled, tau, free, weight, z, n, m_off,
-    c, work, f, gradient, hessian, scale,
-):  # fmt: skip
-    """χ², gradient, Hessian (lower triangle by rows) and least D of every lane at z."""
-    monomials, derived, slopes, pulls, expected, g, h, least, bad = work
-    p = len(free)
-    bins = coefficients.shape[1]
-    for lane in range(LANES):
-        monomials[0, lane] = 1.0
-        f[lane] = 0.0
-        bad[lane] = 0.0
-    for t in range(1, len(parent)):
-        a, k = parent[t], variable[t]
-        for lane in range(LANES):
-            monomials[t, lane] = monomials[a, lane] * z[k, lane]
+@kernel_inline
+def _clear(terms, lanes):  # type: ignore[no-untyped-def]
+    """Set sums over bins to 0, and work out monomials and those of first derivatives."""
+    trial, scratch, first = lanes.trial, lanes.scratch, terms.first
+    monomials, derived = scratch.monomials, scratch.derived
+    fill_monomials(terms, trial.z, LANES, monomials)
     for r in range(len(first)):
         a, e = first[r, 2], float(first[r, 3])
         for lane in range(LANES):
             derived[r, lane] = e * monomials[a, lane]
-    gradient[:] = 0.0
-    hessian[:] = 0.0
-    scale[:] = 0.0
-    pulls[:] = 0.0
-    for i in range(bins):
-        t = filled[0]
-        x = coefficients[t, i]
-        for lane in range(LANES):
-            expected[lane] = monomials[t, lane] * x
-        for r in range(1, len(filled)):
-            t = filled[r]
-            x = coefficients[t, i]
-            for lane in range(LANES):
-                expected[lane] += monomials[t, lane] * x
-        slopes[:] = 0.0
-        for r in range(len(first)):
-            j, x = first[r, 0], coefficients[first[r, 1], i]
-            for lane in range(LANES):
-                slopes[j, lane] += derived[r, lane] * x
+    lanes.bin.value[:] = 0.0
+    lanes.bin.impossible[:] = 0.0
+    trial.gradient[:] = 0.0
+    trial.hessian[:] = 0.0
+    trial.scale[:] = 0.0
+    scratch.bends[:] = 0.0
+
+
+@kernel_inline
+def _sum_bins(objective, lanes):  # type: ignore[no-untyped-def]
+    """Half of χ² over all bins and its derivatives, as far as N is linear in the variables."""
+    tau, n, m_off, one = objective.tau, lanes.counts, lanes.off, lanes.bin
+    curved, slopes, bends = objective.terms.curved, lanes.scratch.slopes, lanes.scratch.bends
+    g, h, least, coefficients = one.slope, one.curvature, one.least, objective.terms.coefficients
+    gradient, hessian, scale = lanes.trial.gradient, lanes.trial.hessian, lanes.trial.scale
+    for i in range(len(tau)):
+        _expect_bin(objective.terms, i, lanes.scratch, one.expected)
         if tau[i] > 0:
-            _on_off(n[i], m_off[i], tau[i], expected, f, g, h, least, bad)
+            _on_off(n[i], m_off[i], tau[i], one)
         else:
-            _poisson(n[i], expected, f, g, h, least, bad)
-        for j in range(p):
+            _poisson(n[i], one)
+        for j in range(len(slopes)):
             for lane in range(LANES):
                 gradient[j, lane] += slopes[j, lane] * g[lane]
                 scale[j, lane] += slopes[j, lane] * slopes[j, lane] * least[lane]
@@ -94,13 +78,49 @@ def evaluate(  # type: ignore[no-untyped-def]
         for r in range(len(curved)):
             x = coefficients[curved[r], i]
             for lane in range(LANES):
-                pulls[r, lane] += g[lane] * x
+                bends[r, lane] += g[lane] * x
+
+
+@kernel_inline
+def _expect_bin(terms, i, scratch, expected):  # type: ignore[no-untyped-def]
+    """Expectation N of bin i in every lane, and its first derivatives, `scratch.slopes`."""
+    coefficients, first, filled = terms.coefficients, terms.first, terms.filled
+    monomials, derived, slopes = scratch.monomials, scratch.derived, scratch.slopes
+    t = filled[0]
+    x = coefficients[t, i]
+    for lane in range(LANES):
+        expected[lane] = monomials[t, lane] * x
+    for r in range(1, len(filled)):
+        t = filled[r]
+        x = coefficients[t, i]
+        for lane in range(LANES):
+            expected[lane] += monomials[t, lane] * x
+    slopes[:] = 0.0
+    for r in range(len(first)):
+        j, x = first[r, 0], coefficients[first[r, 1], i]
+        for lane in range(LANES):
+            slopes[j, lane] += derived[r, lane] * x
+
+
+@kernel_inline
+def _add_second(terms, lanes):  # type: ignore[no-untyped-def]
+    """Add to the Hessian what the second derivatives of N give."""
+    second, hessian = terms.second, lanes.trial.hessian
+    monomials, bends = lanes.scratch.monomials, lanes.scratch.bends
     for r in range(len(second)):
         j, k, q, a, e = second[r, 0], second[r, 1], second[r, 2], second[r, 3], second[r, 4]
         row = j * (j + 1) // 2 + k
         for lane in range(LANES):
-            hessian[row, lane] += float(e) * monomials[a, lane] * pulls[q, lane]
-    for j in range(p):
+            hessian[row, lane] += float(e) * monomials[a, lane] * bends[q, lane]
+
+
+@kernel_inline
+def _add_pulls(objective, lanes):  # type: ignore[no-untyped-def]
+    """Go from half of χ² of the bins to the whole, with the pulls."""
+    free, weight, c, z = objective.free, objective.weight, lanes.centre, lanes.trial.z
+    f, value, impossible = lanes.trial.chi2, lanes.bin.value, lanes.bin.impossible
+    gradient, hessian, scale = lanes.trial.gradient, lanes.trial.hessian, lanes.trial.scale
+    for j in range(len(free)):
         k = free[j]
         row = j * (j + 1) // 2 + j
         w = weight[k]
@@ -108,11 +128,11 @@ def evaluate(  # type: ignore[no-untyped-def]
             gradient[j, lane] = 2.0 * (gradient[j, lane] + w * (z[k, lane] - c[k, lane]))
             hessian[row, lane] += w
             scale[j, lane] = 2.0 * (scale[j, lane] + w)
-    for r in range(p * (p + 1) // 2):
+    for r in range(len(hessian)):
         for lane in range(LANES):
             hessian[r, lane] *= 2.0
     for lane in range(LANES):
-        f[lane] = 2.0 * f[lane] if bad[lane] == 0.0 else np.inf
+        f[lane] = 2.0 * value[lane] if impossible[lane] == 0.0 else np.inf
     for k in range(len(weight)):
         w = weight[k]
         if w > 0:
@@ -153,15 +173,18 @@ def _deviance(x, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _poisson(n, expected, f, g, h, least, bad):  # type: ignore[no-untyped-def]
-    """Half of χ² of a bin with expectation N, and its derivatives by N.
+def _poisson(n, one):  # type: ignore[no-untyped-def]
+    """Half of χ² of a bin with n counts of N expected, and its derivatives by N, in every lane.
 
+    `n` has shape (LANES,), `one` is of `lanes.Bin`; the reference is `likelihood.bin_chi2`.
     Logarithms are left out if no lane needs one: with many counts N is close to n.
     """
+    expected, f, g, h = one.expected, one.value, one.slope, one.curvature
+    least, impossible = one.least, one.impossible
     distant = 0
     for lane in range(LANES):
         x, count = expected[lane], n[lane]
-        bad[lane] += 1.0 if (x < 0.0 or (x == 0.0 and count > 0.0)) else 0.0
+        impossible[lane] += 1.0 if (x < 0.0 or (x == 0.0 and count > 0.0)) else 0.0
         x = x if x > 1e-300 else 1e-300
         close = abs(x - count) < 0.2 * count
         distant += 0 if close else 1
@@ -179,12 +202,18 @@ def _poisson(n, expected, f, g, h, least, bad):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _on_off(n, m_off, tau, expected, f, g, h, least, bad):  # type: ignore[no-untyped-def]
-    """The same of a bin with a beam-off count, its background B ≥ 0 solved for."""
+def _on_off(n, m_off, tau, one):  # type: ignore[no-untyped-def]
+    """The same of a bin with a beam-off count, its background B ≥ 0 solved for.
+
+    `n` and `m_off` are the counts in beam-on and beam-off, shape (LANES,); `tau` is of `Objective`,
+    and `one` of `lanes.Bin`.
+    """
+    expected, f, g, h = one.expected, one.value, one.slope, one.curvature
+    least, impossible = one.least, one.impossible
     a = 1.0 + tau
     for lane in range(LANES):
         s, count, beside = expected[lane], n[lane], m_off[lane]
-        bad[lane] += 1.0 if s < -ROUNDING * (1.0 + count + beside) else 0.0
+        impossible[lane] += 1.0 if s < -ROUNDING * (1.0 + count + beside) else 0.0
         s = s if s > 0.0 else 0.0
         b = count + beside - a * s
         root = math.sqrt(b * b + 4.0 * a * beside * s)
@@ -192,7 +221,7 @@ def _on_off(n, m_off, tau, expected, f, g, h, least, bad):  # type: ignore[no-un
         low = 2.0 * beside * s / (other if other > 0.0 else 1.0)
         background = (b + root) / (2.0 * a) if b > 0.0 else low
         x = s + background
-        bad[lane] += 1.0 if (x <= 0.0 and count > 0.0) else 0.0
+        impossible[lane] += 1.0 if (x <= 0.0 and count > 0.0) else 0.0
         x = x if x > 1e-300 else 1e-300
         held = background if background > 1e-300 else 1e-300
         f[lane] += _deviance(x, count)

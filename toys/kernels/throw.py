@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ...generator.sampling.kernel import kernel
 from ...generator.sampling.names import stream_number
@@ -15,13 +18,68 @@ from ...generator.sampling.stream import (
     uniform,
     uniform_53,
 )
+from .expected import expect
 
 TOYS = np.uint64(stream_number("toys"))
+TOYS_AT_ONCE = 512
+"""Toys whose words lie side by side."""
+
+
+class Series(NamedTuple):
+    """Toys by number: their words are counted (toy, point, draw, stream)."""
+
+    key: np.uint64
+    """Seed."""
+    point: np.uint64
+    """Number of the grid point."""
+    start: int
+    """Number of the first toy."""
+
+
+class Source(NamedTuple):
+    """What the toys of a grid point are thrown from."""
+
+    values: NDArray[np.float64]
+    """True values of the variables, shape (variables,)."""
+    background: NDArray[np.float64]
+    """In beam-on where it is free, counts, shape (bins,)."""
+    weight: NDArray[np.float64]
+    """1/σ² of the pulls, 0 where there is none, shape (variables,)."""
+    tau: NDArray[np.float64]
+    """Beam-off time over beam-on time, shape (bins,); 0 where a bin has no beam-off count."""
+
+
+class AliasTables(NamedTuple):
+    """Poisson distributions of several means, to be drawn from in constant time (Walker 1977)."""
+
+    first: NDArray[np.int64]
+    """Place of each distribution's table, and the end of the last, shape (means + 1,)."""
+    lowest: NDArray[np.float64]
+    """Number that the first entry of each stands for, shape (means,)."""
+    chance: NDArray[np.float64]
+    """Probability to stay at an entry, else its alias, shape (entries,)."""
+    alias: NDArray[np.int64]
+    """Shape (entries,)."""
+
+
+class Thrown(NamedTuple):
+    """Toys, to be written."""
+
+    counts: NDArray[np.float64]
+    """Shape (toys, bins)."""
+    off: NDArray[np.float64]
+    """Beam-off counts, shape (toys, bins), or (1, bins) where no bin has one."""
+    centre: NDArray[np.float64]
+    """Centres of the pulls, shape (toys, variables)."""
 
 
 @kernel
-def fill_alias(means, first, lowest, chance, alias):  # type: ignore[no-untyped-def]
-    """Vose's construction, table by table; probabilities by recursion from the most probable."""
+def fill_alias(means, tables):  # type: ignore[no-untyped-def]
+    """Vose's construction of `chance` and `alias` of `AliasTables` for means of shape (means,).
+
+    Probabilities are by recursion from the most probable number.
+    """
+    first, lowest, chance, alias = tables
     for k in range(len(first) - 1):
         a, size = first[k], first[k + 1] - first[k]
         if size == 0:
@@ -36,69 +94,91 @@ def fill_alias(means, first, lowest, chance, alias):  # type: ignore[no-untyped-
         total = 0.0
         for i in range(size):
             total += probability[i]
-        small, large = np.empty(size, np.int64), np.empty(size, np.int64)
-        n_small, n_large = 0, 0
         for i in range(size):
             chance[a + i] = probability[i] * size / total
             alias[a + i] = i
-            if chance[a + i] < 1.0:
-                small[n_small] = i
-                n_small += 1
-            else:
-                large[n_large] = i
-                n_large += 1
-        while n_small > 0 and n_large > 0:
-            n_small -= 1
-            i, j = small[n_small], large[n_large - 1]
-            alias[a + i] = j
-            chance[a + j] -= 1.0 - chance[a + i]
-            if chance[a + j] < 1.0:
-                n_large -= 1
-                small[n_small] = j
-                n_small += 1
-        for i in range(n_small):
-            chance[a + small[i]] = 1.0
-        for i in range(n_large):
-            chance[a + large[i]] = 1.0
+        _pair(chance[a : a + size], alias[a : a + size])
 
 
 @kernel
-def throw_alike(  # type: ignore[no-untyped-def]
-    key, point, start, truth, weight, tau, first, lowest, chance, alias, fluctuated, counts, off,
-    centre,
-):  # fmt: skip
-    """Toys of one truth; the draw is the number of the centre, then two bins each."""
+def _pair(chance, alias):  # type: ignore[no-untyped-def]
+    """Fill up entries of less than the mean chance, 1, from those of more; shape (entries,)."""
+    size = len(chance)
+    small, large = np.empty(size, np.int64), np.empty(size, np.int64)
+    n_small, n_large = 0, 0
+    for i in range(size):
+        if chance[i] < 1.0:
+            small[n_small] = i
+            n_small += 1
+        else:
+            large[n_large] = i
+            n_large += 1
+    while n_small > 0 and n_large > 0:
+        n_small -= 1
+        i, j = small[n_small], large[n_large - 1]
+        alias[i] = j
+        chance[j] -= 1.0 - chance[i]
+        if chance[j] < 1.0:
+            n_large -= 1
+            small[n_small] = j
+            n_small += 1
+    for i in range(n_small):
+        chance[small[i]] = 1.0
+    for i in range(n_large):
+        chance[large[i]] = 1.0
+
+
+@kernel
+def throw_alike(series, source, tables, fluctuated, thrown):  # type: ignore[no-untyped-def]
+    """Toys of one truth; the draw is the number of the centre, then two bins each.
+
+    Parameters
+    ----------
+    series
+        `Series`.
+    source
+        `Source`; its background is in the tables.
+    tables
+        `AliasTables` of all bins in beam-on, then of those with a beam-off count.
+    fluctuated
+        Whether the centres fluctuate about the truth, else they are 0.
+    thrown
+        `Thrown`.
+    """
+    counts, off, centre = thrown
+    truth, weight, tau = source.values, source.weight, source.tau
     toys, bins = counts.shape
-    step = 512
-    words = np.empty((4, step), np.uint32)
-    for low in range(0, toys, step):
-        size = min(step, toys - low)
+    words = np.empty((4, TOYS_AT_ONCE), np.uint32)
+    for low in range(0, toys, TOYS_AT_ONCE):
+        high = min(low + TOYS_AT_ONCE, toys)
         draw = 0
         for k in range(len(weight)):
             if weight[k] > 0:
-                _words(key, start + low, point, draw, words)
+                _words(series, low, draw, words)
                 draw += 1
                 sigma = 1.0 / np.sqrt(weight[k])
-                for row in range(size):
+                for row in range(high - low):
                     x = sigma * normal_quantile(uniform(np.uint64(words[1, row])))
                     centre[low + row, k] = truth[k] + x if fluctuated else 0.0
         beside = bins
         for i in range(bins):
             if i % 2 == 0:
-                _words(key, start + low, point, draw, words)
+                _words(series, low, draw, words)
                 draw += 1
-            _look_up(words, 2 * (i % 2), first, lowest, chance, alias, i, counts, low, size, i)
+            half = 2 * (i % 2)
+            _look_up(words[half : half + 2], tables, i, counts[low:high, i])
         for i in range(bins):
             if tau[i] > 0:
-                _words(key, start + low, point, draw, words)
+                _words(series, low, draw, words)
                 draw += 1
-                _look_up(words, 0, first, lowest, chance, alias, beside, off, low, size, i)
+                _look_up(words[:2], tables, beside, off[low:high, i])
                 beside += 1
 
 
 @kernel
-def _words(key, start, point, draw, words):  # type: ignore[no-untyped-def]
-    """Words of a draw of consecutive toys."""
+def _words(series, low, draw, words):  # type: ignore[no-untyped-def]
+    """Words of a draw of the toys from number `low` of a `Series` on, shape (4, toys)."""
+    key, point, start = series.key, series.point, series.start + low
     w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
     for i in range(words.shape[1]):
         a, b, c, d = philox(key, np.uint64(start + i) & LOW, point, np.uint64(draw), TOYS)
@@ -109,27 +189,46 @@ def _words(key, start, point, draw, words):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _look_up(words, half, first, lowest, chance, alias, k, result, low, size, i):  # type: ignore[no-untyped-def]
-    """Numbers of distribution k from two words each."""
+def _look_up(words, tables, k, result):  # type: ignore[no-untyped-def]
+    """Numbers of distribution k of `AliasTables`, shape (toys,), from two words each, (2, ...)."""
+    first, lowest, chance, alias = tables
     a = first[k]
     length = float(first[k + 1] - a)
-    for row in range(size):
-        u = uniform_53(np.uint64(words[half, row]), np.uint64(words[half + 1, row])) * length
+    for row in range(len(result)):
+        u = uniform_53(np.uint64(words[0, row]), np.uint64(words[1, row])) * length
         entry = np.int64(u)
         stay = u - entry < chance[a + entry]
-        result[low + row, i] = lowest[k] + float(entry if stay else alias[a + entry])
+        result[row] = lowest[k] + float(entry if stay else alias[a + entry])
 
 
 @kernel
-def throw_each(  # type: ignore[no-untyped-def]
-    key, point, start, terms, truth, weight, tau, background, prior, fluctuated, counts, off, centre
-):
-    """Toys of which each may have its own truth; a draw is counted (toy, point, draw, stream)."""
+def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignore[no-untyped-def]
+    """Toys of which each may have its own truth; a draw is counted (toy, point, draw, stream).
+
+    Parameters
+    ----------
+    series
+        `Series`.
+    source
+        `Source`.
+    terms
+        `terms.Terms` of the expected counts.
+    prior
+        Whether each toy draws its true values of the pulled variables from their Gaussians.
+    fluctuated
+        Whether the centres fluctuate about the truth, else they are 0.
+    thrown
+        `Thrown`.
+    """
+    key, point, start = series
+    truth, background, weight, tau = source
+    counts, off, centre = thrown
     bins = counts.shape[1]
-    monomials = np.ones(len(terms.parent))
+    monomials = np.ones((len(terms.parent), 1))
     expected = np.empty(bins)
     z = truth.copy()
-    expect(terms, z, monomials, expected)
+    at = z.reshape(len(z), 1)
+    expect(terms, at, monomials, expected)
     for row in range(len(counts)):
         toy = np.uint64(start + row)
         draw = np.uint64(0)
@@ -142,7 +241,7 @@ def throw_each(  # type: ignore[no-untyped-def]
                     z[k] = truth[k] + sigma * normal_quantile(uniform(w0))
                 centre[row, k] = z[k] + sigma * normal_quantile(uniform(w1)) if fluctuated else 0.0
         if prior:
-            expect(terms, z, monomials, expected)
+            expect(terms, at, monomials, expected)
         for i in range(bins):
             mean = expected[i] + background[i]
             counts[row, i] = poisson(key, toy, point, draw, TOYS, mean)
@@ -150,19 +249,6 @@ def throw_each(  # type: ignore[no-untyped-def]
             if tau[i] > 0:
                 off[row, i] = poisson(key, toy, point, draw, TOYS, tau[i] * background[i])
                 draw += np.uint64(1)
-
-
-@kernel
-def expect(terms, z, monomials, expected):  # type: ignore[no-untyped-def]
-    """Expected counts at z."""
-    monomials[0] = 1.0
-    for t in range(1, len(terms.parent)):
-        monomials[t] = monomials[terms.parent[t]] * z[terms.variable[t]]
-    expected[:] = 0.0
-    for r in range(len(terms.filled)):
-        t = terms.filled[r]
-        for i in range(len(expected)):
-            expected[i] += monomials[t] * terms.coefficients[t, i]
 
 
 EVENT_TOYS = np.uint64(stream_number("toys of events"))

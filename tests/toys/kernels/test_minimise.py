@@ -15,9 +15,9 @@ from nuspill.toys.counts.polynomial import Polynomial
 from nuspill.toys.counts.section import Section
 from nuspill.toys.fit.likelihood import Chi2
 from nuspill.toys.fit.search import local_fit, search, take
-from nuspill.toys.kernels.deviance import LANES, Work
 from nuspill.toys.kernels.deviance import evaluate as kernel_evaluate
-from nuspill.toys.kernels.minimise import HIGHER
+from nuspill.toys.kernels.lanes import Objective, new_lanes
+from nuspill.toys.kernels.status import CONVERGED, HIGHER, RUNNING, STATUS
 
 
 def random_model(rng, kind):
@@ -113,29 +113,28 @@ def test_derivatives(kind, seed):
     model = random_model(rng, kind)
     data = random_data(rng, model, 1)
     free = tuple(range(model.variables))
-    terms = model.terms(free)
     p = len(free)
-    f, g, h = np.zeros(LANES), np.zeros((p, LANES)), np.zeros((p * (p + 1) // 2, LANES))
-    scale = np.zeros((p, LANES))
+    objective = Objective(
+        terms=model.terms(free),
+        tau=model.tau,
+        free=np.array(free),
+        weight=model.weight,
+        lower=model.lower,
+        upper=model.upper,
+    )
+    lanes = new_lanes(objective)
+    lanes.counts[:], lanes.off[:] = data.counts[0][:, None], data.off[0][:, None]
+    lanes.centre[:] = data.centre[0][:, None]
     point = model.truth + np.where(model.weight > 0, 0.3, 0.05)
 
     def evaluate(z):
-        work = Work(
-            np.zeros((len(terms.coefficients), LANES)), np.zeros((len(terms.first), LANES)),
-            np.zeros((p, LANES)), np.zeros((len(terms.curved), LANES)),
-            *(np.zeros(LANES) for _ in range(5)),
-        )  # fmt: skip
-
-        def lanes(x):
-            return np.repeat(np.asarray(x, float)[:, None], LANES, axis=1)
-
-        kernel_evaluate.py_func(
-            *terms, model.tau, np.array(free), model.weight, lanes(z), lanes(data.counts[0]),
-            lanes(data.off[0]), lanes(data.centre[0]), work, f, g, h, scale,
-        )  # fmt: skip
+        trial = lanes.trial
+        trial.z[:] = np.asarray(z, float)[:, None]
+        kernel_evaluate.py_func(objective, lanes)
         lower = np.zeros((p, p))
-        lower[np.tril_indices(p)] = h[:, 5]
-        return f[5], g[:, 5].copy(), lower + np.tril(lower, -1).T
+        lower[np.tril_indices(p)] = trial.hessian[:, 5]
+        assert np.all(trial.chi2 == trial.chi2[5])
+        return trial.chi2[5], trial.gradient[:, 5].copy(), lower + np.tril(lower, -1).T
 
     value, gradient, hessian = evaluate(point)
     cost = Chi2(model, data)
@@ -235,3 +234,11 @@ def test_higher_minima_are_left(kind):
     assert np.count_nonzero(early) > 150
     assert np.all(below.chi2[early] >= whole.chi2[early] - 1e-9 * (1 + whole.chi2[early]))
     assert below.steps.mean() <= whole.steps.mean()
+
+
+def test_every_status_has_a_meaning():
+    """Fails if a code is left out of the table, is given twice, or is that of no result."""
+    assert list(STATUS) == list(range(len(STATUS)))
+    assert STATUS[CONVERGED] == "converged"
+    assert len(set(STATUS.values())) == len(STATUS)
+    assert RUNNING not in STATUS
