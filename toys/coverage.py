@@ -11,7 +11,7 @@ Three regions are tried on every toy:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,20 @@ class Coverage(Displayed):
     def coverage(self) -> float:
         """Part of the toys."""
         return self.held / self.toys
+
+    def as_json(self, names: Sequence[str]) -> dict[str, object]:
+        """Content for JSON, with the names of the point's parameters."""
+        return {
+            "point": dict(zip(names, self.point, strict=True)),
+            "cl": self.cl,
+            "region": self.region,
+            "critical": self.critical,
+            "coverage": self.coverage,
+            "interval": [self.low, self.high],
+            "error": self.error,
+            "toys": self.toys,
+            "failed": self.failed,
+        }
 
 
 def clopper_pearson(held: int, toys: int, cl: float = 0.6827) -> tuple[float, float]:
@@ -278,6 +292,18 @@ class Wanted:
             self.experiments, self.model, self.names, self.points, self.toys, self.ensemble,
             self.nature, self.seed,
         )  # fmt: skip
+
+    def as_json(self, results: Iterable[Coverage]) -> dict[str, object]:
+        """Content for JSON of its results."""
+        return {
+            "experiments": [e.name for e in self.experiments],
+            "parameters": self.names,
+            "profiled": [p.name for p in self.model.parameters if p.name not in self.names],
+            "seed": self.seed,
+            "ensemble": self.ensemble.describe(),
+            "nature": self.nature.describe(),
+            "coverage": [result.as_json(self.names) for result in results],
+        }
 
     def trials(self) -> Trials:
         """Its toys."""

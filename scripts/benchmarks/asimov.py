@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...reco.experiment import load
-from ..common import json_option, print_table, write_json
+from ..options.output import Output, json_option
 from .stopwatch import best_of, machine
+
+if TYPE_CHECKING:
+    from ...generator.arrays import Array
+    from ...toys.counts.model import Model
 
 DETECTORS = ("ess-csi", "ess-si", "ess-xe", "ess-ge", "ess-ar", "ess-c3f8")
 PLANE = ("nsi.u.ee", "nsi.u.mumu")
@@ -23,7 +27,7 @@ PLANE = ("nsi.u.ee", "nsi.u.mumu")
 @click.option("--repeat", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--quick", is_flag=True, help="A coarse plane, twice: for CI.")
 @json_option
-def command(points: int, sample: int, repeat: int, quick: bool, json_file: str | None) -> None:
+def command(points: int, sample: int, repeat: int, quick: bool, output: Output) -> None:
     """Measure points of the NSI plane per second, of all six detectors.
 
     Side by side: the compiled fit on one and two threads, and iminuit (MIGRAD, strategy 0, a χ² of
@@ -31,10 +35,8 @@ def command(points: int, sample: int, repeat: int, quick: bool, json_file: str |
     difference of χ² between the two, relative where χ² is above one, is in the table.
     """
     import numpy as np
-    from iminuit import Minuit
 
     from ...toys.counts.combination import build
-    from ...toys.counts.model import Model
     from ...toys.fit.search import search
 
     if quick:
@@ -52,30 +54,13 @@ def command(points: int, sample: int, repeat: int, quick: bool, json_file: str |
             one.fit(sets, start, threads)
         return len(models) * len(plane)
 
-    def minuit(model: Model, number: int, point: int) -> float:
-        at = starts[number][point]
-        nominal = model.counts(at)
-        shifts = [model.counts(at + step) - nominal for step in np.eye(len(at))[len(PLANE) :]]
-        n = data[number].counts[0]
-        log_n = np.log(n)
-
-        def chi2(s: float, b: float) -> float:
-            expected = nominal + s * shifts[0] + b * shifts[1]
-            if expected.min() <= 0:
-                return 1e9
-            value: float = 2 * np.sum(expected - n + n * (log_n - np.log(expected)))
-            return value + s * s + b * b
-
-        fit = Minuit(chi2, 0.0, 0.0, name=("s", "b"))
-        fit.errordef, fit.strategy = 1.0, 0
-        fit.migrad()
-        value: float = fit.fval
-        return value
+    def minuit(number: int, point: int) -> float:
+        return _minuit(models[number], data[number].counts[0], starts[number][point])
 
     def peer() -> int:
-        for number, model in enumerate(models):
+        for number in range(len(models)):
             for point in chosen:
-                minuit(model, number, point)
+                minuit(number, point)
         return len(models) * sample
 
     times = best_of(
@@ -97,15 +82,38 @@ def command(points: int, sample: int, repeat: int, quick: bool, json_file: str |
         result["points_per_second_1_thread"] / result["iminuit_points_per_second"]
     )
     result["largest_difference"] = max(
-        abs(searches[i].fit(data[i], starts[i][[point]]).chi2[0] - minuit(model, i, point))
-        / max(1.0, minuit(model, i, point))
-        for i, model in enumerate(models)
+        abs(searches[i].fit(data[i], starts[i][[point]]).chi2[0] - minuit(i, point))
+        / max(1.0, minuit(i, point))
+        for i in range(len(models))
         for point in chosen[:10]
     )
     rows = [[key.replace("_", " "), value] for key, value in result.items()]
     title = f"{points} x {points} points, {len(models)} detectors, best of {repeat}"
-    print_table(title, ["", "value"], rows, json_file == "-")
-    write_json(json_file, result | {"points": points, "repeats": repeat, "machine": machine()})
+    output.table(title, ["", "value"], rows)
+    output.json(result | {"points": points, "repeats": repeat, "machine": machine()})
+
+
+def _minuit(model: Model, n: Array, at: Array) -> float:
+    """The least χ² over the two pulls, by MIGRAD; counts `n`, shape (bins,), variables `at`."""
+    import numpy as np
+    from iminuit import Minuit
+
+    nominal = model.counts(at)
+    shifts = [model.counts(at + step) - nominal for step in np.eye(len(at))[len(PLANE) :]]
+    log_n = np.log(n)
+
+    def chi2(s: float, b: float) -> float:
+        expected = nominal + s * shifts[0] + b * shifts[1]
+        if expected.min() <= 0:
+            return 1e9
+        value: float = 2 * np.sum(expected - n + n * (log_n - np.log(expected)))
+        return value + s * s + b * b
+
+    fit = Minuit(chi2, 0.0, 0.0, name=("s", "b"))
+    fit.errordef, fit.strategy = 1.0, 0
+    fit.migrad()
+    value: float = fit.fval
+    return value
 
 
 def _start(model: Any, plane: Any) -> Any:

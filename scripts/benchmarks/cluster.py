@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..common import json_option, print_table, write_json
+from ..options.output import Output, json_option
 from .stopwatch import machine
 
 if TYPE_CHECKING:
@@ -63,22 +63,19 @@ class Sleep:
 @click.command()
 @click.option("--quick", is_flag=True, help="Smaller numbers: seconds in place of minutes.")
 @json_option
-def command(quick: bool, json_file: str | None) -> None:
+def command(quick: bool, output: Output) -> None:
     """Measure scaling, overhead, dead time, simulated clusters and memory on this machine."""
     from ...reco.cluster.connect import open_cluster
 
     content: dict[str, Any] = {"machine": machine(), "quick": quick}
-    quiet = json_file == "-"
     with open_cluster("local:1") as one, open_cluster("local:2") as two:
         content["scaling"] = scaling(one, two, 2 if quick else 3, 0.1 if quick else 2.0)
         content["dead_time_s"] = dead_time(two)
         content["overhead_s"] = overhead(one)
     shown = [[row["what"], row["one_s"], row["two_s"], row["ratio"]] for row in content["scaling"]]
-    print_table(
-        "two workers beside one, best time", ["", "one, s", "two, s", "ratio"], shown, quiet
-    )
+    output.table("two workers beside one, best time", ["", "one, s", "two, s", "ratio"], shown)
     block = content["overhead_s"] / LOSS
-    print_table(
+    output.table(
         "of a block",
         ["", "s"],
         [
@@ -86,7 +83,6 @@ def command(quick: bool, json_file: str | None) -> None:
             [f"length at which it is {LOSS:.0%}", block],
             ["from submission to the first result, warm", content["dead_time_s"]],
         ],
-        quiet,
     )
     numbers = SIMULATED[:: 2 if quick else 1]
     content["simulated"] = [simulated(n, 2 if quick else 10) for n in numbers]
@@ -95,11 +91,11 @@ def command(quick: bool, json_file: str | None) -> None:
         for r in content["simulated"]
     ]
     columns = ["workers", "blocks/s", "ideal", "efficiency", "empty blocks/s"]
-    print_table(f"workers that sleep {SLEEP} s a block", columns, shown, quiet)
+    output.table(f"workers that sleep {SLEEP} s a block", columns, shown)
     content["disk"] = disk(1_000_000 if quick else 10_000_000)
     content["largest"] = largest(content)
     d = content["disk"]
-    print_table(
+    output.table(
         "bytes and joining",
         ["", "million/s"],
         [
@@ -108,19 +104,17 @@ def command(quick: bool, json_file: str | None) -> None:
             ["events of a thread", d["thread_events_per_s"] / 1e6],
             ["events joined to one file", d["join_events_per_s"] / 1e6],
         ],
-        quiet,
     )
-    print_table(
+    output.table(
         f"threads at which a limit is reached, with blocks of {BLOCK:g} s",
         ["limit", "threads"],
         [[key, value] for key, value in content["largest"].items()],
-        quiet,
     )
     content["memory_mb"] = [memory(n) for n in ((30, 100) if quick else (100, 1000, 10_000))]
     columns = ["parts", "client, MB", "scheduler, MB", "worker, MB"]
     shown = [list(row.values()) for row in content["memory_mb"]]
-    print_table("peak memory", columns, shown, quiet)
-    write_json(json_file, content)
+    output.table("peak memory", columns, shown)
+    output.json(content)
 
 
 def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[dict[str, Any]]:

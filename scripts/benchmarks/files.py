@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from ..common import cluster_option, json_option, print_table, write_json
+from ..options.computing import Computing, cluster_option
+from ..options.output import Output, json_option
 from .stopwatch import machine
 
 NAME = "ess-csi"
@@ -62,9 +63,7 @@ PRECISION = 1e-6
 )
 @cluster_option
 @json_option
-def command(
-    events: int, directory: Path | None, cluster: str | None, json_file: str | None
-) -> None:
+def command(events: int, directory: Path | None, computing: Computing, output: Output) -> None:
     """Measure a large run of ess-csi, each step in a process of its own.
 
     Parts are made, verified, read (uproot.iterate and RDataFrame count the selected events of
@@ -76,6 +75,7 @@ def command(
     from ...reco.runs.run import plan
 
     years = events / plan(load(NAME), 1, years=1).events
+    cluster = computing.cluster
     how = ["--cluster", cluster] if cluster else ["--parts", str(-(-events // PART))]
     root = importlib.util.find_spec("ROOT")
     hadd = Path(str(root.origin)).parent / "bin" / "hadd" if root else None
@@ -122,9 +122,9 @@ def command(
         row["events_per_s"] = made["events"] / row["seconds"]
     title = f"{made['events']} events, {made['bytes'] / 1e9:.2f} GB as parts"
     shown = [[r["what"], r["seconds"], r["events_per_s"] / 1e6, r["peak_mb"]] for r in steps]
-    print_table(title, ["", "s", "million events/s", "peak, MB"], shown, json_file == "-")
+    output.table(title, ["", "s", "million events/s", "peak, MB"], shown)
     numbers = {key: made[key] for key in ("events", "bytes", "years", "seed")}
-    write_json(json_file, {"machine": machine(), "run": numbers, "steps": steps})
+    output.json({"machine": machine(), "run": numbers, "steps": steps})
 
 
 def measured(command: tuple[str, ...]) -> tuple[float, float, str]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...reco.experiment import load
-from ..common import experiment_options, print_table, write_json
+from ..options.loading import Loading, setting_options
+from ..options.output import Output, json_option
 
 if TYPE_CHECKING:
     from ...reco.columns import Block
@@ -38,16 +39,15 @@ MOST_PULSES = 120_000_000
     "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Times; the best counts."
 )
 @click.option("--quick", is_flag=True, help="A million events, once: for CI.")
-@experiment_options
+@setting_options
+@json_option
 def command(
     name: str,
     events: int,
     repeat: int,
     quick: bool,
-    settings: dict[str, Any],
-    preset: str | None,
-    source: str | None,
-    json_file: str | None,
+    loading: Loading,
+    output: Output,
 ) -> None:
     """Measure events per second of the writers of CoMPASS, NeXus and LH5 to the disk.
 
@@ -60,7 +60,7 @@ def command(
     from .stopwatch import machine
 
     events, repeat = (BLOCK, 1) if quick else (events // BLOCK * BLOCK, repeat)
-    experiment = load(name, settings, preset, source)
+    experiment = loading.load(name)
     found: dict[str, Any] = {}
     for key in FAST:
         if lacking := missing(available()[key]):
@@ -73,8 +73,8 @@ def command(
     ]
     columns = ["", "events/s", "bare events/s", "ratio", "bytes/event"]
     columns += [f"MB of {number:.0e}".replace("e+0", "e") for number in sizes(events)]
-    print_table(f"{events} events, best of {repeat}", columns, rows, json_file == "-")
-    write_json(json_file, {"events": events, "formats": found, "machine": machine()})
+    output.table(f"{events} events, best of {repeat}", columns, rows)
+    output.json({"events": events, "formats": found, "machine": machine()})
 
 
 def measure(key: str, experiment: Any, events: int, repeat: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...reco.experiment import load
-from ..common import experiment_options, print_table, write_json
+from ..options.loading import Loading, setting_options
+from ..options.output import Output, json_option
 from .stopwatch import Tasks, best_of, machine
 
 if TYPE_CHECKING:
@@ -58,16 +59,15 @@ RATIOS = {
     help="Times that everything is measured, in turn; the best counts.",
 )
 @click.option("--quick", is_flag=True, help="Fewer events, three times: for CI.")
-@experiment_options
+@setting_options
+@json_option
 def command(
     name: str,
     events: int,
     repeat: int,
     quick: bool,
-    settings: dict[str, Any],
-    preset: str | None,
-    source: str | None,
-    json_file: str | None,
+    loading: Loading,
+    output: Output,
 ) -> None:
     """Measure events per second, of an experiment as it is and of its signal alone.
 
@@ -81,22 +81,21 @@ def command(
     if quick:
         events, repeat = 300_000, 3
     disk = 1_000_000 if quick else events * 2
-    experiment = load(name, settings, preset, source)
+    experiment = loading.load(name)
     workloads = {"as_shipped": experiment}
     if any(b.enabled for b in experiment.background):
         off = {f"background.{b.name}.enabled": False for b in experiment.background}
-        workloads["signal_only"] = load(name, settings | off, preset, source)
+        workloads["signal_only"] = replace(loading, settings={**loading.settings, **off}).load(name)
     found = {}
     for workload, one in workloads.items():
         found[workload] = measure(one, events, disk, repeat)
         title = f"{one.name}, {workload.replace('_', ' ')}"
-        show(title, found[workload], json_file == "-")
+        show(title, found[workload], output)
     first = found["as_shipped"]
     top = {key: first[key] for key in ("ratio_to_numpy", "ratio_to_limit", "ratio_to_uproot")}
     content = {"experiment": experiment.name, **top, "workloads": found, "machine": machine()}
-    if json_file != "-":
-        click.echo("\n" + ", ".join(f"{key} {value}" for key, value in content["machine"].items()))
-    write_json(json_file, content)
+    output.text("\n" + ", ".join(f"{key} {value}" for key, value in content["machine"].items()))
+    output.json(content)
 
 
 def measure(experiment: Experiment, events: int, disk: int, repeat: int) -> dict[str, Any]:
@@ -257,7 +256,7 @@ def write_bare(columns: Block, path: Path) -> int:
     return events
 
 
-def show(title: str, found: dict[str, Any], quiet: bool) -> None:
+def show(title: str, found: dict[str, Any], output: Output) -> None:
     """Print a table of rates."""
     peers = {peer: key for key, (_, peer) in RATIOS.items()}
     rows = []
@@ -267,4 +266,4 @@ def show(title: str, found: dict[str, Any], quiet: bool) -> None:
         rows.append([label, found[key] / 1e6, spread, cores, over])
     title += f": {found['events']} events, {found['words_per_event']:.3g} random words an event"
     columns = ["million events/s", "median slower by", "cores in use", "chain over it"]
-    print_table(title, [f"best of {found['repeats']}", *columns], rows, quiet)
+    output.table(title, [f"best of {found['repeats']}", *columns], rows)

@@ -6,16 +6,11 @@ from typing import Any
 
 import click
 
-from ..common import (
-    experiment_options,
-    experiments_argument,
-    load_all,
-    parse_axis,
-    print_table,
-    progress_bar,
-    statistic_options,
-    write_json,
-)
+from ..options.computing import Computing, threads_option
+from ..options.loading import Loading, experiments_argument, loading_options
+from ..options.output import Output, json_option
+from ..options.statistics import Statistics, statistic_options
+from ..output import progress_bar
 from .stopwatch import machine
 
 POINTS = {1: 41, 2: 9}
@@ -28,21 +23,18 @@ POINTS = {1: 41, 2: 9}
 @click.option("--times", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)
 @statistic_options
-@experiment_options
+@loading_options
+@threads_option
+@json_option
 def command(
     names: tuple[str, ...],
     toys: int,
     times: int,
     seed: int,
-    scans: tuple[str, ...],
-    profiled: tuple[str, ...],
-    cl: float,
-    years: float | None,
-    threads: int | None,
-    settings: dict[str, Any],
-    preset: str | None,
-    source: str | None,
-    json_file: str | None,
+    statistics: Statistics,
+    loading: Loading,
+    computing: Computing,
+    output: Output,
 ) -> None:
     """Compare critical values at every grid point with brute force that has --times the toys.
 
@@ -58,9 +50,9 @@ def command(
     from ...toys.importance.check import compare
     from ...toys.importance.surrogate import asimov_fits
 
-    axes = [parse_axis(text) for text in scans]
-    experiments = load_all(names, settings, preset, source, years)
-    model = build(experiments, [*(axis.name for axis in axes), *profiled])
+    axes, cl = statistics.axes(), statistics.cl
+    experiments = loading.load_all(names)
+    model = build(experiments, statistics.parameters())
     level = threshold(cl, len(axes))
     data = model.asimov()
     planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
@@ -68,7 +60,7 @@ def command(
     size = len(construction.points)
     fits = toys + asimov_fits(len(axes))
     with progress_bar(size * (toys + times * fits), "toys") as advance:
-        found = compare(construction, cl, toys, times, threads, advance)
+        found = compare(construction, cl, toys, times, computing.threads, advance)
     ratio, pull = found.ratio, found.pull
     worst = int(np.argmax(ratio))
     result: dict[str, Any] = {
@@ -87,6 +79,6 @@ def command(
     }
     title = f"{' + '.join(e.name for e in experiments)}: critical values at {100 * cl:g} % CL"
     rows = [[key.replace("_", " "), value] for key, value in result.items()]
-    print_table(title, ["", "value"], rows, json_file == "-")
+    output.table(title, ["", "value"], rows)
     result |= {"worst_at": dict(zip(construction.names, construction.points[worst], strict=True))}
-    write_json(json_file, result | {"seed": seed, "cl": cl, "machine": machine()})
+    output.json(result | {"seed": seed, "cl": cl, "machine": machine()})

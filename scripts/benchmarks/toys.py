@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...reco.experiment import load
-from ..common import json_option, print_table, write_json
+from ..options.output import Output, json_option
 from .stopwatch import Tasks, best_of, machine
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NSI = ("nsi.u.ee", "nsi.u.mumu")
 @click.option("--repeat", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--quick", is_flag=True, help="Fewer toys, twice: for CI.")
 @json_option
-def command(toys: int, repeat: int, quick: bool, json_file: str | None) -> None:
+def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
     """Measure toys per second: thrown, fitted at a point and globally.
 
     The reference problem has 20 bins, a strength and two pulls; its toys are also thrown with
@@ -75,8 +75,8 @@ def command(toys: int, repeat: int, quick: bool, json_file: str | None) -> None:
                 result["toys_per_second_1_thread"] / result[f"{peer}_toys_per_second"]
             )
     rows = [[key.replace("_", " "), value] for key, value in result.items()]
-    print_table(f"best of {repeat}", ["", "value"], rows, json_file == "-")
-    write_json(json_file, result | {"toys": toys, "repeats": repeat, "machine": machine()})
+    output.table(f"best of {repeat}", ["", "value"], rows)
+    output.json(result | {"toys": toys, "repeats": repeat, "machine": machine()})
 
 
 def _throw(construction: Construction, toys: int, threads: int) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ..common import json_option, print_table, setting_option, write_json
+from ..options.loading import Loading, setting_option
+from ..options.output import Output, json_option
 
 
 def _edges(
@@ -32,7 +33,9 @@ def _edges(
 @click.command()
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Report: .html or .pdf.")
+@click.option(
+    "-o", "--output", "report", type=click.Path(path_type=Path), help="Report: .html or .pdf."
+)
 @click.option("--from-a", metavar="FORMAT", help="Format of A, if it is no ntuple.")
 @click.option("--from-b", metavar="FORMAT", help="Format of B, if it is no ntuple.")
 @click.option(
@@ -54,7 +57,7 @@ def _edges(
 def command(
     a: Path,
     b: Path,
-    output: Path | None,
+    report: Path | None,
     from_a: str | None,
     from_b: str | None,
     experiment: str | None,
@@ -63,28 +66,37 @@ def command(
     time: Any,
     repair: bool,
     overwrite: bool,
-    settings: dict[str, Any],
-    json_file: str | None,
+    loading: Loading,
+    output: Output,
 ) -> None:
     """Compare two samples, ntuples or files that can be imported: counts, spectra, χ² and KS."""
     from ...reco.comparison.compare import both, compare
-    from ...reco.comparison.report import TITLES, write_report
+    from ...reco.comparison.report import write_report
 
-    sides = both(a, b, (from_a, from_b), experiment=experiment, settings=settings, repair=repair)
+    sides = both(
+        a, b, (from_a, from_b),
+        experiment=experiment, settings=loading.settings, repair=repair,
+    )  # fmt: skip
     numbers = compare(*sides, shape=shape, energy=energy, time=time)
-    if output is not None:
-        write_report(numbers, output, overwrite)
-    quiet = json_file == "-"
+    if report is not None:
+        write_report(numbers, report, overwrite)
+    _tell(numbers, output)
+    if report is not None:
+        output.text(f"\n{report}")
+    output.json(numbers)
+
+
+def _tell(numbers: dict[str, Any], output: Output) -> None:
+    """Print the counts and the tests."""
+    from ...reco.comparison.report import TITLES
+
     keys = ("name", "on", "off", "on_minus_off", "error", "live_days")
     rows = [[row.get(key) for key in keys] for row in numbers["counts"]]
     columns = ["", "on", "off", "on - off/tau", "+-", "live days"]
-    print_table("Selected events", columns, rows, quiet)
+    output.table("Selected events", columns, rows)
     tests = []
     for panel in numbers["panels"]:
         chi2, ks = panel["chi2"], panel["ks"] or {}
         title = TITLES[panel["key"]]
         tests.append([title, chi2["value"], chi2["ndf"], chi2["p_value"], ks.get("p_value")])
-    print_table("Tests", ["", "chi2", "ndf", "p", "KS p"], tests, quiet)
-    if output is not None and not quiet:
-        click.echo(f"\n{output}")
-    write_json(json_file, numbers)
+    output.table("Tests", ["", "chi2", "ndf", "p", "KS p"], tests)

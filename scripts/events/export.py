@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..common import json_option, setting_option, write_json
+from ..options.loading import Loading, setting_option
+from ..options.output import Output, json_option
 
 
 def _stretch(
@@ -26,7 +26,7 @@ def _stretch(
 @click.command()
 @click.argument("events", metavar="EVENTS.root|FOLDER", type=click.Path(path_type=Path))
 @click.option("--to", "name", required=True, metavar="FORMAT", help="See nuspill formats.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "file", required=True, type=click.Path(path_type=Path))
 @click.option(
     "--pulses",
     metavar="FIRST:STOP",
@@ -40,12 +40,12 @@ def _stretch(
 def command(
     events: Path,
     name: str,
-    output: Path,
+    file: Path,
     pulses: tuple[int, int] | None,
     everything: bool,
     overwrite: bool,
-    settings: dict[str, Any],
-    json_file: str | None,
+    loading: Loading,
+    output: Output,
 ) -> None:
     """Write the selected events of an ntuple in a DAQ's format.
 
@@ -59,12 +59,11 @@ def command(
         number = export_events(
             events,
             name,
-            output,
-            settings=settings,
+            file,
+            settings=loading.settings,
             pulses=pulses,
             selected_only=not everything,
             overwrite=overwrite,
         )
-    if json_file != "-":
-        click.echo(f"{number} events: {output}")
-    write_json(json_file, {"format": name, "output": str(output), "events": number})
+    output.text(f"{number} events: {file}")
+    output.json({"format": name, "output": str(file), "events": number})

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...reco.errors import OutputError
-from ...reco.experiment import load
-from ..common import (
-    cluster_option,
-    experiment_argument,
-    experiment_options,
-    interrupted_keeps,
-    opened,
-    parse_settings,
-    print_table,
-    progress_bar,
-    write_json,
-)
+from ..options.computing import Computing, interrupted_keeps
+from ..options.group import group_options, option
+from ..options.loading import Loading, experiment_argument, parse_settings, setting_options
+from ..options.output import Output, json_option
+from ..output import progress_bar
 
 if TYPE_CHECKING:
+    from ...reco.experiment import Experiment
     from ...reco.runs.run import Run
-    from ...reco.runs.tree import Counts
+    from ...reco.runs.tree import Counts, Format
 
 
 def _compression(ctx: click.Context, option: click.Parameter, value: str) -> str:  # noqa: ARG001
@@ -49,71 +45,100 @@ def _weights(
     return found
 
 
+@dataclass(frozen=True)
+class Sample:
+    """How many events are made, and what of each."""
+
+    years: float | None = option(
+        "--years", type=float, help="Years of operation; by default exposure.years."
+    )
+    pot: float | None = option("--pot", type=float, help="Protons on target, in place of years.")
+    events: int | None = option(
+        "--events", type=int, help="Fixed number of signal events; the rest scales to it."
+    )
+    seed: int = option(
+        "--seed", type=int, default=1, show_default=True, help="Key of the random numbers."
+    )
+    weights: Mapping[str, Mapping[str, Any]] = option(
+        "--weight",
+        multiple=True,
+        metavar="NAME:KEY=VALUE[,KEY=VALUE]",
+        callback=_weights,
+        help="Add weight_NAME, to another interaction, e.g. nsi:nsi.u.ee=0.1; may be repeated.",
+    )
+    place: bool = option(
+        "--place", is_flag=True, default=False, help="Also module, x, y, z in the active volume."
+    )
+
+    def plan(self, experiment: Experiment) -> Run:
+        """The run that makes them."""
+        from ...reco.runs.run import plan
+
+        return plan(
+            experiment, self.seed, years=self.years, pot=self.pot, events=self.events,
+            place=self.place, weights=self.weights,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How events are written."""
+
+    path: Path = option(
+        "-o",
+        "--output",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="ROOT file; a folder of parts with --parts, or --cluster and no .root.",
+    )
+    format: Format = option(
+        "--format", type=click.Choice(["ttree", "rntuple"]), default="ttree", show_default=True
+    )
+    compression: str = option(
+        "--compression",
+        default="zstd",
+        show_default=True,
+        metavar="NAME[:LEVEL]",
+        callback=_compression,
+        help="none, zstd, lz4, zlib or lzma.",
+    )
+    selected_only: bool = option(
+        "--selected-only", is_flag=True, default=False,
+        help="Leave out events that are not selected.",
+    )  # fmt: skip
+    parts: int | None = option(
+        "--parts",
+        type=click.IntRange(1),
+        help="Write a folder of numbered parts, resumed if there.",
+    )
+    overwrite: bool = option(
+        "--overwrite", is_flag=True, default=False, help="Replace a file or folder that is there."
+    )
+
+
+@dataclass(frozen=True)
+class Machines(Computing):
+    """Threads here, as many as are wanted, or a cluster."""
+
+    threads: int | None = option(
+        "--threads", type=click.IntRange(1), help="Threads; by default one a core."
+    )
+
+
 @click.command()
 @experiment_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="ROOT file; a folder of parts with --parts, or --cluster and no .root.",
-)
-@click.option("--years", type=float, help="Years of operation; by default exposure.years.")
-@click.option("--pot", type=float, help="Protons on target, in place of years.")
-@click.option("--events", type=int, help="Fixed number of signal events; the rest scales to it.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Key of the random numbers.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["ttree", "rntuple"]),
-    default="ttree",
-    show_default=True,
-)
-@click.option(
-    "--compression",
-    default="zstd",
-    show_default=True,
-    metavar="NAME[:LEVEL]",
-    callback=_compression,
-    help="none, zstd, lz4, zlib or lzma.",
-)
-@click.option("--selected-only", is_flag=True, help="Leave out events that are not selected.")
-@click.option(
-    "--weight",
-    "weights",
-    multiple=True,
-    metavar="NAME:KEY=VALUE[,KEY=VALUE]",
-    callback=_weights,
-    help="Add weight_NAME, to another interaction, e.g. nsi:nsi.u.ee=0.1; may be repeated.",
-)
-@click.option("--place", is_flag=True, help="Also module, x, y, z in the active volume.")
-@click.option("--threads", type=click.IntRange(1), help="Threads; by default one a core.")
-@click.option(
-    "--parts", type=click.IntRange(1), help="Write a folder of numbered parts, resumed if there."
-)
-@click.option("--overwrite", is_flag=True, help="Replace a file or folder that is there.")
-@cluster_option
-@experiment_options
+@group_options(Writing)
+@group_options(Sample)
+@group_options(Machines)
+@setting_options
+@json_option
 def command(
     name: str,
-    output: Path,
-    format_: Any,
-    parts: int | None,
-    years: float | None,
-    pot: float | None,
-    events: int | None,
-    seed: int,
-    compression: str,
-    selected_only: bool,
-    place: bool,
-    weights: dict[str, dict[str, Any]],
-    threads: int | None,
-    overwrite: bool,
-    cluster: str | None,
-    settings: dict[str, Any],
-    preset: str | None,
-    source: str | None,
-    json_file: str | None,
+    writing: Writing,
+    sample: Sample,
+    machines: Machines,
+    loading: Loading,
+    output: Output,
 ) -> None:
     """Make the events of an experiment and write them as a ROOT ntuple.
 
@@ -122,91 +147,109 @@ def command(
     are in OUT.root.parts until all are there.
     """
     begin = time.perf_counter()
-    experiment = load(name, settings, preset, source)
+    run = sample.plan(loading.load(name))
+    if writing.parts is None and machines.cluster is None:
+        counts = _write_file(run, writing, machines)
+    else:
+        counts = _write_parts(run, writing, machines)
+    tell(run, counts, writing.path, time.perf_counter() - begin, output)
+
+
+def _write_file(run: Run, writing: Writing, machines: Computing) -> Counts:
     from ...reco.files import interruptible
-    from ...reco.runs.folder import MANIFEST
     from ...reco.runs.ntuple import write
+
+    w = writing
+    with interruptible(), progress_bar(run.events, "events") as advance:
+        return write(
+            run, w.path, format=w.format, compression=w.compression,
+            selected_only=w.selected_only, overwrite=w.overwrite, threads=machines.threads,
+            progress=advance,
+        )  # fmt: skip
+
+
+def _write_parts(run: Run, writing: Writing, machines: Computing) -> Counts:
+    """Write a folder of parts, and join them where one file is asked for."""
+    from ...reco.runs.folder import MANIFEST
     from ...reco.runs.parts import remove_run, write_parts
-    from ...reco.runs.run import plan
     from ...reco.runs.verify import join_parts
 
-    run = plan(experiment, seed, years=years, pot=pot, events=events, place=place, weights=weights)
-    options: dict[str, Any] = {
-        "format": format_,
-        "compression": compression,
-        "selected_only": selected_only,
-        "overwrite": overwrite,
-        "threads": threads,
-    }
-    if parts is None and cluster is None:
-        with interruptible(), progress_bar(run.events, "events") as advance:
-            counts = write(run, output, progress=advance, **options)
-        tell(run, counts, output, time.perf_counter() - begin, json_file)
-        return
-    one_file = parts is None and output.suffix == ".root"
-    folder = output.with_name(output.name + ".parts") if one_file else output
-    if one_file and output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists; --overwrite replaces it")
-    if one_file and not (folder / MANIFEST).is_file():
-        options["overwrite"] = False  # the file was named, not a folder of others beside it
+    w = writing
+    one_file = w.parts is None and w.path.suffix == ".root"
+    folder = w.path.with_name(w.path.name + ".parts") if one_file else w.path
+    if one_file and w.path.exists() and not w.overwrite:
+        raise OutputError(f"{w.path}: exists; --overwrite replaces it")
+    # the file was named, not a folder of others beside it
+    anew = w.overwrite and (not one_file or (folder / MANIFEST).is_file())
     with (
-        opened(cluster) as on,
+        machines.opened() as on,
         interrupted_keeps(folder),
         progress_bar(run.events, "events") as advance,
     ):
         counts = write_parts(
-            run, folder, parts, progress=advance, cluster=on, again=one_file, **options
-        )
+            run, folder, w.parts, format=w.format, compression=w.compression,
+            selected_only=w.selected_only, overwrite=anew, again=one_file,
+            threads=machines.threads, progress=advance, cluster=on,
+        )  # fmt: skip
         if one_file:
-            join_parts([folder], output, overwrite)
+            join_parts([folder], w.path, w.overwrite)
             remove_run(folder)
-    tell(run, counts, output, time.perf_counter() - begin, json_file)
+    return counts
 
 
-def tell(run: Run, counts: Counts, output: Path, seconds: float, json_file: str | None) -> None:
+@dataclass(frozen=True)
+class Row:
+    """Events of a component in a window: 1 on, 2 off, 0 neither."""
+
+    component: str
+    window: str
+    expected: float
+    generated: int
+    expected_selected: float
+    selected: int
+
+
+def tell(run: Run, counts: Counts, path: Path, seconds: float, output: Output) -> None:
     """Print what was made, and write its JSON."""
     rows = _summary(run, counts.table())
-    quiet = json_file == "-"
     title = (
         f"{run.experiment.name}: {run.years:.4g} years of operation, {run.protons:.3g} protons, "
         f"seed {run.seed}"
     )
     columns = ["component", "window", "expected", "generated", "expected selected", "selected"]
-    print_table(title, columns, [list(row.values()) for row in rows], quiet)
-    files = output.glob("part-*.root") if output.is_dir() else [output]
+    output.table(title, columns, map(astuple, rows))
+    files = path.glob("part-*.root") if path.is_dir() else [path]
     size = sum(f.stat().st_size for f in files)
-    if not quiet:
-        click.echo(f"\n{run.events} events, {size / 1e6:.1f} MB, {seconds:.2f} s: {output}")
-    write_json(
-        json_file,
+    output.text(f"\n{run.events} events, {size / 1e6:.1f} MB, {seconds:.2f} s: {path}")
+    output.json(
         {
             "experiment": run.experiment.name,
-            "output": str(output),
+            "output": str(path),
             "seed": run.seed,
             "years": run.years,
             "protons_on_target": run.protons,
             "events": run.events,
             "bytes": size,
             "seconds": seconds,
-            "counts": rows,
-        },
+            "counts": [asdict(row) for row in rows],
+        }
     )
 
 
-def _summary(run: Any, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _summary(run: Run, table: list[dict[str, Any]]) -> list[Row]:
     made = {row["component"]: row for row in table}
     rows = []
     for e in run.expected:
         got = made.get(e.component, {"in_window": [0, 0, 0], "selected": [0, 0, 0]})
         for window, label in ((1, "on"), (2, "off"), (0, "none")):
-            row = {
-                "component": e.name,
-                "window": label,
-                "expected": e.in_window[window] * run.years,
-                "generated": got["in_window"][window],
-                "expected_selected": e.selected[window] * run.years,
-                "selected": got["selected"][window],
-            }
-            if row["expected"] > 1e-6 or row["generated"] > 0:
+            row = Row(
+                component=e.name,
+                window=label,
+                expected=e.in_window[window] * run.years,
+                generated=got["in_window"][window],
+                expected_selected=e.selected[window] * run.years,
+                selected=got["selected"][window],
+            )
+            if row.expected > 1e-6 or row.generated > 0:
                 rows.append(row)
     return rows

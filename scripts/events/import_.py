@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..common import json_option, print_table, setting_option, write_json
+from ..options.loading import Loading, setting_option
+from ..options.output import Output, json_option
 
 
 @click.command("import")
 @click.argument("file", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option("--from", "name", metavar="FORMAT", help="By default what the file looks like.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="ROOT file.")
+@click.option(
+    "-o", "--output", "ntuple", required=True, type=click.Path(path_type=Path), help="ROOT file."
+)
 @click.option(
     "--experiment",
     metavar="NAME|FILE.toml",
@@ -31,13 +33,13 @@ from ..common import json_option, print_table, setting_option, write_json
 def command(
     file: Path,
     name: str | None,
-    output: Path,
+    ntuple: Path,
     experiment: str | None,
     pulses: int | None,
     repair: bool,
     overwrite: bool,
-    settings: dict[str, Any],
-    json_file: str | None,
+    loading: Loading,
+    output: Output,
 ) -> None:
     """Read a file of a DAQ, a reconstruction or a data release into an ntuple."""
     from ...reco.files import interruptible
@@ -46,10 +48,10 @@ def command(
     with interruptible():
         told = import_events(
             file,
-            output,
+            ntuple,
             name,
             experiment=experiment,
-            settings=settings,
+            settings=loading.settings,
             pulses=pulses,
             repair=repair,
             overwrite=overwrite,
@@ -59,13 +61,11 @@ def command(
         for w, label in ((1, "on"), (2, "off"), (0, "none"))
         for selected in [sum(r["selected"][w] for r in told["generated"])]
     ]
-    quiet = json_file == "-"
     source = told["imported"]
-    print_table(f"{source['format']}", ["window", "events", "selected"], rows, quiet)
-    if not quiet:
-        for what, number in source["dropped"].items():
-            click.echo(f"dropped: {number} {what}")
-        known = f"{told['pulses']} pulses, by {source['pulses_from']}"
-        click.echo(f"\n{told['events']} events, {known}: {output}")
+    output.table(f"{source['format']}", ["window", "events", "selected"], rows)
+    for what, number in source["dropped"].items():
+        output.text(f"dropped: {number} {what}")
+    known = f"{told['pulses']} pulses, by {source['pulses_from']}"
+    output.text(f"\n{told['events']} events, {known}: {ntuple}")
     keys = ("imported", "events", "pulses", "live_time_s", "generated")
-    write_json(json_file, {"output": str(output)} | {key: told[key] for key in keys})
+    output.json({"output": str(ntuple)} | {key: told[key] for key in keys})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..common import json_option, print_table, write_json
+from ..options.output import Output, json_option
 
 
 @click.command()
@@ -14,13 +14,14 @@ from ..common import json_option, print_table, write_json
 @click.option(
     "-o",
     "--output",
+    "figure",
     required=True,
     type=click.Path(path_type=Path),
     help="Figure: .pdf, .png or .svg.",
 )
 @json_option
 @click.option("--overwrite", is_flag=True, help="Replace a figure that is there.")
-def command(ntuple: Path, output: Path, json_file: str | None, overwrite: bool) -> None:
+def command(ntuple: Path, figure: Path, output: Output, overwrite: bool) -> None:
     """Plot an ntuple: spectra, beam-on minus beam-off, time in the pulse, neutrino energies.
 
     Only selected events are drawn. The JSON holds every histogram with its edges, the counts
@@ -28,14 +29,13 @@ def command(ntuple: Path, output: Path, json_file: str | None, overwrite: bool) 
     """
     from ...reco.comparison.plot import plot
 
-    numbers = plot(ntuple, output, overwrite)
+    numbers = plot(ntuple, figure, overwrite)
     rows = [
         [row[key] for key in ("name", "on", "expected_on", "off", "expected_off")]
         for row in numbers["counts"]
     ]
     title = f"{numbers['experiment']}: selected events"
     columns = ["component", "beam-on", "expected", "beam-off", "expected"]
-    print_table(title, columns, rows, json_file == "-")
-    if json_file != "-":
-        click.echo(f"\n{output}")
-    write_json(json_file, numbers)
+    output.table(title, columns, rows)
+    output.text(f"\n{figure}")
+    output.json(numbers)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ..common import confidence_level, json_option, plot_option, progress_bar, write_json
-from ..statistics.toys import tell
+from ..options.output import Output, output_options
+from ..options.statistics import confidence_level
+from ..output import progress_bar
+
+if TYPE_CHECKING:
+    from ...toys.construction.belt import Ordering
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True,
+    "-o", "--output", "joined", type=click.Path(path_type=Path), required=True,
     help="Folder of toys, or file of events.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a file of events that is there.")
@@ -25,16 +29,14 @@ from ..statistics.toys import tell
     default="likelihood-ratio",
     show_default=True,
 )
-@json_option
-@plot_option
+@output_options
 def command(
     folders: tuple[Path, ...],
-    output: Path,
+    joined: Path,
     overwrite: bool,
     cl: float,
-    ordering: Any,
-    json_file: str | None,
-    plot_file: str | None,
+    ordering: Ordering,
+    output: Output,
 ) -> None:
     """Join folders of one configuration: toys to a folder, parts of events to one file.
 
@@ -44,32 +46,36 @@ def command(
 
     kind = read_manifest(folders[0]).kind
     if kind == "events":
-        _events(folders, output, overwrite, json_file)
-        return
-    if kind == "coverage":
+        _join_events(folders, joined, overwrite, output)
+    elif kind == "toys":
+        _join_toys(folders, joined, cl, ordering, output)
+    else:
         raise click.UsageError(f"{folders[0]}: holds coverage; join its toys by nuspill resume")
+
+
+def _join_toys(
+    folders: tuple[Path, ...], joined: Path, cl: float, ordering: Ordering, output: Output
+) -> None:
     from ...toys.construction.region import region
     from ...toys.records.record import merge
     from ...toys.records.restore import restore
+    from ..statistics.toys import tell
 
-    record = merge(folders, output)
+    record = merge(folders, joined)
     construction = restore(record)
     found = region(construction, record.by_point(len(construction.points)), cl, ordering)
-    tell(construction, output, found, json_file, plot_file)
+    tell(construction, joined, found, output)
 
 
-def _events(
-    folders: tuple[Path, ...], output: Path, overwrite: bool, json_file: str | None
-) -> None:
+def _join_events(folders: tuple[Path, ...], joined: Path, overwrite: bool, output: Output) -> None:
     from ...reco.files import interruptible
     from ...reco.runs.folder import read_manifest
     from ...reco.runs.verify import join_parts
 
     total = int(read_manifest(folders[0]).request["events"])
     with interruptible(), progress_bar(total, "events") as advance:
-        counts = join_parts(folders, output, overwrite, advance)
-    size = output.stat().st_size
-    if json_file != "-":
-        click.echo(f"{total} events, {size / 1e6:.1f} MB: {output}")
-    content = {"output": str(output), "events": total, "bytes": size, "counts": counts.table()}
-    write_json(json_file, content)
+        counts = join_parts(folders, joined, overwrite, advance)
+    size = joined.stat().st_size
+    output.text(f"{total} events, {size / 1e6:.1f} MB: {joined}")
+    content = {"output": str(joined), "events": total, "bytes": size, "counts": counts.table()}
+    output.json(content)

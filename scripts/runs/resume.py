@@ -4,61 +4,62 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..common import cluster_option, json_option, plot_option
+from ..options.computing import Computing, computing_options, interrupted_keeps
+from ..options.output import Output, output_options
+from ..output import progress_bar
+
+if TYPE_CHECKING:
+    from ...toys.records.record import Record
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--threads", type=click.IntRange(1, 1024), help="Default: one a core.")
-@cluster_option
-@json_option
-@plot_option
-def command(
-    folder: Path,
-    threads: int | None,
-    cluster: str | None,
-    json_file: str | None,
-    plot_file: str | None,
-) -> None:
+@computing_options
+@output_options
+def command(folder: Path, computing: Computing, output: Output) -> None:
     """Make what is missing or damaged of a run of events, toys or coverage, here or on a cluster.
 
     The folder knows all else: what was asked for, and what is done.
     """
     from ...reco.runs.folder import read_manifest
 
-    manifest = read_manifest(folder)
-    if manifest.kind == "events":
-        if plot_file is not None:
+    kind = read_manifest(folder).kind
+    if kind == "events":
+        if output.plot_file is not None:
             raise click.BadParameter("is for toys and coverage", param_hint="--plot")
-        _events(folder, threads, cluster, json_file)
+        _events(folder, computing, output)
         return
     from ...toys.records.record import load_record
+
+    (_coverage if kind == "coverage" else _toys)(load_record(folder), computing, output)
+
+
+def _coverage(record: Record, computing: Computing, output: Output) -> None:
+    from ...toys.coverage import restore_wanted
+    from ..statistics.coverage import throw
+
+    wanted = restore_wanted(record)
+    _drop(record.folder)
+    throw(wanted, record.folder, True, computing, output)
+
+
+def _toys(record: Record, computing: Computing, output: Output) -> None:
     from ...toys.records.restore import restore
-
-    record = load_record(folder)
-    if manifest.kind == "coverage":
-        from ...toys.coverage import restore_wanted
-        from ..statistics.coverage import throw
-
-        wanted = restore_wanted(record)
-        _drop(folder)
-        throw(wanted, folder, True, threads, cluster, json_file, plot_file)
-        return
-    from ..statistics.toys import Request
-    from ..statistics.toys import throw as throw_toys
+    from ..statistics.toys import Request, throw
 
     construction = restore(record)
     try:
-        request = Request(**manifest.request)
+        request = Request(**record.manifest.request)
     except TypeError:
         raise click.UsageError(
-            f"{folder}: does not say which toys are wanted; call nuspill toys --resume"
+            f"{record.folder}: does not say which toys are wanted; call nuspill toys --resume"
         ) from None
-    _drop(folder)
-    throw_toys(construction, lambda: record, request, threads, cluster, json_file, plot_file)
+    _drop(record.folder)
+    throw(construction, lambda: record, request, computing, output)
 
 
 def _drop(folder: Path) -> None:
@@ -69,29 +70,21 @@ def _drop(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _events(folder: Path, threads: int | None, cluster: str | None, json_file: str | None) -> None:
+def _events(folder: Path, computing: Computing, output: Output) -> None:
     from ...reco.runs.layout import restore_run
     from ...reco.runs.parts import write_parts
-    from ..common import interrupted_keeps, opened, progress_bar
     from ..events.generate import tell
 
     begin = time.perf_counter()
     run, options = restore_run(folder)
     with (
         interrupted_keeps(folder),
-        opened(cluster) as on,
+        computing.opened() as on,
         progress_bar(run.events, "events") as advance,
     ):
         counts = write_parts(
-            run,
-            folder,
-            options.parts,
-            format=options.format,
-            compression=options.compression,
-            selected_only=options.selected_only,
-            again=True,
-            threads=threads,
-            progress=advance,
-            cluster=on,
-        )
-    tell(run, counts, folder, time.perf_counter() - begin, json_file)
+            run, folder, options.parts, format=options.format, compression=options.compression,
+            selected_only=options.selected_only, again=True, threads=computing.threads,
+            progress=advance, cluster=on,
+        )  # fmt: skip
+    tell(run, counts, folder, time.perf_counter() - begin, output)

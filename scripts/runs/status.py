@@ -2,84 +2,133 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ...reco.runs.folder import Manifest, pieces, read_log, read_manifest
-from ..common import json_option, print_table, write_json
+from ..options.output import Output, json_option
+
+RESULT = {"toys": "region.json", "coverage": "coverage.json"}
+"""Written at the end."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A file of a run, and whether it is there."""
+
+    file: str
+    state: str
+    sha256: str
+    first: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is."""
+
+    folder: Path
+    manifest: Manifest
+    blocks: list[Block]
+    seconds: float
+    last: dict[str, Any]
+    """What happened last, as the log tells it."""
+
+    @property
+    def whole(self) -> list[Block]:
+        """Blocks whose files are there."""
+        return [block for block in self.blocks if block.state == "done"]
+
+    @property
+    def done(self) -> int:
+        """Events or toys that are there."""
+        return sum(block.size for block in self.whole)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum((self.folder / block.file).stat().st_size for block in self.whole)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        kind, wanted = self.manifest.kind, _wanted(self.manifest)[0]
+        if kind == "events":
+            return len(self.whole) == int(self.manifest.configuration["parts"])
+        if wanted is not None and self.done < wanted and not self.manifest.request.get("adaptive"):
+            return False
+        return kind in RESULT and (self.folder / RESULT[kind]).exists()
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return {
+            "folder": str(self.folder),
+            "kind": self.manifest.kind,
+            "experiments": _names(self.manifest),
+            "seed": self.manifest.configuration["seed"],
+            "version": self.manifest.configuration["version"],
+            "hash": self.manifest.digest,
+            "complete": self.complete,
+            "done": self.done,
+            "wanted": _wanted(self.manifest)[0],
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "last": self.last,
+            "blocks": [asdict(block) for block in self.blocks],
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Lines of the table."""
+        config = self.manifest.configuration
+        wanted, unit = _wanted(self.manifest)
+        of = "" if wanted is None else f" of {wanted} ({100 * self.done / max(wanted, 1):.1f} %)"
+        parts = f" of {config['parts']}" if self.manifest.kind == "events" else ""
+        lost = len(self.blocks) - len(self.whole)
+        missing = f"; {lost} are missing" if lost else ""
+        last = (str(self.last.get(key, "")) for key in ("time", "what", "file", "why"))
+        return [
+            ("state", "complete" if self.complete else "not complete: nuspill resume goes on"),
+            (unit, f"{self.done}{of}"),
+            ("files", f"{len(self.whole)}{parts}, {self.bytes / 1e6:.1f} MB{missing}"),
+            ("seed", str(config["seed"])),
+            ("version", config["version"]),
+            ("last", " ".join(last)),
+        ]
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option
-def command(folder: Path, json_file: str | None) -> None:
+def command(folder: Path, output: Output) -> None:
     """Tell what a folder's run is, which blocks are done, and what happened last.
 
     Files are only looked for; `nuspill verify` reads them.
     """
+    status = look(folder)
+    kind, names = status.manifest.kind, _names(status.manifest)
+    output.table(f"{folder}: {kind} of {' + '.join(names)}", ["", ""], status.rows())
+    output.json(status.as_json())
+
+
+def look(folder: Path) -> Status:
+    """Look for the files of a run."""
     manifest = read_manifest(folder)
-    last: dict[str, Any] = {}
-    seconds = 0.0
-    for entry in read_log(folder):
-        last = entry
-        seconds += float(entry.get("seconds", 0.0))
-    done = pieces(folder)
+    log = list(read_log(folder))
     blocks = [
-        {
-            "file": name,
-            "state": "done" if (folder / name).is_file() else "missing",
-            "sha256": piece.sha256,
-            "first": piece.first,
-            "size": piece.size,
-        }
-        for name, piece in sorted(done.items())
+        Block(
+            file=name,
+            state="done" if (folder / name).is_file() else "missing",
+            sha256=piece.sha256,
+            first=piece.first,
+            size=piece.size,
+        )
+        for name, piece in sorted(pieces(folder).items())
     ]
-    whole = [block for block in blocks if block["state"] == "done"]
-    made = sum(int(str(block["size"])) for block in whole)
-    wanted, unit = _wanted(manifest)
-    complete = (folder / f"{RESULT[manifest.kind]}").exists() if manifest.kind in RESULT else False
-    if manifest.kind == "events":
-        complete = len(whole) == manifest.configuration["parts"]
-    elif wanted is not None and made < wanted and not manifest.request.get("adaptive"):
-        complete = False
-    size = sum((folder / str(block["file"])).stat().st_size for block in whole)
-    content = {
-        "folder": str(folder),
-        "kind": manifest.kind,
-        "experiments": _names(manifest),
-        "seed": manifest.configuration["seed"],
-        "version": manifest.configuration["version"],
-        "hash": manifest.digest,
-        "complete": complete,
-        "done": made,
-        "wanted": wanted,
-        "bytes": size,
-        "seconds": seconds,
-        "last": last,
-        "blocks": blocks,
-    }
-    of = "" if wanted is None else f" of {wanted} ({100 * made / max(wanted, 1):.1f} %)"
-    files = f"{len(whole)}"
-    if manifest.kind == "events":
-        files += f" of {manifest.configuration['parts']}"
-    lost = len(blocks) - len(whole)
-    rows = [
-        ("state", "complete" if complete else "not complete: nuspill resume goes on"),
-        (unit, f"{made}{of}"),
-        ("files", f"{files}, {size / 1e6:.1f} MB" + (f"; {lost} are missing" if lost else "")),
-        ("seed", str(manifest.configuration["seed"])),
-        ("version", manifest.configuration["version"]),
-        ("last", " ".join(str(last.get(key, "")) for key in ("time", "what", "file", "why"))),
-    ]
-    title = f"{folder}: {manifest.kind} of {' + '.join(_names(manifest))}"
-    print_table(title, ["", ""], rows, json_file == "-")
-    write_json(json_file, content)
-
-
-RESULT = {"toys": "region.json", "coverage": "coverage.json"}
-"""Written at the end."""
+    seconds = sum((float(entry.get("seconds", 0.0)) for entry in log), 0.0)
+    return Status(folder, manifest, blocks, seconds, log[-1] if log else {})
 
 
 def _names(manifest: Manifest) -> list[str]:

@@ -4,30 +4,81 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from ...reco.errors import OutputError
-from ..common import json_option, progress_bar, write_json
+from ..options.computing import Computing, threads_option
+from ..options.group import group_options, option
+from ..options.output import Output, json_option
+from ..output import progress_bar
+
+if TYPE_CHECKING:
+    from ...toys.records.distribute import Thrower
+    from ...toys.records.record import Record
 
 SHOWN = 5
 """Wrong blocks in a message."""
 
+T = TypeVar("T", int, tuple[int, int, int])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which blocks are made again."""
+
+    share: float = option(
+        "--share", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+        help="Part of the blocks that is made again and compared bit for bit; at least one if "
+        "above 0.",
+    )  # fmt: skip
+    seed: int | None = option(
+        "--seed", type=int, help="Of the choice of blocks; by default another every time."
+    )
+
+    def of(self, blocks: list[T]) -> list[T]:
+        """Some of the blocks, in order."""
+        number = math.ceil(self.share * len(blocks))
+        return sorted(random.Random(self.seed).sample(blocks, number))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found in a folder."""
+
+    folder: str
+    kind: str
+    files: int
+    wrong_checksum: list[str]
+    made_again: int
+    differ: list[str]
+
+    def refuse(self, parts: int) -> None:
+        """Refuse files that are wrong, or fewer than a number of parts."""
+        bad = [f"{name} (checksum)" for name in self.wrong_checksum]
+        bad += [f"{name} (content)" for name in self.differ]
+        if bad:
+            more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+            raise OutputError(
+                f"{self.folder}: wrong are {', '.join(bad[:SHOWN])}{more}; nuspill resume makes "
+                "them again where the checksum shows it"
+            )
+        if self.files < parts:
+            raise OutputError(
+                f"{self.folder}: {parts - self.files} of {parts} parts are missing; "
+                "nuspill resume makes them"
+            )
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--share", type=click.FloatRange(0, 1), default=0.01, show_default=True,
-    help="Part of the blocks that is made again and compared bit for bit; at least one if above 0.",
-)  # fmt: skip
-@click.option("--seed", type=int, help="Of the choice of blocks; by default another every time.")
-@click.option("--threads", type=click.IntRange(1, 1024), help="Default: one a core.")
+@group_options(Choice)
+@threads_option
 @json_option
-def command(
-    folder: Path, share: float, seed: int | None, threads: int | None, json_file: str | None
-) -> None:
+def command(folder: Path, choice: Choice, computing: Computing, output: Output) -> None:
     """Compare all files with their checksums, and make some blocks again.
 
     Files that are wrong are named, with exit status 2; `nuspill resume` makes them again.
@@ -36,42 +87,18 @@ def command(
     from ...reco.runs.verify import wrong_files
 
     manifest = read_manifest(folder)
-    choice = random.Random(seed)
     wrong = list(wrong_files(folder))
     files = len(pieces(folder))
-    found = (_events if manifest.kind == "events" else _toys)(folder, wrong, share, choice, threads)
-    again, differ = found
-    content = {
-        "folder": str(folder),
-        "kind": manifest.kind,
-        "files": files,
-        "wrong_checksum": wrong,
-        "made_again": again,
-        "differ": differ,
-    }
-    write_json(json_file, content)
-    bad = [f"{name} (checksum)" for name in wrong] + [f"{name} (content)" for name in differ]
-    if bad:
-        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        raise OutputError(
-            f"{folder}: wrong are {', '.join(bad[:SHOWN])}{more}; nuspill resume makes them again "
-            "where the checksum shows it"
-        )
-    parts = manifest.configuration["parts"] if manifest.kind == "events" else files
-    if files < parts:
-        raise OutputError(
-            f"{folder}: {parts - files} of {parts} parts are missing; nuspill resume makes them"
-        )
-    if json_file != "-":
-        click.echo(f"{folder}: {files} files as written; {again} blocks made again, all the same")
-
-
-def _chosen(blocks: list[Any], share: float, choice: random.Random) -> list[Any]:
-    return sorted(choice.sample(blocks, math.ceil(share * len(blocks))))
+    make_again = _events if manifest.kind == "events" else _toys
+    again, differ = make_again(folder, wrong, choice, computing.threads)
+    verified = Verified(str(folder), manifest.kind, files, wrong, again, differ)
+    output.json(asdict(verified))
+    verified.refuse(manifest.configuration["parts"] if manifest.kind == "events" else files)
+    output.text(f"{folder}: {files} files as written; {again} blocks made again, all the same")
 
 
 def _events(
-    folder: Path, wrong: list[str], share: float, choice: random.Random, threads: int | None
+    folder: Path, wrong: list[str], choice: Choice, threads: int | None
 ) -> tuple[int, list[str]]:
     from ...reco.runs.folder import pieces
     from ...reco.runs.layout import part, restore_run
@@ -81,7 +108,7 @@ def _events(
     names = {part(run, options.parts, number).name: number for number in range(options.parts)}
     there = [names[name] for name in pieces(folder) if name not in wrong]
     differ = []
-    chosen = _chosen(there, share, choice)
+    chosen = choice.of(there)
     with progress_bar(len(chosen), "parts") as advance:
         for number in chosen:
             if not part_is_right(run, options, folder, number, threads):
@@ -91,23 +118,16 @@ def _events(
 
 
 def _toys(
-    folder: Path, wrong: list[str], share: float, choice: random.Random, threads: int | None
+    folder: Path, wrong: list[str], choice: Choice, threads: int | None
 ) -> tuple[int, list[str]]:
-    from ...toys.records.distribute import Thrower, throw_tasks
+    from ...toys.records.distribute import throw_tasks
     from ...toys.records.record import load_record, read_file
-    from ...toys.records.restore import restore
 
     record = load_record(folder)
-    thrower: Thrower
-    if record.manifest.kind == "coverage":
-        from ...toys.coverage import restore_wanted
-
-        thrower = restore_wanted(record).trials()
-    else:
-        thrower = restore(record)
+    thrower = _thrower(record)
     files = [path for path in record.files() if path.name not in wrong]
     where = {task: path for path in files for task, _ in read_file(path)}
-    chosen = _chosen(list(where), share, choice)
+    chosen = choice.of(list(where))
     differ = []
     with progress_bar(len(chosen), "tasks") as advance:
         for task, made in throw_tasks(thrower, chosen, threads):
@@ -116,3 +136,14 @@ def _toys(
                 differ.append(where[task].name)
             advance(1)
     return len(chosen), list(dict.fromkeys(differ))
+
+
+def _thrower(record: Record) -> Thrower:
+    """What makes the toys of a record."""
+    if record.manifest.kind == "coverage":
+        from ...toys.coverage import restore_wanted
+
+        return restore_wanted(record).trials()
+    from ...toys.records.restore import restore
+
+    return restore(record)

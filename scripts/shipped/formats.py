@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import click
 
-from ..common import json_option, print_table, write_json
+from ..options.output import Output, json_option
 
 
 @click.command()
 @json_option
-def command(json_file: str | None) -> None:
+def command(output: Output) -> None:
     """List the formats that events are exported to and imported from."""
     from ...reco.formats.shared.door import described
 
     found = described()
-    quiet = json_file == "-"
     rows = [
         [
             row["name"],
@@ -25,8 +24,7 @@ def command(json_file: str | None) -> None:
         ]
         for row in found
     ]
-    print_table("Formats", ["format", "can", "needs", "installed", ""], rows, quiet)
-    if not quiet:
-        for row in found:
-            click.echo(f"\n{row['name']} keeps {row['keeps']}; loses {row['loses']}.")
-    write_json(json_file, {"formats": found})
+    output.table("Formats", ["format", "can", "needs", "installed", ""], rows)
+    for row in found:
+        output.text(f"\n{row['name']} keeps {row['keeps']}; loses {row['loses']}.")
+    output.json({"formats": found})

@@ -2,117 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ..common import (
-    experiment_options,
-    experiments_argument,
-    interval_text,
-    load_all,
-    parse_axis,
-    plot_option,
-    print_table,
-    statistic_options,
-    write_json,
-)
+from ..options.computing import Computing, threads_option
+from ..options.loading import Loading, experiments_argument, loading_options
+from ..options.output import Output, output_options
+from ..options.statistics import Statistics, statistic_options
+from ..output import interval_text
+
+if TYPE_CHECKING:
+    from ...toys.fit.scan import Scan1D, Scan2D
 
 
 @click.command()
 @experiments_argument
 @statistic_options
-@experiment_options
-@plot_option
+@loading_options
+@threads_option
+@output_options
 def command(
     names: tuple[str, ...],
-    scans: tuple[str, ...],
-    profiled: tuple[str, ...],
-    cl: float,
-    years: float | None,
-    threads: int | None,
-    settings: dict[str, Any],
-    preset: str | None,
-    source: str | None,
-    json_file: str | None,
-    plot_file: str | None,
+    statistics: Statistics,
+    loading: Loading,
+    computing: Computing,
+    output: Output,
 ) -> None:
     """Confidence regions on the Asimov data set: what the experiments' own couplings predict.
 
     Several experiments are combined; pulls of the same name are common to them.
     """
     from ...toys.counts.combination import build
-    from ...toys.fit.outline import open_ends
-    from ...toys.fit.scan import Scan1D, scan_1d, scan_2d
+    from ...toys.fit.scan import scan_1d, scan_2d
 
-    axes = [parse_axis(text) for text in scans]
-    experiments = load_all(names, settings, preset, source, years)
-    model = build(experiments, [*(axis.name for axis in axes), *profiled])
+    axes, cl, threads = statistics.axes(), statistics.cl, computing.threads
+    experiments = loading.load_all(names)
+    model = build(experiments, statistics.parameters())
     title = " + ".join(e.name for e in experiments)
+    result: Scan1D | Scan2D
     if len(axes) == 1:
-        one = scan_1d(model, axes[0], cl, threads=threads)
-        ends = open_ends(model, one.name, one.x)
-        rows: list[tuple[Any, ...]] = [
-            (interval_text(pair, ends, 6), pair[1] - pair[0]) for pair in one.intervals
-        ] or [(f"none from {one.x[0]:g} to {one.x[-1]:g}", None)]
-        columns = [f"{one.name} at {100 * cl:g} % CL", "width"]
-        print_table(f"{title}: best fit {round(one.best, 9):.4g}", columns, rows, json_file == "-")
-        content = result_1d(one)
+        result = scan_1d(model, axes[0], cl, threads=threads)
+        _print_intervals(title, result, output)
     else:
-        two = scan_2d(model, (axes[0], axes[1]), cl, threads=threads)
-        rows = [
-            (i, len(c), f"[{c[:, 0].min():.4g}, {c[:, 0].max():.4g}]",
-             f"[{c[:, 1].min():.4g}, {c[:, 1].max():.4g}]")
-            for i, c in enumerate(two.contours, 1)
-        ]  # fmt: skip
-        columns = ["contour", "points", *two.names]
-        area = f"{title}: area {two.area:.5g} at {100 * cl:g} % CL"
-        print_table(area + (", clipped" if two.clipped else ""), columns, rows, json_file == "-")
-        content = result_2d(two)
-    result = one if len(axes) == 1 else two
+        result = scan_2d(model, (axes[0], axes[1]), cl, threads=threads)
+        _print_contours(title, result, output)
     if result.failed:
         click.echo(f"warning: {result.failed} fits did not converge", err=True)
-    content |= {"experiments": [e.name for e in experiments], "profiled": list(profiled)}
-    write_json(json_file, content)
-    if plot_file is not None:
-        from ...toys.plot import plot_1d, plot_2d
-
-        if isinstance(result, Scan1D):
-            plot_1d([(title, result)], plot_file)
-        else:
-            plot_2d([(title, result)], plot_file)
+    more = {"experiments": [e.name for e in experiments], "profiled": list(statistics.profiled)}
+    output.json(result.as_json() | more)
+    if output.plot_file is not None:
+        _plot(title, result, output.plot_file)
 
 
-def result_1d(scan: Any) -> dict[str, Any]:
-    """Content for JSON of a scan of one parameter."""
-    return {
-        "parameter": scan.name,
-        "unit": scan.model.parameters[scan.model.number(scan.name)].unit,
-        "best": scan.best,
-        "intervals": [list(interval) for interval in scan.intervals],
-        "clipped": scan.clipped,
-        "cl": scan.cl,
-        "delta_chi2": scan.threshold,
-        "grid": {"x": scan.x.tolist(), "delta_chi2": scan.delta_chi2.tolist()},
-        "failed": scan.failed,
-    }
+def _print_intervals(title: str, scan: Scan1D, output: Output) -> None:
+    from ...toys.fit.outline import open_ends
+
+    ends = open_ends(scan.model, scan.name, scan.x)
+    rows: list[tuple[object, ...]] = [
+        (interval_text(pair, ends, 6), pair[1] - pair[0]) for pair in scan.intervals
+    ] or [(f"none from {scan.x[0]:g} to {scan.x[-1]:g}", None)]
+    columns = [f"{scan.name} at {100 * scan.cl:g} % CL", "width"]
+    output.table(f"{title}: best fit {round(scan.best, 9):.4g}", columns, rows)
 
 
-def result_2d(scan: Any) -> dict[str, Any]:
-    """Content for JSON of a scan of a plane."""
-    return {
-        "parameters": list(scan.names),
-        "units": [scan.model.parameters[scan.model.number(n)].unit for n in scan.names],
-        "best": list(scan.best),
-        "contours": [line.tolist() for line in scan.contours],
-        "area": scan.area,
-        "clipped": scan.clipped,
-        "cl": scan.cl,
-        "delta_chi2": scan.threshold,
-        "grid": {
-            "x": scan.x.tolist(),
-            "y": scan.y.tolist(),
-            "delta_chi2": scan.delta_chi2.tolist(),
-        },
-        "failed": scan.failed,
-    }
+def _print_contours(title: str, scan: Scan2D, output: Output) -> None:
+    rows = [
+        (i, len(c), f"[{c[:, 0].min():.4g}, {c[:, 0].max():.4g}]",
+         f"[{c[:, 1].min():.4g}, {c[:, 1].max():.4g}]")
+        for i, c in enumerate(scan.contours, 1)
+    ]  # fmt: skip
+    area = f"{title}: area {scan.area:.5g} at {100 * scan.cl:g} % CL"
+    columns = ["contour", "points", *scan.names]
+    output.table(area + (", clipped" if scan.clipped else ""), columns, rows)
+
+
+def _plot(title: str, scan: Scan1D | Scan2D, file: str) -> None:
+    from ...toys.fit.scan import Scan1D
+    from ...toys.plot import plot_1d, plot_2d
+
+    if isinstance(scan, Scan1D):
+        plot_1d([(title, scan)], file)
+    else:
+        plot_2d([(title, scan)], file)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ...reco.errors import OutputError
-from ..common import experiments_argument, load_all, setting_options
+from ..options.loading import Loading, experiments_argument, loading_options
 
 
 @click.command()
@@ -21,18 +20,9 @@ from ..common import experiments_argument, load_all, setting_options
     type=click.Path(path_type=Path),
     help="Workspace: FILE.json, or - for standard output.",
 )
-@click.option("--years", type=float, metavar="Y", help="Years of operation of each experiment.")
-@setting_options
+@loading_options
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-def command(
-    names: tuple[str, ...],
-    output: Path,
-    years: float | None,
-    settings: dict[str, Any],
-    preset: str | None,
-    source: str | None,
-    overwrite: bool,
-) -> None:
+def command(names: tuple[str, ...], output: Path, loading: Loading, overwrite: bool) -> None:
     """Write experiments as a HistFactory workspace whose likelihood in pyhf equals ours.
 
     Its parameter of interest is the strength of the signal, its data are the Asimov data.
@@ -43,7 +33,7 @@ def command(
 
     if str(output) != "-" and output.exists() and not overwrite:
         raise OutputError(f"{output}: exists; --overwrite replaces it")
-    content = json.dumps(workspace(load_all(names, settings, preset, source, years)), indent=1)
+    content = json.dumps(workspace(loading.load_all(names)), indent=1)
     if str(output) == "-":
         click.echo(content)
         return

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ...reco.errors import OutputError
-from ..common import PLOT_FORMATS, json_option, print_table, show, write_json
+from ..options.output import PLOT_FORMATS, Output, json_option
+from ..output import show
 
 if TYPE_CHECKING:
-    from ...toys.reproduce import Table
+    from ...toys.reproduce import Result, Table
 
 NAMES = ("rates", "table3", "fig2", "fig7", "fig10", "fig12", "fig13", "fig14", "fig15")
 
@@ -21,6 +22,7 @@ NAMES = ("rates", "table3", "fig2", "fig7", "fig10", "fig12", "fig13", "fig14", 
 @click.option(
     "-o",
     "--output",
+    "folder",
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="Write DIR/RESULT.pdf and the tables as DIR/RESULT.md.",
@@ -32,34 +34,30 @@ NAMES = ("rates", "table3", "fig2", "fig7", "fig10", "fig12", "fig13", "fig14", 
 @json_option
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 def command(
-    names: tuple[str, ...], output: Path | None, form: str, json_file: str | None, overwrite: bool
+    names: tuple[str, ...], folder: Path | None, form: str, output: Output, overwrite: bool
 ) -> None:
     """The paper's results: rates, table3, fig2, fig7, fig10, fig12, fig13, fig14, fig15, or all.
 
     Everything is computed with the preset `paper` and printed beside the paper's numbers, with the
     ratio.
     """
-    chosen = [n for n in NAMES if n in names] if names and "all" not in names else list(NAMES)
-    if output is not None:
-        _prepare(output, chosen, form, overwrite)
-    from ...toys.plot import figure
     from ...toys.reproduce import RESULTS
 
+    chosen = [n for n in NAMES if n in names] if names and "all" not in names else list(NAMES)
+    if folder is not None:
+        _prepare(folder, chosen, form, overwrite)
     content = {}
     for name in chosen:
         result = RESULTS[name]()
         content[name] = result.content()
-        if output is not None:
-            with figure(output / f"{name}.{form}", overwrite, result.panels) as axes:
-                result.draw(axes)
-            _write(output / f"{name}.md", "\n".join(map(markdown, result.tables)), overwrite)
+        if folder is not None:
+            _keep(result, folder / f"{name}.{form}", overwrite)
         for table in result.tables:
-            print_table(table.title, list(table.columns), table.rows, json_file == "-")
-            if json_file != "-":
-                click.echo(f"{table.note}\n" if table.note else "")
+            output.table(table.title, table.columns, table.rows)
+            output.text(f"{table.note}\n" if table.note else "")
         if result.failed:
             click.echo(f"warning: {name}: {result.failed} fits did not converge", err=True)
-    write_json(json_file, content)
+    output.json(content)
 
 
 def _prepare(output: Path, names: list[str], form: str, overwrite: bool) -> None:
@@ -75,11 +73,15 @@ def _prepare(output: Path, names: list[str], form: str, overwrite: bool) -> None
         raise OutputError(f"{output}: cannot be made: {error.strerror or error}") from error
 
 
-def _write(file: Path, text: str, overwrite: bool) -> None:
+def _keep(result: Result, file: Path, overwrite: bool) -> None:
+    """Write the plot, and the tables in Markdown beside it."""
     from ...reco.files import replacing
+    from ...toys.plot import figure
 
-    with replacing(file, overwrite) as temporary:
-        temporary.write_text(text, "utf-8")
+    with figure(file, overwrite, result.panels) as axes:
+        result.draw(axes)
+    with replacing(file.with_suffix(".md"), overwrite) as temporary:
+        temporary.write_text("\n".join(map(markdown, result.tables)), "utf-8")
 
 
 def markdown(table: Table) -> str:

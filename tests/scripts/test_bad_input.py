@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nuspill import Experiment, ExperimentError, load
 from nuspill.reco.experiment import source_text
 from nuspill.reco.explain import describe_keys
-from nuspill.scripts.common import parse_settings, setting_value
+from nuspill.scripts.options.loading import parse_settings, setting_value
 
 ESS = "ess-csi"
 HEAD = 'extends = "ess-csi"\nname = "mine"\n'

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -32,8 +33,10 @@ def folder(tmp_path_factory):
 )  # fmt: skip
 def test_a_look_loads_nothing_heavy(arguments, folder):
     more = [str(folder)] if arguments == ["status"] else []
+    begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", RUN, *arguments, *more], capture_output=True, text=True, check=True
     )
+    print(f"nuspill {arguments[0]}: {time.perf_counter() - begin:.2f} s")  # noqa: T201
     assert done.stderr.startswith("status 0\n")
     assert done.stderr.endswith("heavy\n")

@@ -66,6 +66,20 @@ class Scan1D(Displayed):
             "failed fits": self.failed,
         }
 
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return {
+            "parameter": self.name,
+            "unit": self.model.parameters[self.model.number(self.name)].unit,
+            "best": self.best,
+            "intervals": [list(interval) for interval in self.intervals],
+            "clipped": self.clipped,
+            "cl": self.cl,
+            "delta_chi2": self.threshold,
+            "grid": {"x": self.x.tolist(), "delta_chi2": self.delta_chi2.tolist()},
+            "failed": self.failed,
+        }
+
     @property
     def clipped(self) -> bool:
         """Whether the region goes on beyond the range."""
@@ -97,6 +111,25 @@ class Scan2D(Displayed):
             "contours": len(self.contours),
             "points": f"{len(self.x)} x {len(self.y)}",
             "failed fits": self.failed,
+        }
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return {
+            "parameters": list(self.names),
+            "units": [self.model.parameters[self.model.number(n)].unit for n in self.names],
+            "best": list(self.best),
+            "contours": [line.tolist() for line in self.contours],
+            "area": self.area,
+            "clipped": self.clipped,
+            "cl": self.cl,
+            "delta_chi2": self.threshold,
+            "grid": {
+                "x": self.x.tolist(),
+                "y": self.y.tolist(),
+                "delta_chi2": self.delta_chi2.tolist(),
+            },
+            "failed": self.failed,
         }
 
     @cached_property

@@ -1,0 +1,59 @@
+"""A group of options becomes one argument: a frozen dataclass whose fields are the options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import field, fields
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def option(*flags: str, default: Any = None, **attributes: Any) -> Any:
+    """A field of a group, given by an option of the command line.
+
+    Parameters
+    ----------
+    flags
+        As on the command line, e.g. ``--seed``.
+    default
+        Of the option, and of the field where the option is left out.
+    attributes
+        All else that ``click.option`` knows.
+    """
+    empty = () if default is None and attributes.get("multiple") else default
+    return field(default=empty, metadata={"flags": flags, "option": attributes})
+
+
+def group_options(group: type, without: Iterable[str] = ()) -> Callable[[F], F]:
+    """Add the options of a group to a command, and hand over one object of them.
+
+    Parameters
+    ----------
+    group
+        A dataclass whose fields are made by :func:`option`. The command gets it as the argument of
+        the class's name, e.g. ``toy_ensemble`` for ``ToyEnsemble``.
+    without
+        Fields that are left out: they keep their defaults.
+    """
+    chosen = [f for f in fields(group) if f.name not in without]
+    argument = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", group.__name__).lower()
+
+    def add(command: F) -> F:
+        @wraps(command)
+        def call(*args: Any, **values: Any) -> Any:
+            own = {f.name: values.pop(f.name) for f in chosen}
+            return command(*args, **values, **{argument: group(**own)})
+
+        for f in reversed(chosen):
+            attributes = dict(f.metadata["option"])
+            if f.default not in (None, ()):
+                attributes["default"] = f.default
+            click.option(*f.metadata["flags"], f.name, **attributes)(call)
+        return call  # type: ignore[return-value]
+
+    return add

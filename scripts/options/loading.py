@@ -1,0 +1,110 @@
+"""How experiments are loaded: ``--set``, ``--preset``, ``--source``, ``--years``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from .group import F, group_options, option
+
+if TYPE_CHECKING:
+    from ...reco.experiment import Experiment
+
+
+def setting_value(text: str) -> Any:
+    """Value of ``--set KEY=VALUE``: TOML if it is, else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+
+
+def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
+    """Settings from texts such as ``source.distance=25``."""
+    settings = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not (key.strip() and equals):
+            raise click.BadParameter(f"'{text}' is not KEY=VALUE, e.g. source.distance=25")
+        settings[key.strip()] = setting_value(value.strip())
+    return settings
+
+
+def _settings(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    values: tuple[str, ...],
+) -> dict[str, Any]:
+    return parse_settings(values)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How experiments are loaded."""
+
+    settings: dict[str, Any] = option(
+        "--set",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_settings,
+        help="Change a setting, e.g. target.mass=30; may be repeated.",
+    )
+    preset: str | None = option(
+        "--preset", metavar="NAME", help="A preset of the experiment, e.g. paper."
+    )
+    source: str | None = option(
+        "--source",
+        metavar="NAME",
+        help="A shipped source, with its distance, in place of the own one.",
+    )
+    years: float | None = option(
+        "--years", type=float, metavar="Y", help="Years of operation of each experiment."
+    )
+
+    def load(self, name: str) -> Experiment:
+        """Load an experiment, over these years if they are given."""
+        from ...reco.experiment import load
+
+        years = {} if self.years is None else {"exposure.years": self.years}
+        return load(name, {**self.settings, **years}, self.preset, self.source)
+
+    def load_all(self, names: Iterable[str]) -> list[Experiment]:
+        """Load experiments, each over the same number of years if that is given."""
+        return [self.load(name) for name in names]
+
+
+loading_options = group_options(Loading)
+"""Add ``--set``, ``--preset``, ``--source`` and ``--years``."""
+setting_options = group_options(Loading, without=["years"])
+"""Add ``--set``, ``--preset`` and ``--source``."""
+setting_option = group_options(Loading, without=["preset", "source", "years"])
+"""Add ``--set``."""
+
+
+def _names(
+    ctx: click.Context,  # noqa: ARG001
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """What a name of an experiment may become: a shipped one, or a file."""
+    from ...reco.experiment import shipped_experiments
+
+    found = [CompletionItem(n) for n in shipped_experiments() if n.startswith(incomplete)]
+    return [*found, CompletionItem(incomplete, type="file")]
+
+
+def experiments_argument(function: F) -> F:
+    """Add the names of one experiment or several."""
+    return click.argument(
+        "names", nargs=-1, required=True, metavar="NAME|FILE.toml...", shell_complete=_names
+    )(function)
+
+
+def experiment_argument(function: F) -> F:
+    """Add the name of an experiment."""
+    return click.argument("name", metavar="NAME|FILE.toml", shell_complete=_names)(function)
