@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
 from ..chain.codes import NO_SMEARING, PHOTOELECTRONS, ROOT_T, WIDTH_TABLE
+from ..errors import ExperimentError
 
 
 class ResolutionModel(Settings):
@@ -59,12 +60,14 @@ class ResolutionModel(Settings):
 
         Raises
         ------
-        NotImplementedError
+        ExperimentError
             If the recoil is spread by another width than `root_width`, which no kernel knows.
         """
         if self.on_recoil:
-            message = f"resolution '{type(self).__name__}': on_recoil needs σ ∝ √T, as `Sqrt` has"
-            raise NotImplementedError(message)
+            raise ExperimentError(
+                f"detector.resolution.model = '{type(self).__name__}': events spread the recoil "
+                "(on_recoil) by 'sqrt' alone; give sigma of the electron-equivalent energy"
+            )
         if self.whole_numbers:
             return PHOTOELECTRONS
         return WIDTH_TABLE if self.has_width else NO_SMEARING

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 from nuspill import build, generate, load
+from nuspill.reco.errors import ExperimentError
 from nuspill.reco.response.efficiency import EfficiencyModel
 from nuspill.reco.response.quenching import QuenchingModel
 from nuspill.reco.response.resolution import ResolutionModel
@@ -106,7 +107,7 @@ def test_a_resolution_spreads_by_its_width(model):
 def test_templates_expect_what_is_generated(models):
     experiment = with_models(**models)
     model = build([experiment], ["strength"])
-    expected, edges = model.counts(model.truth), model.edges[experiment.name]
+    expected, edges = model.counts(model.truth), model.section(experiment.name).edges
     events = generate(experiment, seed=11, years=experiment.exposure.years, library="np")
     chosen = events["selected"] & (events["window"] == 1)
     counts = np.histogram(events["e_reco_nr"][chosen], edges)[0]
@@ -114,5 +115,5 @@ def test_templates_expect_what_is_generated(models):
 
 
 def test_a_width_that_no_kernel_knows_is_refused():
-    with pytest.raises(NotImplementedError, match="OnRecoil"):
+    with pytest.raises(ExperimentError, match="OnRecoil"):
         generate(with_models(resolution=OnRecoil()), seed=3, stop=1000, library="np")
