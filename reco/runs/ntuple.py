@@ -11,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..cluster.workers import HERE, Here
 from ..columns import BLOCK_EVENTS, select
 from ..errors import ExperimentError
 from ..expectation import cross_sections
-from ..files import Progress, replacing
+from ..files import replacing
 from .run import Run
 from .tree import LIBRARIES, PROVENANCE, TREE, Counts, Format, parse_compression, recreated
 
@@ -67,14 +68,12 @@ def write(
     run: Run,
     path: str | Path,
     *,
-    start: int = 0,
-    stop: int | None = None,
+    events: range | None = None,
     format: Format = "ttree",
     compression: str = "zstd",
     selected_only: bool = False,
     overwrite: bool = False,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    workers: Here = HERE,
 ) -> Counts:
     """Write events of a run to a ROOT file.
 
@@ -84,8 +83,8 @@ def write(
         From `plan`.
     path
         The file; it appears when it is whole.
-    start, stop
-        Event numbers, by default all.
+    events
+        Their numbers, by default all.
     format
         ``"ttree"`` or ``"rntuple"``.
     compression
@@ -94,8 +93,8 @@ def write(
         Leave out events that are not selected.
     overwrite
         Replace a file that is there.
-    progress
-        Called with the number of events of each block written.
+    workers
+        Threads, and what is told the number of events of each block written.
 
     Returns
     -------
@@ -111,16 +110,15 @@ def write(
     if format not in ("ttree", "rntuple"):
         raise ExperimentError(f"format must be 'ttree' or 'rntuple', not '{format}'")
     parse_compression(compression)
-    stop = run.events if stop is None else stop
-    told = provenance(run, start, stop, selected_only)
+    events = range(run.events) if events is None else events
+    told = provenance(run, events.start, events.stop, selected_only)
     with replacing(path, overwrite) as temporary, recreated(temporary, compression) as file:
         tree = (file.mktree if format == "ttree" else file.mkrntuple)(TREE, run.dtypes)
         counts = Counts()
-        for block in run.blocks(start, stop, BLOCK_EVENTS, threads, reuse=True):
+        for block in run.blocks(events.start, events.stop, BLOCK_EVENTS, workers, reuse=True):
             counts.add(block)
             tree.extend(select(block) if selected_only else block)
-            if progress is not None:
-                progress(len(block["event"]))
+            workers.progress(len(block["event"]))
         told["generated"] = counts.table()
         file[PROVENANCE] = json.dumps(told)
     return counts

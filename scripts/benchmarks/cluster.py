@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...reco.cluster.workers import ALONE
 from ..options.output import Output, json_option
 from .stopwatch import machine
 
 if TYPE_CHECKING:
-    from ...reco.cluster.workers import Cluster
+    from ...reco.cluster.cluster import Cluster
 
 NAME = "ess-csi"
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -138,10 +139,10 @@ def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[dict[s
 
     def events(cluster: Cluster) -> None:
         with tempfile.TemporaryDirectory(dir=IN_MEMORY) as place:
-            write_parts(run, Path(place) / "parts", 2 * max(4, round(5 * size)), cluster=cluster)
+            write_parts(run, Path(place) / "parts", 2 * max(4, round(5 * size)), workers=cluster)
 
     def toys(cluster: Cluster) -> None:
-        for _ in throw_tasks(construction, tasks, cluster=cluster):
+        for _ in throw_tasks(construction, tasks, cluster):
             pass
 
     found = []
@@ -226,7 +227,7 @@ def disk(events: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "parts"
         begin = time.perf_counter()
-        write_parts(run, folder, max(1, events // 1_000_000), threads=1)
+        write_parts(run, folder, max(1, events // 1_000_000), workers=ALONE)
         seconds = time.perf_counter() - begin
         size = sum(path.stat().st_size for path in folder.glob("part-*.root"))
         begin = time.perf_counter()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...reco.cluster.workers import Here
 from ..options.loading import Loading, setting_options
 from ..options.output import Output, json_option
 from .stopwatch import Tasks, best_of, machine
@@ -142,7 +142,7 @@ def in_memory(run: Run, words: float) -> Tasks:
     limit = bare_limit(run, words, out)
 
     def chain(threads: int) -> int:
-        return len(run.make(0, run.events, threads, out)["event"])
+        return len(run.make(0, run.events, Here(threads), out)["event"])
 
     def plain() -> int:
         return len(generate_numpy(given, rng, years=run.years, out=out)["event"])
@@ -222,18 +222,14 @@ def bare_limit(run: Run, words: float, out: Block) -> Callable[[int], int]:
     columns = tuple(out[name] for name in COLUMNS)
     edges = [*range(0, run.slices, max(TASK_EVENTS * run.slices // run.events, 1)), run.slices]
 
-    def task(first: int, last: int) -> None:
+    def task(edges: tuple[int, int]) -> None:
+        first, last = edges
         scratch = np.empty((4, BATCH), np.uint32)
         limit_kernel()(run.offsets[first : last + 1], first, words / 4, scratch, columns)
 
     def limit(threads: int) -> int:
-        if threads == 1:
-            for part in pairwise(edges):
-                task(*part)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                for future in [pool.submit(task, *part) for part in pairwise(edges)]:
-                    future.result()
+        for _ in Here(threads).map(task, pairwise(edges)):
+            pass
         return run.events
 
     return limit

@@ -60,7 +60,7 @@ def command(
     size = len(construction.points)
     fits = toys + asimov_fits(len(axes))
     with progress_bar(size * (toys + times * fits), "toys") as advance:
-        found = compare(construction, cl, toys, times, computing.threads, advance)
+        found = compare(construction, cl, toys, times, computing.here.reporting(advance))
     ratio, pull = found.ratio, found.pull
     worst = int(np.argmax(ratio))
     result: dict[str, Any] = {

@@ -19,6 +19,7 @@ from ..output import progress_bar
 
 if TYPE_CHECKING:
     from ...reco.experiment import Experiment
+    from ...reco.runs.parts import Existing
     from ...reco.runs.run import Run
     from ...reco.runs.tree import Counts, Format
 
@@ -163,8 +164,8 @@ def _write_file(run: Run, writing: Writing, machines: Computing) -> Counts:
     with interruptible(), progress_bar(run.events, "events") as advance:
         return write(
             run, w.path, format=w.format, compression=w.compression,
-            selected_only=w.selected_only, overwrite=w.overwrite, threads=machines.threads,
-            progress=advance,
+            selected_only=w.selected_only, overwrite=w.overwrite,
+            workers=machines.here.reporting(advance),
         )  # fmt: skip
 
 
@@ -179,17 +180,18 @@ def _write_parts(run: Run, writing: Writing, machines: Computing) -> Counts:
     folder = w.path.with_name(w.path.name + ".parts") if one_file else w.path
     if one_file and w.path.exists() and not w.overwrite:
         raise OutputError(f"{w.path}: exists; --overwrite replaces it")
-    # the file was named, not a folder of others beside it
-    anew = w.overwrite and (not one_file or (folder / MANIFEST).is_file())
+    existing: Existing = "keep" if one_file else "refuse"
+    if w.overwrite and (not one_file or (folder / MANIFEST).is_file()):
+        existing = "replace"  # where the file was named, no folder of others beside it
     with (
-        machines.opened() as on,
+        machines.opened() as workers,
         interrupted_keeps(folder),
         progress_bar(run.events, "events") as advance,
     ):
         counts = write_parts(
             run, folder, w.parts, format=w.format, compression=w.compression,
-            selected_only=w.selected_only, overwrite=anew, again=one_file,
-            threads=machines.threads, progress=advance, cluster=on,
+            selected_only=w.selected_only, existing=existing,
+            workers=workers.reporting(advance),
         )  # fmt: skip
         if one_file:
             join_parts([folder], w.path, w.overwrite)

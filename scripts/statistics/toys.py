@@ -208,7 +208,7 @@ def _by_importance(
     total = len(construction.points) * t.toys
     with interrupted_keeps(t.folder), progress_bar(total, "toys") as advance:
         region = importance_region(
-            construction, cl, t.toys, t.first_toy, computing.threads, advance, t.ordering
+            construction, cl, t.toys, t.first_toy, computing.here.reporting(advance), t.ordering
         )
     tell(construction, t.folder, region, output)
 
@@ -227,22 +227,22 @@ def throw(
     from ...toys.records.record import missing
     from ...toys.records.restore import write_ntuple
 
-    r, points, threads = request, range(len(construction.points)), computing.threads
+    r, points = request, range(len(construction.points))
     total = len(points) * r.toys
-    with computing.opened() as on:
+    with computing.opened() as opened:
         record = keep()
         with interrupted_keeps(record.folder), progress_bar(total, "toys") as advance:
+            workers = opened.reporting(advance)
             if r.adaptive is None:
                 todo = missing(points, r.first_toy, r.first_toy + r.toys, record.done())
                 advance(total - sum(stop - start for _, start, stop in todo))
-                results = throw_tasks(construction, todo, threads, on)
-                for number in record.write(results, computing.cluster or "here"):
+                results = throw_tasks(construction, todo, workers)
+                for number in record.write(results, workers.name):
                     advance(number)
             else:
                 throw_adaptively(
-                    construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys,
-                    threads, advance, on,
-                )  # fmt: skip
+                    construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys, workers
+                )
         found = region(construction, record.by_point(len(points)), r.cl, r.ordering)
     tell(construction, record.folder, found, output)
     if r.ntuple:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
+from ...reco.cluster.workers import ALONE
 from ...reco.columns import Block
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
@@ -89,7 +90,7 @@ def throw_events(
         edges = section.edges
         for row, toy in enumerate(range(start, stop)):
             own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
-            block = own.make(0, own.events, threads=1)
+            block = own.make(0, own.events, ALONE)
             counts[row, section.on] = _histogram(block, column, edges, ON)
             if section.off is not None:
                 counts[row, section.off] = _histogram(block, column, edges, OFF).sum()

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...generator.arrays import Array
+from ...reco.cluster.workers import ALONE
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ..counts.model import Data, Model
@@ -154,11 +155,11 @@ class Construction:
 
         The free fit is global, and never above the other.
         """
-        at = self.search_held.fit(data, values, threads=1)
-        free = self.search_free.fit(data, at.values, threads=1)
+        at = self.search_held.fit(data, values, workers=ALONE)
+        free = self.search_free.fit(data, at.values, workers=ALONE)
         above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
         if above.size:
-            again = local_fit(self.model, take(data, above), at.values[above], threads=1)
+            again = local_fit(self.model, take(data, above), at.values[above], workers=ALONE)
             old = Fits(free.values[above], free.chi2[above], free.status[above], free.steps[above])
             for whole, new in zip(free, old.better(again), strict=True):
                 whole[above] = new

@@ -13,9 +13,7 @@ start from the truth and from the minima that a lattice of starts finds on the A
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
+from ...reco.cluster.workers import ALONE, HERE, Here
 from ..counts.model import Data, Model
 from ..counts.polynomial import Polynomial, Powers
 from ..kernels.lanes import DataSets, Objective, Results
@@ -70,7 +69,7 @@ def local_fit(
     data: Data,
     start: Array,
     held: Sequence[int] = (),
-    threads: int | None = None,
+    workers: Here = HERE,
     bounds: tuple[Array, Array] | None = None,
     highest: Array | None = None,
 ) -> Fits:
@@ -84,8 +83,8 @@ def local_fit(
         Values of the variables, shape (1, variables) or (sets, variables).
     held
         Numbers of the variables that stay at their start.
-    threads
-        By default one a core. Results do not depend on it.
+    workers
+        Threads; results do not depend on them.
     bounds
         Lower and upper ones in place of the model's, shape (variables,) each.
     highest
@@ -129,13 +128,8 @@ def local_fit(
         )
 
     starts = range(0, sets, SETS_A_TASK)
-    threads = threads or os.cpu_count() or 1
-    if threads == 1 or len(starts) == 1:
-        for low in starts:
-            run(low)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, starts))
+    for _ in (workers if len(starts) > 1 else ALONE).map(run, starts):
+        pass
     return fits
 
 
@@ -159,7 +153,7 @@ class Search:
     starts: Array
     """Other starts, shape (starts, variables)."""
 
-    def fit(self, data: Data, start: Array | None = None, threads: int | None = None) -> Fits:
+    def fit(self, data: Data, start: Array | None = None, workers: Here = HERE) -> Fits:
         """Global minimum of each data set.
 
         Parameters
@@ -167,44 +161,44 @@ class Search:
         start
             Values of the variables, shape (1, variables) or (sets, variables), with those of the
             held ones; by default the truth. The fit is never worse than from there.
-        threads
+        workers
             By default one a core.
         """
         model = self.model
         start = model.truth[None] if start is None else np.atleast_2d(np.asarray(start, float))
         if self.straight is None:
-            best = local_fit(model, data, start, self.held, threads)
+            best = local_fit(model, data, start, self.held, workers)
             for other in self.starts:
                 there = start.copy()
                 fitted = [i for i in range(model.variables) if i not in self.held]
                 there[:, fitted] = other[fitted]
-                best = best.better(local_fit(model, data, there, self.held, threads))
+                best = best.better(local_fit(model, data, there, self.held, workers))
             for i in self._fitted_parameters():
                 there = best.values.copy()
                 there[:, i] = 2 * self._vertices_at(i, there) - there[:, i]
                 there[:, i] = np.clip(there[:, i], model.lower[i], model.upper[i])
-                best = best.better(local_fit(model, data, there, self.held, threads))
+                best = best.better(local_fit(model, data, there, self.held, workers))
             return best
         squared = start.copy()
         for i, v in self.vertices.items():
             squared[:, i] = (start[:, i] - v) ** 2
         for i, (k, sigma) in self.factors.items():
             squared[:, i] *= 1 + sigma * start[:, k]
-        straight = local_fit(self.straight, data, squared, self.held, threads, self.bounds)
+        straight = local_fit(self.straight, data, squared, self.held, workers, self.bounds)
         mirrors = [self._mirrors(i) for i in self.vertices]
         images = list(itertools.product(*mirrors))
         found = [self._there_and_back(straight, start, beyond) for beyond in images]
         if self.lost < EXACT:  # all are as good: the one on the side of the start
             return Fits(found[0], *straight[1:])
-        best = local_fit(model, data, found[0], self.held, threads)
+        best = local_fit(model, data, found[0], self.held, workers)
         for values in found[1:]:
-            best = self._or_from(best, data, values, threads)
+            best = self._or_from(best, data, values, workers)
         if self.lost > ALIKE:
             for beyond in images[1:]:
-                best = self._or_from(best, data, self._image(best.values, beyond), threads)
+                best = self._or_from(best, data, self._image(best.values, beyond), workers)
         failed = np.flatnonzero(best.status != CONVERGED)
         if failed.size:
-            best = self._again(best, data, start, failed, threads)
+            best = self._again(best, data, start, failed, workers)
         return best
 
     def _fitted_parameters(self) -> list[int]:
@@ -225,10 +219,10 @@ class Search:
             found = -parts[1] / (2 * parts[2])
         return np.where(parts[2] > 0, found, values[:, i])
 
-    def _or_from(self, best: Fits, data: Data, start: Array, threads: int | None) -> Fits:
+    def _or_from(self, best: Fits, data: Data, start: Array, workers: Here) -> Fits:
         """The better of fits and those from another start, which are left if they end above."""
         highest = np.where(best.status == CONVERGED, best.chi2, np.inf)
-        return best.better(local_fit(self.model, data, start, self.held, threads, highest=highest))
+        return best.better(local_fit(self.model, data, start, self.held, workers, highest=highest))
 
     def _image(self, values: Array, beyond: Sequence[bool]) -> Array:
         """Values with some parameters mirrored about their vertices."""
@@ -256,12 +250,12 @@ class Search:
         return values
 
     def _again(
-        self, best: Fits, data: Data, start: Array, failed: NDArray[np.int64], threads: int | None
+        self, best: Fits, data: Data, start: Array, failed: NDArray[np.int64], workers: Here
     ) -> Fits:
         """Fit the data sets that failed once more, from their best point and from the start."""
         some = take(data, failed)
         for there in (best.values[failed], start[failed] if len(start) > 1 else start):
-            again = local_fit(self.model, some, there, self.held, threads)
+            again = local_fit(self.model, some, there, self.held, workers)
             old = Fits(
                 best.values[failed], best.chi2[failed], best.status[failed], best.steps[failed]
             )

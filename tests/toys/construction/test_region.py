@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from nuspill import load
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.belt import Belt
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction, Statistic
@@ -13,7 +14,7 @@ from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting, reference_problem
 from nuspill.toys.fit.outline import contours, intervals
-from nuspill.toys.records.distribute import run
+from nuspill.toys.records.distribute import throw_tasks
 from scipy.stats import chi2
 
 
@@ -66,7 +67,7 @@ def gaussian():
     """The reference problem, in which q is χ², and its toys."""
     model = reference_problem()
     c = Construction(model, (("mu", np.linspace(0.6, 1.5, 10)),), Ensemble(), 1, model.asimov())
-    return c, [s for _, s in run(c, [(k, 0, 20_000) for k in range(10)], 2)]
+    return c, [s for _, s in throw_tasks(c, [(k, 0, 20_000) for k in range(10)], Here(2))]
 
 
 @pytest.mark.parametrize("cl", [0.68, 0.9, 0.95])
@@ -157,7 +158,9 @@ def test_json_of_a_plane():
     axes = (("nsi.u.ee", x), ("nsi.u.mumu", y))
     c = Construction(model, axes, Ensemble(), 1, model.asimov())
     np.testing.assert_array_equal(c.points[:6, 0], x)
-    found = region(c, (s for _, s in run(c, [(k, 0, 500) for k in range(24)], 2)), 0.9)
+    found = region(
+        c, (s for _, s in throw_tasks(c, [(k, 0, 500) for k in range(24)], Here(2))), 0.9
+    )
     content = json.loads(json.dumps(found.describe(), allow_nan=False))
     assert {"parameters", "best", "contours", "area", "wilks", "critical", "grid"} <= set(content)
     for name in ("critical", "critical_error", "delta_chi2", "p_value", "toys", "failed"):
@@ -186,7 +189,9 @@ def test_grid_at_the_bound():
     model = counting([1.0], [3.0])
     data = Data(np.array([[1.0]]), np.zeros((1, 1)), np.zeros((1, 1)))
     c = Construction(model, (("mu", np.linspace(0, 8, 33)),), Ensemble("fixed"), 1, data)
-    found = region(c, (s for _, s in run(c, [(k, 0, 4000) for k in range(33)], 2)), 0.9)
+    found = region(
+        c, (s for _, s in throw_tasks(c, [(k, 0, 4000) for k in range(33)], Here(2))), 0.9
+    )
     ((low, high),) = found.describe()["intervals"]
     assert low == 0
     assert high == pytest.approx(1.88, abs=0.3)  # Feldman and Cousins, n0 = 1 and b = 3

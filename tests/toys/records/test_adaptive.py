@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.region import region
@@ -27,7 +28,7 @@ def problem():
 def thrown(folder, c, ordering="likelihood-ratio", error=ERROR, most=MOST, threads=1):
     record = open_record(folder, {"axes": {"mu": [0.0] * POINTS}}, resume=True)
     done = []
-    throw_adaptively(c, record, 0.9, ordering, error, 0, most, threads, done.append)
+    throw_adaptively(c, record, 0.9, ordering, error, 0, most, Here(threads, done.append))
     return record, sum(done)
 
 
