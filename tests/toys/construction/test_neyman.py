@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, load
 from nuspill.reco.cluster.workers import Here
-from nuspill.toys.construction.belt import belt, exact_belt, margin, order_statistic, p_values
+from nuspill.toys.construction.belt import belt, margin, order_statistic, p_values
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.throw import throw
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.model import Data
-from nuspill.toys.counts.problem import bounded_gaussian, counting, reference_problem
+from nuspill.toys.counts.model import Data, Model
+from nuspill.toys.counts.parameter import Parameter
+from nuspill.toys.counts.polynomial import Polynomial
+from nuspill.toys.counts.problem import counting, reference_problem
 from nuspill.toys.records.distribute import throw_tasks
 from scipy.stats import binom, chi2, kstest, norm, poisson
 
@@ -20,6 +22,50 @@ SMALL = 1e-3
 N = np.arange(70)
 NOTHING = 1e-12
 """Background of the rows without any: a count needs some expectation."""
+
+
+def bounded_gaussian():
+    """A measurement x of a mean μ ≥ 0 with unit width; x is the centre of the data."""
+    return Model(
+        (Parameter("mu", "", r"$\mu$", 0.0, default=0.0, weight=1.0),),
+        (),
+        Polynomial.constant(np.zeros(0), 1),
+        0,
+        np.zeros(1),
+        np.zeros(0),
+        np.zeros(0),
+        (),
+    )
+
+
+def exact_belt(statistic, probability, cl, ordering="likelihood-ratio"):
+    """Acceptance at one point where all outcomes and their probabilities can be listed.
+
+    Parameters
+    ----------
+    statistic
+        r of each outcome, shape (outcomes,).
+    probability
+        Of each outcome, summing to one.
+
+    Returns
+    -------
+    low, high
+        Least acceptance with at least the level: limits of q for the likelihood ratio, of r else.
+    """
+    value = statistic**2 if ordering == "likelihood-ratio" else statistic
+    order = np.argsort(value, kind="stable")
+    ordered = value[order]
+    below = np.cumsum(probability[order])
+
+    def quantile(level):
+        return float(ordered[min(int(np.searchsorted(below, level - 1e-12)), len(ordered) - 1)])
+
+    if ordering == "likelihood-ratio":
+        return -np.inf, quantile(cl)
+    if ordering == "upper":
+        return quantile(1 - cl), np.inf
+    return quantile((1 - cl) / 2), quantile((1 + cl) / 2)
 
 
 def data_of(counts):
