@@ -3,7 +3,8 @@
 A further effect is a class here, put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`.
 
 A factor on counts is 1 + σ η, linear in the nuisance parameter η. Anything else is a parabola in η
-through the expected counts at −1, 0 and +1 standard deviations.
+through the expected counts at −1, 0 and +1 standard deviations, or the square of one in bins where
+a parabola falls below zero: counts that are impossible would hold a fit.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...generator.arrays import Array
 from ...reco.analysis import EffectName
 from ...reco.response.detector import Shift
 from .polynomial import Polynomial
 
+ROUNDING = 1e-9
+"""Below zero by this part, counts are zero."""
+FARTHEST = 8.0
+"""Standard deviations within which an effect leaves no counts below zero."""
 Modifier = Literal["histosys", "normfactor"]
 
 
@@ -129,7 +137,7 @@ class Flux:
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """A signal in proportion."""
-        return _parabola(nominal, eta, uncertainty, lambda factor: nominal.signal * factor)
+        return _through(nominal, eta, uncertainty, lambda factor: nominal.signal * factor)
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,7 @@ class Distance:
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """A signal as one over the distance squared."""
-        return _parabola(nominal, eta, uncertainty, lambda factor: nominal.signal * factor**-2)
+        return _through(nominal, eta, uncertainty, lambda factor: nominal.signal * factor**-2)
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,7 @@ class Quenching:
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """The signal at another energy scale."""
-        return _parabola(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(energy=x)))
+        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(energy=x)))
 
 
 @dataclass(frozen=True)
@@ -174,7 +182,7 @@ class Resolution:
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """The signal at another width."""
-        return _parabola(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(width=x)))
+        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(width=x)))
 
 
 @dataclass(frozen=True)
@@ -189,19 +197,66 @@ class Threshold:
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """The signal at another threshold."""
-        return _parabola(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(threshold=x)))
+        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(threshold=x)))
 
 
-def _parabola(
+def _through(
     nominal: Nominal,
     eta: Polynomial,
     uncertainty: float,
     signal_at: Callable[[float], Polynomial],
 ) -> Change:
-    """Parabola through the signal at factors 1 − σ, 1 and 1 + σ on what is uncertain."""
+    """Signal through that at factors 1 − σ, 1 and 1 + σ on what is uncertain, never negative.
+
+    A parabola in η; in bins where it falls below zero, the square of one through the roots.
+    """
     up, down = signal_at(1 + uncertainty), signal_at(1 - uncertainty)
-    linear = (up - down) * 0.5 * eta
-    return Change(linear + (up + down - nominal.signal * 2.0) * 0.5 * eta**2)
+    parts = {
+        powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal.signal, up)]
+        for powers, value in nominal.signal.terms.items()
+        for zero in [np.zeros(np.shape(value))]
+    }
+    dips = np.any([_dips(*part) for part in parts.values()], axis=0)
+    changes = [_parabola(*part) for part in parts.values()]
+    squares = [_square(*part) for part in parts.values()]
+    result = eta * 0.0
+    for order in range(4):
+        terms = {}
+        for powers, parabola, square in zip(parts, changes, squares, strict=True):
+            terms[powers] = np.where(dips, square[order], parabola[order])
+        result = result + Polynomial(terms) * eta ** (order + 1)
+    return Change(result.without_zeros())
+
+
+def _parabola(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
+    """Coefficients of η to η⁴ of a parabola through values at −1, 0 and 1, shape (bins,) each."""
+    none = np.zeros_like(zero)
+    return (up - down) / 2, (up + down) / 2 - zero, none, none
+
+
+def _square(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
+    """The same of the square of a parabola; of a parabola where values differ in sign."""
+    sign = np.sign(down + zero + up)
+    low, middle, high = (np.sqrt(np.maximum(sign * x, 0.0)) for x in (down, zero, up))
+    linear, bend = (high - low) / 2, (high + low) / 2 - middle
+    square = (
+        2 * middle * linear, linear**2 + 2 * middle * bend, 2 * linear * bend, bend**2
+    )  # fmt: skip
+    least = np.minimum(np.minimum(sign * down, sign * zero), sign * up)
+    alike = least >= -ROUNDING * np.abs(down + zero + up)
+    parabola = _parabola(down, zero, up)
+    return tuple(np.where(alike, sign * a, b) for a, b in zip(square, parabola, strict=True))
+
+
+def _dips(down: Array, zero: Array, up: Array) -> NDArray[np.bool_]:
+    """Whether a parabola through values at −1, 0 and 1 changes its sign within FARTHEST."""
+    linear, bend, *_ = _parabola(down, zero, up)
+    sign = np.sign(down + zero + up)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = np.clip(np.nan_to_num(-linear / (2 * bend)), -FARTHEST, FARTHEST)
+    places = (turn, -FARTHEST, FARTHEST)
+    least = np.min([sign * (zero + linear * x + bend * x**2) for x in places], axis=0)
+    return np.asarray(least < 0)
 
 
 SYSTEMATICS: Mapping[str, Effect] = {
