@@ -8,6 +8,7 @@ where the templates do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
 from ..counts.bins import counted
+from ..counts.effect import Template
 from ..counts.model import Model
 from ..counts.parameter import STRENGTH
 from ..kernels.throw import event_seed
@@ -45,7 +47,8 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
         analysis = experiment.analysis
         own = {analysis.signal_pull, experiment.background_pull}
         own |= {systematic.name for systematic in analysis.systematic}
-        factors = {"signal": values.get(STRENGTH.name, STRENGTH.default), "background": 1.0}
+        factors: dict[Template, float] = dict.fromkeys(get_args(Template), 1.0)
+        factors["signal"] = values.get(STRENGTH.name, STRENGTH.default)
         for nuisance in model.nuisances:
             if nuisance.name in own and nuisance.effect.is_factor:
                 factors[nuisance.effect.acts_on] *= 1 + nuisance.uncertainty * values[nuisance.name]
@@ -57,8 +60,8 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
         }
         settings["source.distance"] = distance
         for b in experiment.background:
-            if b.timing == "steady":
-                settings[f"background.{b.name}.rate"] = b.rate * factors["background"]
+            template: Template = "background" if b.timing == "steady" else "beam background"
+            settings[f"background.{b.name}.rate"] = b.rate * factors[template]
         found.append(plan(experiment.replace(**settings)))
     return found
 

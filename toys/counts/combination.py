@@ -26,6 +26,7 @@ from .effect import (
     MeasuredInBeamOff,
     Nominal,
     SignalNormalisation,
+    Template,
 )
 from .model import Model, Nuisance
 from .parameter import STRENGTH, Parameter, parameter, parameters_of
@@ -124,12 +125,16 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
         signal,
         lambda shift: _signal(templates(experiment, shift), space),
         found.steady,
+        found.beam,
+        found.edges,
         found.tau,
     )
     nuisances = _nuisances_of(experiment)
+    _refuse_without_effect(experiment, nominal)
     total = signal
-    for change in _changes("signal", nuisances, nominal, space):
-        total = total + change.on
+    for template in ("signal", "beam background"):
+        for change in _changes(template, nuisances, nominal, space):
+            total = total + change.on
     size = len(found.steady)
     zeros = np.zeros(size)
     if analysis.statistic == "pulls":
@@ -153,10 +158,28 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
     return _Piece(both, size + 1, np.zeros(size + 1), np.zeros(size + 1), found.edges)
 
 
+def _refuse_without_effect(experiment: Experiment, nominal: Nominal) -> None:
+    """Refuse systematics of a background that is not there, or is free in each bin."""
+    for number, systematic in enumerate(experiment.analysis.systematic):
+        acts_on = SYSTEMATICS[systematic.effect].acts_on
+        where = f"{experiment.name}: analysis.systematic.{number} ('{systematic.name}')"
+        counts = {"background": nominal.steady, "beam background": nominal.beam}.get(acts_on)
+        if counts is not None and not counts.any():
+            raise ExperimentError(
+                f"{where}: effect = '{systematic.effect}' acts on the {acts_on}, of which none is "
+                "expected: give it a rate (background.<name>.rate)"
+            )
+        if acts_on == "background" and experiment.analysis.statistic == "on-off":
+            raise ExperimentError(
+                f"{where}: effect = '{systematic.effect}' acts on the steady-state background, "
+                "which statistic = 'on-off' leaves free in each bin; use pulls or on-off-scaled"
+            )
+
+
 def _changes(
-    acts_on: str, nuisances: Sequence[Nuisance], nominal: Nominal, space: _Space
+    acts_on: Template, nuisances: Sequence[Nuisance], nominal: Nominal, space: _Space
 ) -> Iterator[Change]:
-    """What the nuisance parameters of an experiment change of its signal or its background."""
+    """What the nuisance parameters of an experiment change of one of its templates."""
     for nuisance in nuisances:
         if nuisance.effect.acts_on == acts_on:
             eta = space.nuisance(nuisance.name)

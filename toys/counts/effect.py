@@ -1,6 +1,7 @@
 """Effects: what a nuisance parameter does to the expected counts of an experiment.
 
 A further effect is a class here, put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`.
+It acts on one template: the signal, the steady-state background, or what comes with the beam.
 
 A factor on counts is 1 + σ η, linear in the nuisance parameter η. Anything else is a parabola in η
 through the expected counts at −1, 0 and +1 standard deviations, or the square of one in bins where
@@ -26,6 +27,8 @@ ROUNDING = 1e-9
 FARTHEST = 8.0
 """Standard deviations within which an effect leaves no counts below zero."""
 Modifier = Literal["histosys", "normfactor"]
+Template = Literal["signal", "background", "beam background"]
+"""What an effect may act on; the background is the steady-state one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,10 @@ class Nominal:
     """The signal with another response."""
     steady: Array
     """Steady-state background in beam-on, shape (bins,)."""
+    beam: Array
+    """Background that comes with the beam, in beam-on, shape (bins,)."""
+    edges: Array
+    """Of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
     tau: float
     """Length of beam-off over that of beam-on."""
 
@@ -60,8 +67,8 @@ class Effect(Protocol):
         """In experiment files and in errors."""
 
     @property
-    def acts_on(self) -> Literal["signal", "background"]:
-        """The templates that it changes; the background is the steady-state one."""
+    def acts_on(self) -> Template:
+        """The template that it changes."""
 
     @property
     def is_factor(self) -> bool:
@@ -84,7 +91,7 @@ class SignalNormalisation:
     """A factor on the signal, `analysis.signal_uncertainty`."""
 
     name: str = "signal"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "histosys"
@@ -99,7 +106,7 @@ class BackgroundNormalisation:
     """A factor on the steady-state background, `analysis.background_uncertainty`."""
 
     name: str = "background"
-    acts_on: Literal["signal", "background"] = "background"
+    acts_on: Template = "background"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "histosys"
@@ -114,7 +121,7 @@ class MeasuredInBeamOff:
     """A factor on the steady-state background that beam-off measures, without a pull."""
 
     name: str = "background, measured in beam-off,"
-    acts_on: Literal["signal", "background"] = "background"
+    acts_on: Template = "background"
     is_factor: bool = True
     has_pull: bool = False
     modifier: Modifier | None = "normfactor"
@@ -126,11 +133,26 @@ class MeasuredInBeamOff:
 
 
 @dataclass(frozen=True)
+class BeamBackground:
+    """A factor on the backgrounds that come with the beam, neutrons for example."""
+
+    name: str = "beam background"
+    acts_on: Template = "beam background"
+    is_factor: bool = True
+    has_pull: bool = True
+    modifier: Modifier | None = "histosys"
+
+    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+        """σ η times the background."""
+        return Change(eta * (nominal.beam * uncertainty))
+
+
+@dataclass(frozen=True)
 class Flux:
     """The number of neutrinos."""
 
     name: str = "flux"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "histosys"
@@ -145,7 +167,7 @@ class Distance:
     """The distance of the detector from the source, by which the flux falls squared."""
 
     name: str = "distance"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
@@ -160,7 +182,7 @@ class Quenching:
     """The scale of the mean reconstructed energy."""
 
     name: str = "quenching"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
@@ -175,7 +197,7 @@ class Resolution:
     """The width of the resolution."""
 
     name: str = "resolution"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
@@ -190,7 +212,7 @@ class Threshold:
     """The threshold of the acceptance."""
 
     name: str = "threshold"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
@@ -260,7 +282,8 @@ def _dips(down: Array, zero: Array, up: Array) -> NDArray[np.bool_]:
 
 
 SYSTEMATICS: Mapping[str, Effect] = {
-    effect.name: effect for effect in (Flux(), Distance(), Quenching(), Resolution(), Threshold())
+    effect.name: effect
+    for effect in (Flux(), Distance(), Quenching(), Resolution(), Threshold(), BeamBackground())
 }
 """Effects of `analysis.systematic` by name."""
 

@@ -16,6 +16,7 @@ pyhf = pytest.importorskip("pyhf")
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
 
 FLUX = {"name": "flux", "effect": "flux", "uncertainty": 0.07}
+NEUTRONS = {"name": "neutrons", "effect": "beam background", "uncertainty": 0.25}
 PROMPT = {"name": "prompt", "timing": "prompt", "rate": 0.3, "total": True}
 CASES = {
     "pulls": [("ess-csi", {})],
@@ -31,6 +32,15 @@ CASES = {
             {
                 "analysis.statistic": "on-off-scaled",
                 "analysis.systematic": [FLUX],
+                "background": [{"name": "steady", "rate": 10.0}, PROMPT],
+            },
+        )
+    ],
+    "another background's rate": [
+        (
+            "ess-xe",
+            {
+                "analysis.systematic": [NEUTRONS],
                 "background": [{"name": "steady", "rate": 10.0}, PROMPT],
             },
         )
