@@ -22,26 +22,22 @@ Modifier = Literal["histosys", "normfactor"]
 
 @dataclass(frozen=True, eq=False)
 class Nominal:
-    """Expected counts of an experiment before any nuisance parameter."""
+    """Expected counts of an experiment before any nuisance parameter, as `rows` arranges them."""
 
     signal: Polynomial
-    """In beam-on, coefficients of shape (bins,)."""
+    """Coefficients of shape (rows,)."""
     shifted: Callable[[Shift], Polynomial]
     """The signal with another response."""
     steady: Array
-    """Steady-state background in beam-on, shape (bins,)."""
-    tau: float
-    """Length of beam-off over that of beam-on."""
+    """Steady-state background, shape (rows,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What a nuisance parameter adds to the expected counts, polynomials that hold η."""
+    """What a nuisance parameter adds to the expected counts."""
 
-    on: Polynomial
-    """In beam-on, coefficients of shape (bins,)."""
-    off: Polynomial | None = None
-    """In beam-off, all bins together, coefficients of shape (); None where it changes nothing."""
+    counts: Polynomial
+    """Polynomial that holds η, coefficients of shape (rows,)."""
 
 
 class Effect(Protocol):
@@ -113,8 +109,7 @@ class MeasuredInBeamOff:
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """σ η times the background, in beam-on and in beam-off."""
-        scaled = eta * uncertainty
-        return Change(scaled * nominal.steady, scaled * (nominal.tau * nominal.steady.sum()))
+        return Change((eta * uncertainty) * nominal.steady)
 
 
 @dataclass(frozen=True)
