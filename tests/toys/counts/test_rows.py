@@ -25,11 +25,15 @@ def flat(period, **settings):
 
 
 LONG = {"time": [0.0, 0.4 * ESS_PERIOD, ESS_PERIOD], "intensity": [3.0, 1.0, 1.0]}
+OVER = {"time": [0.0, 0.4 * ESS_PERIOD, 2.5 * ESS_PERIOD], "intensity": [3.0, 1.0, 1.0]}
 CASES = {
     "steady alone": {"background": [STEADY]},
     "flat": {"background": [STEADY, flat(ESS_PERIOD)]},
     "flat alone": {"background": [flat(ESS_PERIOD)]},
     "falling": {"background": [STEADY, flat(ESS_PERIOD, profile=LONG)]},
+    "over periods": {
+        "background": [STEADY, flat(ESS_PERIOD, profile=OVER, delay=ESS_PERIOD)],
+    },
     "twice as long": {"background": [STEADY, flat(ESS_PERIOD)], "windows.off_ratio": 2.0},
     "delayed": {
         "background": [STEADY, {"name": "d", "timing": "delayed", "rate": 1.0, "delay": 2e5}],
