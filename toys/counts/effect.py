@@ -33,30 +33,35 @@ Template = Literal["signal", "background", "beam background"]
 
 @dataclass(frozen=True, eq=False)
 class Nominal:
-    """Expected counts of an experiment before any nuisance parameter."""
+    """Expected counts of an experiment before any nuisance parameter, as `rows` arranges them."""
 
     signal: Polynomial
-    """In beam-on, coefficients of shape (bins,)."""
+    """Coefficients of shape (rows,)."""
     shifted: Callable[[Shift], Polynomial]
     """The signal with another response."""
     steady: Array
-    """Steady-state background in beam-on, shape (bins,)."""
+    """Steady-state background, shape (rows,)."""
     beam: Array
-    """Background that comes with the beam, in beam-on, shape (bins,)."""
+    """Backgrounds that come with the beam, shape (rows,)."""
     edges: Array
     """Of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
     tau: float
     """Length of beam-off over that of beam-on."""
 
+    def in_rows(self, on: Array) -> Array:
+        """What is steady, and has counts `on` in the bins of beam-on, shape (bins,), in rows."""
+        has_off = len(self.steady) == len(self.edges)
+        return np.append(on, self.tau * on.sum()) if has_off else on
+
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What a nuisance parameter adds to the expected counts, polynomials that hold η."""
+    """What a nuisance parameter adds to the expected counts."""
 
-    on: Polynomial
-    """In beam-on, coefficients of shape (bins,)."""
-    off: Polynomial | None = None
-    """In beam-off, all bins together, coefficients of shape (); None where it changes nothing."""
+    counts: Polynomial
+    """Polynomial that holds η, coefficients of shape (rows,)."""
+    dips: bool = False
+    """Whether it can take all counts of a bin; it adds to others, and two such may take more."""
 
 
 class Effect(Protocol):
@@ -128,8 +133,7 @@ class MeasuredInBeamOff:
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """σ η times the background, in beam-on and in beam-off."""
-        scaled = eta * uncertainty
-        return Change(scaled * nominal.steady, scaled * (nominal.tau * nominal.steady.sum()))
+        return Change((eta * uncertainty) * nominal.steady)
 
 
 @dataclass(frozen=True)
@@ -247,7 +251,7 @@ def _through(
         for powers, parabola, square in zip(parts, changes, squares, strict=True):
             terms[powers] = np.where(dips, square[order], parabola[order])
         result = result + Polynomial(terms) * eta ** (order + 1)
-    return Change(result.without_zeros())
+    return Change(result.without_zeros(), bool(dips.any()))
 
 
 def _parabola(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
