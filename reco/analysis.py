@@ -42,7 +42,8 @@ class Analysis(Settings):
     )
     statistic: Literal["pulls", "on-off", "on-off-scaled"] = setting(
         "pulls",
-        "background known with a pull; or measured in beam-off, free in each bin or up to a factor",
+        "steady background known with a pull; or measured in beam-off, where all else that comes "
+        "is expected too: free in each bin, or up to a factor",
     )
     signal_uncertainty: NonNegativeFloat = setting(0.10, "of the signal, relative", lt=1)
     signal_pull: str = setting("signal", "name of its pull", min_length=1)

@@ -53,7 +53,7 @@ def window_shares(
     """Parts of a component in no window, beam-on and beam-off.
 
     `timing` is "steady", "table" (of `background`) or None for the proton pulse, followed by
-    decays and `delay`.
+    decays and `delay`. What comes later than a period is in the windows of later pulses.
     """
     source, w = experiment.source, experiment.beam_windows
     if timing == "steady":
@@ -75,11 +75,14 @@ def window_shares(
         spread = sigma * ndtri((np.arange(1000) + 0.5) / 1000)
         after = (emission_times(lives, 500)[:, None] + delay + spread).ravel()
 
-    def below(t: float) -> float:
-        return float(np.interp(t - after, starts, cumulative).mean())
+    def between(start: float, stop: float) -> float:
+        low, high = (float(np.interp(t - after, starts, cumulative).mean()) for t in (start, stop))
+        return high - low
 
-    on = below(w.on_stop) - below(w.on_start)
-    off = below(w.off_stop) - below(w.off_start)
+    earliest, latest = starts[0] + after.min(), starts[-1] + after.max()
+    numbers = np.arange((earliest - w.first) // w.period, (latest - w.first) // w.period + 1)
+    on = sum(between(w.on_start + n * w.period, w.on_stop + n * w.period) for n in numbers)
+    off = sum(between(w.off_start + n * w.period, w.off_stop + n * w.period) for n in numbers)
     return 1 - on - off, on, off
 
 

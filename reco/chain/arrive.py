@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ...generator.sampling.draws import MUON_LIFE, PION_LIFE, PLACE_IN_SLICE, TIME_DEVIATE, draw_for
@@ -129,6 +131,28 @@ def smear_time(draws, start, sigma, timing, time_true, time):  # type: ignore[no
     for i in range(n):
         time[i] = time_true[i] + after * deviates[i]
         time_true[i] -= before * deviates[i]
+
+
+@kernel
+def fold(timing, time_true, time):  # type: ignore[no-untyped-def]
+    """Move times beyond the recorded period by whole periods; returns whether any was.
+
+    What comes so late belongs to a later pulse. Pulses are alike, and an event is in any of them
+    with equal chance, so that it keeps its number: the later pulse has as many from earlier ones.
+    """
+    measured = time_true if timing.sigma == 0.0 else time
+    first, period = timing.first, timing.period
+    outside = 0
+    for i in range(measured.size):
+        outside |= (measured[i] < first) | (measured[i] >= first + period)
+    if outside == 0:
+        return False
+    for i in range(measured.size):
+        late = math.floor((measured[i] - first) / period) * period
+        time_true[i] -= late
+        if timing.sigma > 0.0:
+            time[i] -= late
+    return True
 
 
 @kernel

@@ -27,8 +27,8 @@ from ...generator.sampling.stream import (
     poisson,
     uniform,
 )
-from .arrive import add_lives, emitted, find_windows, places, settle, smear_time, to_pulses
-from .codes import ELECTRON, PHOTOELECTRONS, RECOIL, STEP, TRUE, UNIT
+from .arrive import add_lives, emitted, find_windows, fold, places, settle, smear_time, to_pulses
+from .codes import ELECTRON, PHOTOELECTRONS, RECOIL, STEADY, STEP, TRUE, UNIT
 from .respond import acceptance, quenched, smear, unquench, unquenched
 
 
@@ -160,6 +160,7 @@ def begin_source(key, chain, number, source, s, channel, place, c):  # type: ign
     total = places(draws, n + 1, place)
     to_pulses(place, total, first, pulses, c.pulse)
     measured = column_of(sources.scale[source], c)
+    moved = pion > 0.0 or timing.sigma > 0.0
     for start in range(0, n, BATCH):
         stop = min(start + BATCH, n)
         time = c.time_true[start:stop]
@@ -170,10 +171,12 @@ def begin_source(key, chain, number, source, s, channel, place, c):  # type: ign
         if timing.sigma > 0.0:
             seen = c.time[start:stop]
             smear_time(draws, start, timing.sigma, sources.timing[source], time, seen)
+        if sources.timing[source] != STEADY and fold(timing, time, c.time[start:stop]):
+            moved = True
         if source > 0:
             draw_for(ENERGY, draws, start, stop - start)
             draw_energies(chain, source, draws.words, measured[start:stop])
-    if pion > 0.0 or timing.sigma > 0.0:
+    if moved:
         settle(c.pulse, c.time_true, c.time, channel, source == 0, c.e_nu, c.e_nr)
 
 

@@ -96,6 +96,8 @@ class Reference:
         if not isinstance(sigma, str) and sigma > 0:  # what is steady is flat as measured
             spread = sigma * rng.standard_normal(len(label))
             time -= spread * self.steady.take(label)
+        late = np.floor((time + spread - w.first) / w.period)
+        time -= w.period * np.where(self.steady.take(label), 0.0, late)
         same = np.flatnonzero(pulse[1:] == pulse[:-1])
         if len(same) > 0:  # several in one pulse need not be in order
             rows = np.unique(np.concatenate([same, same + 1]))

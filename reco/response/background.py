@@ -93,7 +93,9 @@ class Background(Settings):
         "steady state; or with the beam: prompt with the protons, delayed like ν_e, or a table",
     )
     delay: float = setting(0.0, "added to the times of a beam-related background", "ns")
-    profile: PulseShape | None = setting(None, "arrival times from the pulse, for timing = table")
+    profile: PulseShape | None = setting(
+        None, "arrival times from the pulse, later than a period too, for timing = table"
+    )
     rate: NonNegativeFloat = setting(
         ..., "counts, at the low end of the range if exponential", "1/(kg day) an energy unit"
     )

@@ -279,6 +279,22 @@ SHARES = {
     ),
     "tabulated pulse": ("sns-csi-2017", {"source.pulse_shape": PROFILE}, None, 2, 0.0),
     "tabulated background": ("sns-csi-2017", {}, "table", 0, 1500.0),
+    "three periods late": ("sns-csi-2017", {}, None, 0, 3e9 / 60 + 1500.0),
+    "before its pulse": ("sns-csi-2017", {"windows.off_start": 1.6e7}, None, 2, -6e5),
+    "period of a few lives": (
+        "sns-csi-2017",
+        {
+            "source.repetition": 3e5,
+            "source.pulse_width": 500.0,
+            "source.window": 700.0,
+            "windows.on_length": 700.0,
+            "windows.off_start": 2000.0,
+            "windows.off_ratio": 1.7,
+        },
+        None,
+        2,
+        0.0,
+    ),
     "leak into beam-off": ("sns-csi-2017", {"windows.off_start": 6000.0}, None, 2, 0.0),
 }
 
@@ -305,6 +321,7 @@ def test_window_shares(case):
     time += delay
     time += experiment.detector.time_resolution * rng.standard_normal(n)
     w = experiment.beam_windows
+    time = w.first + np.mod(time - w.first, w.period)
     on = np.mean((time >= w.on_start) & (time < w.on_stop))
     off = np.mean((time >= w.off_start) & (time < w.off_stop))
     expected = np.array([1 - on - off, on, off])

@@ -103,7 +103,7 @@ def truth_at(model: Model, ensemble: Ensemble, profiled: Array, data: Data) -> T
                     f"nuisance parameter '{nuisance.name}' = {value:g}: must be at least "
                     f"{nuisance.lower:g}"
                 )
-        return Truth(values, model.background)
+        return Truth(values, model.background_at(values))
     if ensemble.truth == "prior":
         values[first:] = np.where(model.weight[first:] > 0, 0.0, values[first:])
     signal = np.broadcast_to(model.expected.at(profiled), (model.bins,))

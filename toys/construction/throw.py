@@ -11,6 +11,7 @@ import numpy as np
 from ...generator.arrays import Array
 from ..counts.model import Data, Model
 from ..kernels.expected import expect
+from ..kernels.terms import compile_terms
 from ..kernels.throw import (
     AliasTables,
     Series,
@@ -54,7 +55,11 @@ def throw(
     prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"
     series = Series(key=np.uint64(seed), point=np.uint64(point), start=start)
     source = Source(
-        values=truth.values, background=truth.background, weight=model.weight, tau=model.tau
+        values=truth.values,
+        background=truth.background,
+        leaked=compile_terms(model.leaked, model.bins, ()),
+        weight=model.weight,
+        tau=model.tau,
     )
     thrown = Thrown(counts=counts, off=off, centre=centre)
     if prior or len(tables.chance) == 0:

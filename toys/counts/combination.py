@@ -7,8 +7,8 @@ same nuisance parameter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from ...generator.arrays import Array
 from ...generator.coupling import Interaction, structure_couplings
-from ...reco.arrival import window_shares
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .effect import (
@@ -31,13 +30,14 @@ from .effect import (
 from .model import Model, Nuisance
 from .parameter import STRENGTH, Parameter, parameter, parameters_of
 from .polynomial import Polynomial
+from .rows import arranged, beam_rows, check_measurable, steady_rows
 from .section import Section
 from .template import Templates, templates
 
 T = TypeVar("T", bound=BaseModel)
 
-MOST_SIGNAL_IN_OFF = 0.01
-"""Part of the signal that may fall in beam-off where the background is measured there."""
+Key = tuple[str, str, str]
+"""Flavour, nucleus and structure of a template."""
 
 
 def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
@@ -61,17 +61,15 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     variables = len(parameters) + len(nuisances)
     space = _Space(parameters, nuisances, variables)
     pieces = [_piece(experiment, space) for experiment in experiments]
-    bins = sum(piece.bins for piece in pieces)
-    expected = Polynomial.constant(np.zeros(bins), variables)
+    bins = sum(piece.rows for piece in pieces)
+    expected = leaked = Polynomial.constant(np.zeros(bins), variables)
     tau, background = np.zeros(bins), np.zeros(bins)
     sections = []
     start = 0
     for experiment, piece in zip(experiments, pieces, strict=True):
-        stop = start + piece.bins
-        for powers, counts in piece.expected.terms.items():
-            row = np.zeros(bins)
-            row[start:stop] = counts
-            expected = expected + Polynomial({powers: row})
+        stop = start + piece.rows
+        expected = expected + _placed(piece.expected, start, stop, bins)
+        leaked = leaked + _placed(piece.leaked, start, stop, bins)
         tau[start:stop], background[start:stop] = piece.tau, piece.background
         last = start + len(piece.edges) - 1
         off = slice(last, stop) if last < stop else None
@@ -87,9 +85,22 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     values = {c.name: c.value for c in interaction.all_couplings()}
     own = [float(values.get(p.name, p.default)) for p in parameters]
     truth = np.array(own + [0.0] * len(nuisances))
-    model = Model(parameters, nuisances, expected, bins, truth, tau, background, tuple(sections))
+    leaked = leaked.without_zeros()
+    background = background + leaked.at(truth)
+    model = Model(
+        parameters, nuisances, expected, bins, truth, tau, background, tuple(sections), leaked
+    )
     _not_empty(model)
     return model
+
+
+def _placed(polynomial: Polynomial, start: int, stop: int, bins: int) -> Polynomial:
+    """A piece's polynomial among the bins of all, which for the others is zero."""
+    terms = {}
+    for powers, counts in polynomial.terms.items():
+        terms[powers] = np.zeros(bins)
+        terms[powers][start:stop] = counts
+    return Polynomial(terms)
 
 
 @dataclass(frozen=True)
@@ -108,54 +119,79 @@ class _Space:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """One experiment's part of a model."""
+    """One experiment's part of a model, in rows."""
 
     expected: Polynomial
-    bins: int
+    rows: int
     tau: Array
     background: Array
+    leaked: Polynomial
     edges: Array
 
 
 def _piece(experiment: Experiment, space: _Space) -> _Piece:
-    analysis = experiment.analysis
-    found = templates(experiment)
-    signal = _signal(found, space)
-    nominal = Nominal(
-        signal,
-        lambda shift: _signal(templates(experiment, shift), space),
-        found.steady,
-        found.beam,
-        found.edges,
-        found.tau,
-    )
+    statistic = experiment.analysis.statistic
+    counts = templates(experiment)
+    check_measurable(counts)
     nuisances = _nuisances_of(experiment)
+    nominal, total = _changed_signal(counts, nuisances, space, _signal_rows)
     _refuse_without_effect(experiment, nominal)
-    total = signal
-    for template in ("signal", "beam background"):
+    rows = len(nominal.steady)
+    zeros = np.zeros(rows)
+    nothing = Polynomial.constant(zeros, space.size)
+    if statistic == "on-off":
+        total = total + nominal.beam
+        background, leaked = counts.steady + counts.beam_off / counts.tau, nothing
+        if any(off.any() for off in counts.signal_off.values()):
+            _, leaked = _changed_signal(counts, nuisances, space, _leaked_rows)
+        for change in _changes("beam background", nuisances, nominal, space):
+            total = total + change.counts
+        return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.edges)
+    if statistic == "pulls":
+        total = total + (nominal.steady + nominal.beam)
+    else:
+        total = total + nominal.beam + nominal.steady
+    for template in ("beam background", "background"):
         for change in _changes(template, nuisances, nominal, space):
-            total = total + change.on
-    size = len(found.steady)
-    zeros = np.zeros(size)
-    if analysis.statistic == "pulls":
-        total = total + (found.steady + found.beam)
-        for change in _changes("background", nuisances, nominal, space):
-            total = total + change.on
-        return _Piece(total, size, zeros, zeros, found.edges)
-    _only_background_off(experiment)
-    total = total + found.beam
-    if analysis.statistic == "on-off":
-        return _Piece(total, size, zeros + found.tau, found.steady, found.edges)
-    total = total + found.steady
-    beside = Polynomial.constant(found.tau * found.steady.sum(), space.size)
-    for change in _changes("background", nuisances, nominal, space):
-        total = total + change.on
-        beside = beside if change.off is None else beside + change.off
-    joined = {p: np.append(np.broadcast_to(c, (size,)), 0.0) for p, c in total.terms.items()}
-    last = np.arange(size + 1) == size
-    joined_off = {p: np.where(last, c, 0.0) for p, c in beside.terms.items()}
-    both = Polynomial(joined) + Polynomial(joined_off)
-    return _Piece(both, size + 1, np.zeros(size + 1), np.zeros(size + 1), found.edges)
+            total = total + change.counts
+    return _Piece(total, rows, zeros, zeros, nothing, counts.edges)
+
+
+def _signal_rows(counts: Templates, key: Key) -> Array:
+    """Signal of a template in rows."""
+    return arranged(counts, counts.signal[key], counts.signal_off[key])
+
+
+def _leaked_rows(counts: Templates, key: Key) -> Array:
+    """What of the signal is part of a free background."""
+    return counts.signal_off[key] / counts.tau
+
+
+def _changed_signal(
+    counts: Templates,
+    nuisances: Sequence[Nuisance],
+    space: _Space,
+    rows_of: Callable[[Templates, Key], Array],
+) -> tuple[Nominal, Polynomial]:
+    """Nominal counts, and the signal with all that nuisance parameters change of it."""
+    experiment = counts.experiment
+    nominal = Nominal(
+        _signal(counts, space, rows_of),
+        lambda shift: _signal(templates(experiment, shift), space, rows_of),
+        steady_rows(counts),
+        beam_rows(counts),
+        counts.edges,
+        counts.tau,
+    )
+    shapes = [n for n in nuisances if not n.effect.is_factor]
+    changes = list(_changes("signal", shapes, nominal, space))
+    shaped = sum((change.counts for change in changes), nominal.signal)
+    # where a shape can take all counts of a bin, a factor is on what it leaves
+    multiplied = replace(nominal, signal=shaped) if any(c.dips for c in changes) else nominal
+    factors = [n for n in nuisances if n.effect.is_factor]
+    for change in _changes("signal", factors, multiplied, space):
+        shaped = shaped + change.counts
+    return nominal, shaped
 
 
 def _refuse_without_effect(experiment: Experiment, nominal: Nominal) -> None:
@@ -190,16 +226,18 @@ SCALE = 0.01
 """A background factor that beam-off measures is 1 + SCALE z, so that z is of the order of one."""
 
 
-def _signal(found: Templates, space: _Space) -> Polynomial:
+def _signal(
+    counts: Templates, space: _Space, rows_of: Callable[[Templates, Key], Array]
+) -> Polynomial:
     """Signal of an experiment: couplings times templates."""
-    interaction = _symbolic(found.experiment.interaction, space)
-    result = Polynomial.constant(np.zeros(len(found.steady)), space.size)
+    interaction = _symbolic(counts.experiment.interaction, space)
+    result = Polynomial.constant(np.zeros(len(steady_rows(counts))), space.size)
     couplings: dict[str, dict[str, Any]] = {}
-    for (flavour, _, structure), counts in found.signal.items():
+    for key in counts.signal:
+        flavour, _, structure = key
         if flavour not in couplings:
             couplings[flavour] = structure_couplings(interaction, flavour)
-        coupling = couplings[flavour][structure]
-        result = result + coupling * counts
+        result = result + couplings[flavour][structure] * rows_of(counts, key)
     for i, p in enumerate(space.parameters):
         if p.name == STRENGTH.name:
             result = result * Polynomial.variable(i, space.size)
@@ -297,19 +335,6 @@ def _agree(experiments: Sequence[Experiment]) -> None:
                     f"{first.name} and {other.name} disagree on interaction.{name} "
                     f"({a} and {b}): what is combined must have the same couplings"
                 )
-
-
-def _only_background_off(experiment: Experiment) -> None:
-    """Refuse to measure a background in a beam-off window that holds signal."""
-    for flavour in experiment.source.flavours:
-        timing = "steady" if experiment.source.steady else None
-        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
-        if off > MOST_SIGNAL_IN_OFF * on:
-            raise ExperimentError(
-                f"{experiment.name}: analysis.statistic = '{experiment.analysis.statistic}': "
-                f"beam-off holds {off / max(on, 1e-300):.2g} of the {flavour.name} events of "
-                f"beam-on; at most {MOST_SIGNAL_IN_OFF:g} is allowed"
-            )
 
 
 def _not_empty(model: Model) -> None:

@@ -18,7 +18,7 @@ from ...reco.errors import ExperimentError
 from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
 from .parameter import Parameter
-from .polynomial import Polynomial
+from .polynomial import ZERO, Polynomial
 from .section import Section
 
 LEAST_FACTOR = 0.01
@@ -61,9 +61,11 @@ class Model:
     tau: Array
     """Shape (bins,): τ where a background B is free and measured in beam-off, else 0."""
     background: Array
-    """Expected B in beam-on of those bins, shape (bins,)."""
+    """Expected B in beam-on of those bins at `truth`, shape (bins,)."""
     sections: tuple[Section, ...]
     """Where the bins of each experiment lie, in their order."""
+    leaked: Polynomial = ZERO
+    """What of B varies: signal in beam-off over τ, coefficients of shape (bins,); see `rows`."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,9 +100,13 @@ class Model:
         """Section of an experiment."""
         return next(section for section in self.sections if section.name == name)
 
+    def background_at(self, values: Sequence[float] | Array) -> Array:
+        """Expected B at a point, shape (bins,)."""
+        return self.background + (self.leaked.at(values) - self.leaked.at(self.truth))
+
     def counts(self, values: Sequence[float] | Array) -> Array:
         """Expected counts in beam-on, background included, shape (bins,)."""
-        return np.broadcast_to(self.expected.at(values), (self.bins,)) + self.background
+        return np.broadcast_to(self.expected.at(values), (self.bins,)) + self.background_at(values)
 
     def asimov(self) -> Data:
         """Data equal to what is expected of the experiments' own couplings."""
@@ -116,12 +122,16 @@ class Model:
         """The model with some parameters fixed, which are then no variables any more."""
         numbers = {self.number(name): value for name, value in values.items()}
         rest = [i for i in range(self.variables) if i not in numbers]
+        there = self.truth.copy()
+        there[list(numbers)] = list(numbers.values())
         return replace(
             self,
             parameters=tuple(p for p in self.parameters if p.name not in values),
             nuisances=tuple(n for n in self.nuisances if n.name not in values),
             expected=self.expected.restrict(numbers),
             truth=self.truth[rest],
+            background=self.background_at(there),
+            leaked=self.leaked.restrict(numbers),
         )
 
 

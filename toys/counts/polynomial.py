@@ -19,7 +19,7 @@ Powers = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Polynomial:
-    """Sum over terms of a coefficient and powers of the variables."""
+    """Sum over terms of a coefficient and powers of the variables; without terms it is zero."""
 
     terms: Mapping[Powers, Any]
     """Coefficients by the powers of all variables: numbers, or arrays of one shape."""
@@ -37,7 +37,7 @@ class Polynomial:
     @property
     def variables(self) -> int:
         """Number of variables."""
-        return len(next(iter(self.terms)))
+        return len(next(iter(self.terms), ()))
 
     def __add__(self, other: Any) -> Polynomial:
         """Sum with a polynomial, a number or an array."""
@@ -114,6 +114,10 @@ class Polynomial:
         for row, value in zip(coefficients, cleaned.values(), strict=True):
             row[:] = value
         return powers, coefficients
+
+
+ZERO = Polynomial({})
+"""Whatever the variables."""
 
 
 def derivative(polynomial: Polynomial, number: int) -> Polynomial:

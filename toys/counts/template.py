@@ -38,10 +38,14 @@ class Templates:
     """Of the bins, shape (bins + 1,)."""
     signal: Mapping[tuple[str, str, str], Array]
     """In beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one."""
+    signal_off: Mapping[tuple[str, str, str], Array]
+    """The same in beam-off: what of the signal comes so late."""
     steady: Array
-    """Steady-state backgrounds in beam-on, shape (bins,)."""
+    """Steady-state backgrounds in beam-on, shape (bins,); τ times as many are in beam-off."""
     beam: Array
     """Backgrounds that come with the beam, in beam-on."""
+    beam_off: Array
+    """The same in beam-off."""
     tau: float
     """Length of beam-off over that of beam-on."""
 
@@ -91,18 +95,21 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
     )
     response = chance * (weights * years * live)[:, None]
-    signal = {}
+    signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
         timing = "steady" if experiment.source.steady else None
-        _, on, _ = window_shares(experiment, timing, flavour.lives, 0.0)
+        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
         moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
         factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
         for structure, factor in factors.items():
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
             signal[flavour.name, nucleus.name, structure] = counts * on
-    steady, beam, tau = _backgrounds(experiment, edges)
-    return Templates(experiment, edges, signal, steady, beam, tau)
+            signal_off[flavour.name, nucleus.name, structure] = counts * off
+    steady, beam, beam_off = _backgrounds(experiment, edges)
+    w = experiment.beam_windows
+    tau = w.off_length / w.on_length
+    return Templates(experiment, edges, signal, signal_off, steady, beam, beam_off, tau)
 
 
 def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
@@ -121,21 +128,22 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 
-def _backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, float]:
-    """Steady-state and beam-related counts in beam-on, shape (bins,), and τ."""
-    found = {True: np.zeros(len(edges) - 1), False: np.zeros(len(edges) - 1)}
+def _backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Array]:
+    """Steady-state counts in beam-on, and beam-related ones in beam-on and beam-off, (bins,)."""
+    steady, beam, beam_off = (np.zeros(len(edges) - 1) for _ in range(3))
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
     for background in experiment.background:
         if not background.enabled:
             continue
         share = background_in_bins(experiment, background, edges, experiment.analysis.scale)
-        steady = background.timing == "steady"
-        if steady:
+        if background.timing == "steady":
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period
+            steady += on * share * experiment.exposure.years * live
         else:
-            on = background_per_year(experiment, background)
-            on *= background_shares(experiment, background)[1]
-        found[steady] += on * share * experiment.exposure.years * live
-    return found[True], found[False], w.off_length / w.on_length
+            _, on, off = background_shares(experiment, background)
+            counts = background_per_year(experiment, background)
+            beam += counts * on * share * experiment.exposure.years * live
+            beam_off += counts * off * share * experiment.exposure.years * live
+    return steady, beam, beam_off

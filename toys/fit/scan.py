@@ -20,7 +20,7 @@ from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
 from ..kernels.status import CONVERGED
 from .outline import is_clipped, open_ends, outlines, threshold, total_area
-from .search import Fits, Search, local_fit, search
+from .search import Fits, Search, search
 
 POINTS_1D, POINTS_2D = 401, 201
 MOST_POINTS_2D = 4_000_000
@@ -203,13 +203,13 @@ class Profile:
         apart = start[:, None, held] - self._known[None, :, held]
         there = self._known[np.argmin(np.sum(apart**2, axis=2), axis=1)]
         there[:, held] = start[:, held]
-        fits = fits.better(local_fit(self.model, self.data, there, held, self.workers))
+        fits = fits.better(self._search.local(self.data, there, self.workers))
         distance = 1
         while distance < len(start):
             for shift in (distance, -distance):
                 there = np.roll(fits.values, shift, axis=0)
                 there[:, held] = start[:, held]
-                fits = fits.better(local_fit(self.model, self.data, there, held, self.workers))
+                fits = fits.better(self._search.local(self.data, there, self.workers))
             distance *= 2
         return fits
 

@@ -19,6 +19,7 @@ from ...generator.sampling.stream import (
     uniform_53,
 )
 from .expected import expect
+from .terms import Terms
 
 TOYS = np.uint64(stream_number("toys"))
 TOYS_AT_ONCE = 512
@@ -42,7 +43,9 @@ class Source(NamedTuple):
     values: NDArray[np.float64]
     """True values of the variables, shape (variables,)."""
     background: NDArray[np.float64]
-    """In beam-on where it is free, counts, shape (bins,)."""
+    """In beam-on where it is free, counts at these values, shape (bins,)."""
+    leaked: Terms
+    """What of it varies with the values."""
     weight: NDArray[np.float64]
     """1/σ² of the pulls, 0 where there is none, shape (variables,)."""
     tau: NDArray[np.float64]
@@ -221,14 +224,16 @@ def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignor
         `Thrown`.
     """
     key, point, start = series
-    truth, background, weight, tau = source
+    truth, background, leaked, weight, tau = source
     counts, off, centre = thrown
     bins = counts.shape[1]
-    monomials = np.ones((len(terms.parent), 1))
-    expected = np.empty(bins)
+    monomials, monomials_off = np.ones((len(terms.parent), 1)), np.ones((len(leaked.parent), 1))
+    expected, own, beside = np.empty(bins), np.empty(bins), np.empty(bins)
     z = truth.copy()
     at = z.reshape(len(z), 1)
     expect(terms, at, monomials, expected)
+    expect(leaked, at, monomials_off, own)
+    beside[:] = own
     for row in range(len(counts)):
         toy = np.uint64(start + row)
         draw = np.uint64(0)
@@ -242,12 +247,14 @@ def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignor
                 centre[row, k] = z[k] + sigma * normal_quantile(uniform(w1)) if fluctuated else 0.0
         if prior:
             expect(terms, at, monomials, expected)
+            expect(leaked, at, monomials_off, beside)
         for i in range(bins):
-            mean = expected[i] + background[i]
+            free = max(background[i] + (beside[i] - own[i]), 0.0)
+            mean = expected[i] + free
             counts[row, i] = poisson(key, toy, point, draw, TOYS, mean)
             draw += np.uint64(1)
             if tau[i] > 0:
-                off[row, i] = poisson(key, toy, point, draw, TOYS, tau[i] * background[i])
+                off[row, i] = poisson(key, toy, point, draw, TOYS, tau[i] * free)
                 draw += np.uint64(1)
 
 

@@ -13,12 +13,13 @@ from nuspill.generator.constants import MUON_LIFETIME, PION_LIFETIME
 from nuspill.generator.rate import integral, quadrature_nodes, recoil_grid
 from nuspill.reco.expectation import truth_threshold
 from scipy.special import ndtr
-from scipy.stats import binom, poisson
+from scipy.stats import binom, chi2, poisson
 
 LEAST_P = 1e-4
 ESS, SNS = "ess-csi", "sns-csi-2017"
 QUIET = {"background.steady.enabled": False}
 PROFILE = {"time": [0.0, 100.0, 5000.0], "intensity": [0.0, 3.0, 1.0]}
+LONG = {"time": [0.0, 1e7, 5e7], "intensity": [1.0, 3.0, 1.0]}  # three periods of the SNS
 FANO = {"model": "fano", "fano": 0.119, "pair_energy": 3.65, "noise": 20.0}
 REACTOR = {
     "source": {
@@ -127,6 +128,29 @@ SETTINGS = {
         ),
         3e6,
     ),
+    "other periods": (
+        SNS,
+        {"windows.off_start": 1.2e7, "windows.off_ratio": 500.0} | backgrounds(
+            {"timing": "prompt", "delay": 4e9 / 60 + 5500.0},
+            {"timing": "delayed", "rate": 500.0, "delay": -4e6},
+            {"timing": "table", "profile": LONG, "rate": 5e3},
+            {"timing": "steady", "rate": 1e3},
+        ),
+        2e6,
+    ),
+    "other periods, time resolution": (
+        SNS,
+        {"detector.time_resolution": 3e5, "windows.off_start": 1.2e7} | backgrounds(
+            {"timing": "prompt", "delay": 1e9 / 60}, {"timing": "table", "profile": LONG},
+        ),
+        2e6,
+    ),
+    "signal over periods": (
+        SNS,
+        QUIET | {"source.repetition": 3e5, "source.pulse_width": 500.0, "source.window": 700.0,
+                 "windows.on_length": 700.0, "windows.off_start": 2000.0},
+        1e6,
+    ),
     "not measured": (
         SNS,
         backgrounds(
@@ -233,6 +257,41 @@ def test_counts(case, goodness):
     """Fails if a cell (component, window, selected) is not as `expectations` says."""
     name, settings, total = SETTINGS[case]
     agree(run_of(name, settings, total=total, seed=103), goodness)
+
+
+@pytest.mark.parametrize("delay", [331_000.0, 2.46e9 / 60 - 3000.0, -1e6])
+@pytest.mark.parametrize("timing", ["table", "delayed"])
+def test_events_of_other_periods_are_in_order(timing, delay):
+    """Fails if a time is outside the period, or events are not in order of time through the run.
+
+    The closed form of the times: a table over three periods, folded, and an exponential tail.
+    """
+    profile = {"profile": LONG} if timing == "table" else {}
+    given = backgrounds({"timing": timing, "delay": delay, "rate": 1e4} | profile)
+    settings = given | {"windows.off_start": 1e6, "windows.off_ratio": 1000.0}
+    run = plan(load(SNS, settings), 31, years=0.01)
+    events = run.make(0, min(run.events, 300_000))
+    period, time = 1e9 / 60, events["time_true"]
+    assert time.min() >= 0
+    assert time.max() < period
+    order = events["pulse"] * period + time
+    assert np.all(np.diff(order) >= 0)
+    assert np.all(np.diff(events["pulse"]) >= 0)
+    w = run.experiment.beam_windows
+    off = (time >= w.off_start) & (time < w.off_stop)
+    np.testing.assert_array_equal(events["window"] == 2, off)
+    late = events["time_true"][events["component"] == 10]
+    t = np.linspace(0.0, 5e7 if timing == "table" else 1e5, 500_001)
+    density = np.interp(t, LONG["time"], LONG["intensity"])
+    if timing == "delayed":
+        density = np.diff(after_flat_pulse(t, 1000.0, 2), append=1.0)
+    bins = ((t + delay) % period / period * 50).astype(int)
+    folded = np.bincount(bins, density, minlength=50)
+    seen = np.bincount((late / period * 50).astype(int), minlength=50)
+    due = folded / folded.sum() * len(late)
+    use = due > 5
+    assert len(late) > 1000
+    assert chi2.sf(np.sum((seen - due)[use] ** 2 / due[use]), use.sum()) > LEAST_P
 
 
 def decayed(t, lives):

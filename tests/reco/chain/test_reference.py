@@ -183,6 +183,8 @@ def test_shipped_experiments(name):
         ("sns-csi-2017", {"source.pulse_shape": {"time": [-100, 0, 300, 900],
                                                  "intensity": [0, 1, 0.8, 0]}, **QUIET}),
         ("sns-csi-2017", {"background": [NEUTRONS | {"timing": "delayed"}]}),
+        ("sns-csi-2017", {"background": [NEUTRONS | {"timing": "delayed", "delay": 1.8e7}],
+                          "windows.off_ratio": 200.0}),
         ("ess-csi", {"source.steady": True, "background.steady.rate": 0.2}),
         ("ess-csi", {"source.steady": True, "background.steady.rate": 0.2,
                      "windows.record": "all", "detector.time_resolution": 1e6}),
@@ -200,7 +202,8 @@ def test_shipped_experiments(name):
     ],
     ids=["lindhard", "polynomial", "table", "none", "fano", "width-table", "photo-electrons",
          "dead-time", "crowded-exposures", "time-resolution", "record-all", "off-before-on",
-         "beam-related", "pulse-shape", "delayed", "steady-source", "steady-spread", "rounding",
+         "beam-related", "pulse-shape", "delayed", "a-period-late", "steady-source",
+         "steady-spread", "rounding",
          "beyond", "magnetic-moment", "axial", "spectra",
          "mixture"],
 )  # fmt: skip

@@ -95,8 +95,8 @@ class Tilt:
         low, high = nominal.edges[:-1], nominal.edges[1:]
         middle = (low[0] + high[-1]) / 2
         slope = ((low + high) / 2 - middle) / (high[-1] - middle)
-        counts = nominal.steady * slope * uncertainty
-        return Change(eta * counts, eta * (nominal.tau * counts.sum()))
+        counts = nominal.steady[: len(slope)] * slope * uncertainty
+        return Change(eta * nominal.in_rows(counts))
 
 
 BEAM = {"name": "neutrons", "timing": "prompt", "rate": 0.3}
