@@ -26,8 +26,6 @@ from ..counts.polynomial import Polynomial, Powers
 
 LEAST = 1e-12
 """Factor that a product is divided by at least."""
-MOST_TOGETHER = 0.5
-"""Part of a square that products of combinations may be in the rate of a bin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,9 @@ class Coordinates:
     bases: tuple[tuple[Sequence[int], Array], ...]
     """Numbers of parameters θ that are fitted as y, and P of θ = P y, shape (k, k)."""
     squares: frozenset[int]
-    """Numbers of parameters (or products) that are fitted as their squares."""
+    """Numbers of parameters (or products) that are fitted as their squares x."""
+    scaled: Mapping[int, tuple[int, int]]
+    """j and m by number i of a square that is fitted as x_i θ_j^m."""
 
     def inward(self, values: Array) -> Array:
         """The variables of the fit, from those of the model; both of shape (sets, variables)."""
@@ -52,12 +52,16 @@ class Coordinates:
             z[:, numbers] = z[:, numbers] @ np.linalg.inv(basis).T
         for i in self.squares:
             z[:, i] **= 2
+        for i, (j, m) in self.scaled.items():
+            z[:, i] *= values[:, j] ** m
         return z
 
     def outward(self, z: Array, start: Array) -> Array:
         """Variables of the model, the squares' roots on the side of the start."""
         values = z.copy()
-        side = replace(self, squares=frozenset()).inward(start)
+        for i, (j, m) in self.scaled.items():
+            values[:, i] /= np.maximum(values[:, j] ** m, LEAST)
+        side = replace(self, squares=frozenset(), scaled={}).inward(start)
         for i in self.squares:
             root = np.sqrt(np.maximum(z[:, i], 0.0))
             values[:, i] = np.where(side[:, i] < 0, -root, root)
@@ -91,19 +95,34 @@ def coordinates(model: Model, fitted: Sequence[int]) -> Coordinates:
             squares.add(i)
             expected = _halved(expected, i)
             lower[i], upper[i] = 0.0, upper[i] ** 2
+    scaled = {}
+    for i in (i for i in squares if upper[i] == np.inf):
+        for j in fitted:
+            m = _power_with(expected, i, j)
+            if j != i and j not in squares and lower[j] >= 0 and m > 0:
+                scaled[i] = j, m
+                expected = _with_powers(
+                    expected, lambda q, i=i, j=j, m=m: _set(q, j, q[j] - m * q[i])
+                )
+                break
     parameters = tuple(
         replace(p, lower=float(lower[i]), upper=float(upper[i]))
         for i, p in enumerate(model.parameters)
     )
-    simple = Coordinates(model, model, products, tuple(bases), frozenset(squares))
+    simple = Coordinates(model, model, products, tuple(bases), frozenset(squares), scaled)
     truth = simple.inward(model.truth[None])[0]
     other = replace(model, parameters=parameters, expected=expected, truth=truth)
     return replace(simple, model=other)
 
 
+def _power_with(expected: Polynomial, i: int, j: int) -> int:
+    """How often θ_i comes times θ_j, at least."""
+    return min((q[j] // q[i] for q in expected.terms if q[i]), default=0)
+
+
 def _comes_with(expected: Polynomial, i: int, j: int) -> bool:
     """Whether θ_i comes only times θ_j, as often at least."""
-    return any(q[i] for q in expected.terms) and all(q[j] >= q[i] for q in expected.terms)
+    return _power_with(expected, i, j) > 0
 
 
 def _divided(expected: Polynomial, i: int, j: int) -> Polynomial:
@@ -149,10 +168,7 @@ def _basis(expected: Polynomial, group: Sequence[int], parameters: int) -> Array
         _, basis = eigh((tilt * whole).sum(axis=0), whole.sum(axis=0))
     except LinAlgError:
         return None
-    turned = np.abs(basis.T @ used @ basis).max(axis=0)
-    size = np.sqrt(np.diag(turned))
-    apart = turned / np.outer(size, size) - np.eye(len(group))
-    return np.asarray(basis) if apart.max() < MOST_TOGETHER else None
+    return np.asarray(basis)
 
 
 def _forms(expected: Polynomial, group: Sequence[int], parameters: int) -> Array | None:

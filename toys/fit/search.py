@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -235,10 +236,22 @@ class Search:
         if self.lost > ALIKE:
             for beyond in images[1:]:
                 best = self._or_from(best, data, self._image(best.values, beyond), workers)
+        if self.bent:
+            nuisances = slice(len(self.model.parameters), None)
+            for beyond in images:
+                there = self._image(best.values, beyond)
+                there[:, nuisances] = start[:, nuisances]
+                best = self._or_from(best, data, there, workers)
         failed = np.flatnonzero(best.status != CONVERGED)
         if failed.size:
             best = self._again(best, data, start, failed, workers)
         return best
+
+    @cached_property
+    def bent(self) -> bool:
+        """Whether a nuisance parameter is more than a factor, so that there are more minima."""
+        first = len(self.model.parameters)
+        return any(max(powers[first:], default=0) > 1 for powers in self.model.expected.terms)
 
     def _fit_from_all(self, data: Data, start: Array, workers: Here) -> Fits:
         """The best of the fits from the start, from all others, and from mirror images."""
@@ -250,7 +263,7 @@ class Search:
             there = start.copy()
             there[:, fitted] = other[fitted]
             best = self._or_from(best, data, there, workers)
-        for i in self._fitted_parameters():
+        for i in self._fitted_parameters() * 2:
             there = best.values.copy()
             there[:, i] = 2 * self._vertices_at(i, there) - there[:, i]
             there[:, i] = np.clip(there[:, i], model.lower[i], model.upper[i])
