@@ -26,6 +26,7 @@ from ...generator.coupling import Interaction
 from ...generator.form_factor import MODELS
 from ..errors import ExperimentError, OutputError
 from ..files import replacing
+from .provenance import Generated
 
 MANIFEST = "manifest.json"
 LOG = "log.jsonl"
@@ -62,7 +63,7 @@ class Piece:
     """Number of its first event, or point."""
     size: int
     """Number of events, or toys."""
-    generated: list[dict[str, Any]]
+    generated: list[Generated]
     """Counts of events by component; empty for toys."""
 
 

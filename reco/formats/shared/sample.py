@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -107,7 +107,7 @@ def stretch(
 
 def sample_of(
     path: str | Path,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     pulses: tuple[int, int] | None = None,
     selected_only: bool = True,
 ) -> Sample:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from ...columns import COLUMNS, PLACE_COLUMNS, Block
 from ...errors import ExperimentError, OutputError
 from ...experiment import Experiment, load, validate
 from ...files import replacing
-from ...runs.tree import LIBRARIES, PROVENANCE, TREE, Counts, recreated
+from ...runs.provenance import Provenance, described, live_time, versions
+from ...runs.tree import PROVENANCE, TREE, Counts, recreated
 from .complete import clean, complete
 from .door import find, recognised
 from .sample import Sample, sample_of
@@ -50,7 +50,7 @@ def export_events(
     name: str,
     output: str | Path,
     *,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     pulses: tuple[int, int] | None = None,
     selected_only: bool = True,
     overwrite: bool = False,
@@ -86,7 +86,7 @@ def opened_source(
     name: str | None = None,
     *,
     experiment: str | Path | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     repair: bool = False,
     fallback: Experiment | None = None,
 ) -> tuple[Any, Source]:
@@ -108,8 +108,7 @@ def opened_source(
         found = load(experiment or form.DEFAULT, settings)
     elif told is not None:
         found = validate(told["experiment"], str(path))
-        given = {"daq.first_pulse": told["first_pulse"]} | (settings or {})
-        found = found.replace(**given)
+        found = found.replace(**{"daq.first_pulse": told["first_pulse"], **(settings or {})})
     elif fallback is not None:
         found = fallback.replace(**(settings or {}))
     else:
@@ -159,11 +158,11 @@ def import_events(
     name: str | None = None,
     *,
     experiment: str | Path | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     pulses: int | None = None,
     repair: bool = False,
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> Provenance:
     """Read a file of a format into an ntuple.
 
     Parameters
@@ -217,11 +216,12 @@ def import_events(
 
 def imported_provenance(
     name: str, source: Source, columns: list[str], pulses: int | None
-) -> dict[str, Any]:
+) -> Provenance:
     """What an imported ntuple says of itself; keys as of a generated one, where they are known."""
     experiment, facts = source.experiment, source.facts
     windows = experiment.beam_windows
-    number, origin = pulses, "given"
+    origin: Literal["given", "the file", "the last event"] = "given"
+    number = pulses
     if number is None and "pulses" in facts:
         number, origin = int(facts["pulses"]), "the file"
     if number is None:
@@ -232,7 +232,7 @@ def imported_provenance(
     meaning["e_reco"] = ("float32", experiment.detector.unit, COLUMNS["e_reco"][2])
     return {
         "program": "nuspill",
-        "versions": {library: version(library) for library in LIBRARIES},
+        "versions": versions(),
         "imported": {
             "file": str(source.path),
             "format": name,
@@ -247,18 +247,10 @@ def imported_provenance(
         "first_pulse": experiment.daq.first_pulse,
         "pulses": experiment.daq.first_pulse + number,
         "pulse_period_ns": windows.period,
-        "live_time_s": {
-            "beam": number * windows.period * 1e-9,
-            "on": number * windows.on_length * 1e-9,
-            "off": number * windows.off_length * 1e-9,
-        },
+        "live_time_s": live_time(number, windows),
         "components": {"0": "measured"},
         "run_events": facts["events"],
         "first_event": 0,
         "events": facts["events"],
-        "columns": {
-            column: {"type": kind, "unit": unit, "meaning": text}
-            for column, (kind, unit, text) in meaning.items()
-            if column in columns
-        },
+        "columns": described({c: about for c, about in meaning.items() if c in columns}),
     }

@@ -59,11 +59,10 @@ def test_coherent_2017():
     spec = importlib.util.spec_from_file_location("coherent", PROJECT / "examples/coherent_2017.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    found = example.analyse(folder, years=300)  # templates without noise to speak of
-    fit = found["fit"]
-    assert abs(fit["events"] - 134) < 11
-    assert 20 < fit["error"] < 30
-    assert 155 < fit["expected"] < 180
-    panels = {panel["key"]: panel["chi2"] for panel in found["panels"]}
-    assert panels["e_reco_residual"]["p_value"] > 0.05
-    assert panels["since_residual"]["p_value"] > 0.05
+    comparison, fit = example.analyse(folder, years=300)  # templates without noise to speak of
+    assert abs(fit.events - 134) < 11
+    assert 20 < fit.error < 30
+    assert 155 < fit.expected < 180
+    panels = {panel.key: panel.chi2 for panel in comparison.panels}
+    assert panels["e_reco_residual"].p_value > 0.05
+    assert panels["since_residual"].p_value > 0.05
