@@ -90,8 +90,10 @@ def side_of(
     if name is None and _is_ntuple(path):
         sample = sample_of(path, {})
         rows = _selected(sample.blocks(NEEDS), path)
-        first = int(sample.told.get("first_pulse", 0))
-        return _side(path.name, sample.experiment, int(sample.told["pulses"]) - first, first, rows)
+        first = int(sample.provenance.get("first_pulse", 0))
+        return _side(
+            path.name, sample.experiment, int(sample.provenance["pulses"]) - first, first, rows
+        )
     form, source = opened_source(
         path,
         name,
@@ -102,8 +104,7 @@ def side_of(
     )
     rows = _selected(blocks_of(form, source), path)
     first = source.experiment.daq.first_pulse
-    pulses = int(source.facts.get("pulses", source.facts["last_pulse"] + 1 - first))
-    return _side(path.name, source.experiment, pulses, first, rows)
+    return _side(path.name, source.experiment, source.pulses, first, rows)
 
 
 def _selected(blocks: Iterable[Block], path: Path) -> Block:

@@ -21,6 +21,7 @@ from ..options.output import Output, json_option
 if TYPE_CHECKING:
     from ...reco.columns import Block
     from ...reco.formats.shared.sample import Sample
+    from ...reco.runs.provenance import Provenance
 
 FAST = ("compass", "nexus", "lh5")
 BLOCK = 1_000_000
@@ -140,8 +141,8 @@ def repeated(experiment: Any, events: int, pulses: int) -> Sample:
         for one in blocks:
             yield {name: one[name] for name in columns if name in one}
 
-    told = {"pulses": pulses * times, "protons_on_target": 1e20, "seed": 1}
-    return Sample(experiment, told, 0, pulses * times, source)
+    provenance: Provenance = {"pulses": pulses * times, "protons_on_target": 1e20, "seed": 1}
+    return Sample(experiment, provenance, 0, pulses * times, source)
 
 
 def flush(path: Path) -> None:
@@ -250,7 +251,8 @@ def alone(key: str, name: str, events: int, pulses: int) -> None:
                 yield block | {"pulse": block["pulse"] + i * one.stop_pulse}
 
     stop = one.stop_pulse * times
-    sample = Sample(one.experiment, one.told | {"pulses": stop}, 0, stop, source)
+    provenance: Provenance = {**one.provenance, "pulses": stop}
+    sample = Sample(one.experiment, provenance, 0, stop, source)
     with tempfile.TemporaryDirectory(prefix="nuspill-benchmark-") as folder:
         find(key, "write").write(sample, Path(folder) / "out")
     status = Path("/proc/self/status")  # the resource usage begins with that of the parent

@@ -18,7 +18,7 @@ def test_every_format_says_what_it_is():
         assert hasattr(form, "read") or hasattr(form, "write")
         assert form.KEEPS
         assert form.LOSES
-    assert {row["name"] for row in described()} == set(available())
+    assert {form.name for form in described()} == set(available())
 
 
 def test_the_list_needs_no_heavy_package():
