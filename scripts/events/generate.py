@@ -36,8 +36,8 @@ def _weights(
     ctx: click.Context,  # noqa: ARG001
     option: click.Parameter,  # noqa: ARG001
     values: tuple[str, ...],
-) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
     for text in values:
         name, _, assignments = text.partition(":")
         settings = parse_settings(assignments.split(",")) if assignments else {}

@@ -16,7 +16,7 @@ from ...reco.experiment import Experiment
 from ...reco.style import COLOURS as BY_COMPONENT
 from ...reco.style import LABELS
 from ..counts.template import templates
-from .paper import COLOURS, DETECTORS, experiment, printed
+from .paper import COLOURS, DETECTORS, Text, experiment, printed
 from .result import Result, Table
 
 
@@ -43,7 +43,7 @@ def figure_7() -> Result:
     return Result("fig7", "Rate above threshold", (table, _csi_gain(text)), _draw_7(chosen))
 
 
-def _csi_gain(text: dict[str, float]) -> Table:
+def _csi_gain(text: Text) -> Table:
     """Cryogenic CsI against CsI[Na], section 3.1."""
     new = float(_above(experiment("ess-csi"), 1.0)[0])
     old = float(_above(experiment("ess-csi"), text["csi_na_threshold"])[0])
