@@ -287,16 +287,25 @@ class Summary(Displayed):
 
     def as_json(self) -> dict[str, object]:
         """Content for JSON."""
-        plain = ("experiment", "seed", "years_of_operation", "protons_on_target", "part_of_run",
-                 "steady_source", "tau")  # fmt: skip
-        totals = ("outside_axis", "on_minus_off", "on_minus_off_error")
-        parts = ("chi2_residual", "chi2_signal", "e_reco", "residual", "time", "e_nu")
-        return (
-            {key: getattr(self, key) for key in plain}
-            | {"counts": [row.as_json() for row in self.counts]}
-            | {key: getattr(self, key) for key in totals}
-            | {key: getattr(self, key).as_json() for key in parts}
-        )
+        return {
+            "experiment": self.experiment,
+            "seed": self.seed,
+            "years_of_operation": self.years_of_operation,
+            "protons_on_target": self.protons_on_target,
+            "part_of_run": self.part_of_run,
+            "steady_source": self.steady_source,
+            "tau": self.tau,
+            "counts": [row.as_json() for row in self.counts],
+            "outside_axis": self.outside_axis,
+            "on_minus_off": self.on_minus_off,
+            "on_minus_off_error": self.on_minus_off_error,
+            "chi2_residual": self.chi2_residual.as_json(),
+            "chi2_signal": self.chi2_signal.as_json(),
+            "e_reco": self.e_reco.as_json(),
+            "residual": self.residual.as_json(),
+            "time": self.time.as_json(),
+            "e_nu": self.e_nu.as_json(),
+        }
 
 
 def summary(h: Histograms) -> Summary:

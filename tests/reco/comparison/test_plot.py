@@ -79,6 +79,16 @@ def test_histograms_are_direct_counts(sns, numbers):
         assert [mine["expected_on"], mine["expected_off"]] == row["selected"][1:]
 
 
+def test_a_summary_shows_itself(sns, numbers):
+    """Fails if it is more than a line, or its JSON loses the order of its keys."""
+    found = summary(histograms(sns))
+    assert repr(found).startswith("<Summary: experiment sns-csi-2017, length 5 years, beam-on ")
+    assert "\n" not in repr(found)
+    assert found._repr_html_().count("<tr>") == len(found.facts())
+    assert " ".join(numbers["residual"]) == "title unit edges on value error expected_signal"
+    assert " ".join(numbers["e_reco"]) == "title unit edges on off"
+
+
 def test_residual_is_on_minus_off_over_tau(sns, numbers):
     events, _ = read(sns)
     on, off = (events["selected"] & (events["window"] == window) for window in (1, 2))

@@ -43,6 +43,8 @@ def test_expected_counts_give_the_signal(model):
     assert fit.other == pytest.approx(7, rel=3e-2)
     assert fit.background == pytest.approx(400, rel=1e-2)
     assert fit.deviance == pytest.approx(0, abs=1e-2)
+    assert fit.as_json() == vars(fit) | {"strength": fit.strength}
+    assert repr(fit).startswith("<Strength: signal 255 ± ")
 
 
 def test_wrong_shapes():
