@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
-from ..generator.arrays import Array
+from ..generator.arrays import Array, Json
 from ..generator.display import Displayed
 from ..reco.cluster.workers import HERE, Workers
 from ..reco.errors import ExperimentError
@@ -143,7 +142,7 @@ class CoverageStudy:
         """Ensemble of the toys that are tried."""
         return self.nature or self.ensemble
 
-    def configuration(self) -> dict[str, Any]:
+    def configuration(self) -> Json:
         """Everything that decides its toys."""
         return {
             "version": version("nuspill"),

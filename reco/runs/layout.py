@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...generator.coupling import Interaction
 from ..cluster.workers import ALONE, Here
@@ -127,7 +127,7 @@ class PartWork:
         self.run.make(0, min(self.run.events, 1), ALONE)
         _ = self.run.expected
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Without what is long and fast to count again."""
         run = self.run.with_seed(self.run.seed)
         run.__dict__["expected"] = self.run.expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -107,7 +106,7 @@ def join_parts(
             f"{' '.join(map(str, folders))}: {len(missing)} of {len(parts)} parts are not there, "
             f"the first is {missing[0]}; nuspill resume makes them"
         )
-    told: dict[str, Any] = provenance(run, 0, run.events, options.selected_only)
+    about = provenance(run, 0, run.events, options.selected_only)
     counts = Counts()
 
     def blocks() -> Iterator[Block]:
@@ -125,6 +124,6 @@ def join_parts(
             tree.extend(block)
         for mine in parts:
             counts += Counts(whole[mine.name][1].generated)
-        told["generated"] = counts.table()
-        file[PROVENANCE] = json.dumps(told)
+        about["generated"] = counts.table()
+        file[PROVENANCE] = json.dumps(about)
     return counts

@@ -72,7 +72,7 @@ def command(points: int, sample: int, repeat: int, quick: bool, output: Output) 
         },
         repeat,
     )
-    result: dict[str, Any] = {key: rate for key, (rate, _, _) in times.items()}
+    result = {key: timing.rate for key, timing in times.items()}
     result["seconds_of_the_planes"] = (
         len(models) * len(plane) / result["points_per_second_2_threads"]
     )

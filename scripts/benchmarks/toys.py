@@ -69,7 +69,7 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
             key = f"{name.replace('-', '_')}_nsi_toys_per_second_{threads}_threads"
             tasks[key] = partial(_throw, plane, toys // 4, threads)
     times = best_of(tasks, repeat)
-    result: dict[str, Any] = {key: rate for key, (rate, _, _) in times.items()}
+    result = {key: timing.rate for key, timing in times.items()}
     for peer in ("iminuit", "pyhf", "root"):
         if f"{peer}_toys_per_second" in result:
             result[f"ratio_to_{peer}"] = (

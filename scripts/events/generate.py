@@ -20,6 +20,7 @@ from ..output import progress_bar
 if TYPE_CHECKING:
     from ...reco.experiment import Experiment
     from ...reco.runs.parts import Existing
+    from ...reco.runs.provenance import Generated
     from ...reco.runs.run import Run
     from ...reco.runs.tree import Counts, Format
 
@@ -35,8 +36,8 @@ def _weights(
     ctx: click.Context,  # noqa: ARG001
     option: click.Parameter,  # noqa: ARG001
     values: tuple[str, ...],
-) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
     for text in values:
         name, _, assignments = text.partition(":")
         settings = parse_settings(assignments.split(",")) if assignments else {}
@@ -238,19 +239,21 @@ def tell(run: Run, counts: Counts, path: Path, seconds: float, output: Output) -
     )
 
 
-def _summary(run: Run, table: list[dict[str, Any]]) -> list[Row]:
+def _summary(run: Run, table: list[Generated]) -> list[Row]:
     made = {row["component"]: row for row in table}
+    none = [0, 0, 0]
     rows = []
     for e in run.expected:
-        got = made.get(e.component, {"in_window": [0, 0, 0], "selected": [0, 0, 0]})
+        got = made.get(e.component)
+        in_window, selected = (got["in_window"], got["selected"]) if got else (none, none)
         for window, label in ((1, "on"), (2, "off"), (0, "none")):
             row = Row(
                 component=e.name,
                 window=label,
                 expected=e.in_window[window] * run.years,
-                generated=got["in_window"][window],
+                generated=in_window[window],
                 expected_selected=e.selected[window] * run.years,
-                selected=got["selected"][window],
+                selected=selected[window],
             )
             if row.expected > 1e-6 or row.generated > 0:
                 rows.append(row)

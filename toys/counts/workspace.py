@@ -18,11 +18,10 @@ whose effect has no `modifier`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from ...generator.arrays import Array
+from ...generator.arrays import Array, Json
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .combination import build
@@ -30,8 +29,6 @@ from .effect import SYSTEMATICS
 from .model import Data, Model, Nuisance
 from .parameter import STRENGTH
 from .polynomial import Powers
-
-Json = dict[str, Any]
 
 ROUNDING = 1e-9
 """Relative size of counts that are nothing but rounding."""

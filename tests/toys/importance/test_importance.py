@@ -114,7 +114,7 @@ def test_threads_do_not_matter(fine):
 
 def test_effective_toys_in_the_json(fine):
     """Fails if the effective number is not reported, or is more than all toys."""
-    content = importance_region(fine, 0.9, 50).describe()
+    content = importance_region(fine, 0.9, 50).as_json()
     assert np.shape(content["grid"]["effective_toys"]) == (60,)
     assert min(content["grid"]["effective_toys"]) > 50
     assert max(content["grid"]["effective_toys"]) <= 3000
@@ -171,7 +171,7 @@ def test_very_few_toys(toys):
     c = Construction(model, (("mu", np.array([0.0, 3.0])),), Ensemble(), 1, model.asimov())
     found = importance_region(c, 0.9, toys)
     assert np.all(found.belt.error == np.inf)
-    json = found.describe()
+    json = found.as_json()
     assert json["toys"] == 2 * toys
 
 

@@ -51,7 +51,7 @@ def test_error_is_reached_where_it_matters(problem, tmp_path):
     pulls = (found.critical - brute.critical) / np.hypot(found.belt.error, brute.belt.error)
     assert np.sum(pulls**2) < 47  # χ² of 21, p = 1e-3
     np.testing.assert_allclose(
-        found.describe()["intervals"], brute.describe()["intervals"], atol=0.01
+        found.as_json()["intervals"], brute.as_json()["intervals"], atol=0.01
     )
 
 

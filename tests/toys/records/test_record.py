@@ -152,7 +152,7 @@ def test_restored(made, tmp_path):
     c, _ = made
     record = write(tmp_path / "toys", made, 0, 300)
     again = restore(load_record(record.folder))
-    a, b = (region(x, record.by_point(POINTS), 0.9).describe() for x in (c, again))
+    a, b = (region(x, record.by_point(POINTS), 0.9).as_json() for x in (c, again))
     assert json.dumps(a) == json.dumps(b)
 
 
