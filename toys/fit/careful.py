@@ -1,14 +1,15 @@
-"""Fits by a trust in eigenvectors: for the few data sets where the compiled fit does not arrive.
+"""Fits along eigenvectors: for the few data sets where the compiled fit does not arrive.
 
 Its damping is by variables, one by one, and crawls along a narrow valley that runs across them; and
 it ends at a saddle, where the gradient vanishes by symmetry. Here a step is Newton's in the basis
 of the Hessian's eigenvectors, with the absolute value of each eigenvalue (Dauphin et al.,
-arXiv:1406.2572), and leaves a saddle along the directions of negative curvature, on both sides.
+arXiv:1406.2572), and leaves a saddle along the direction of most negative curvature, to both sides.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +18,36 @@ from ...generator.arrays import Array
 from ..kernels.derivatives import differentiate
 from ..kernels.lanes import DataSets, Objective
 from ..kernels.minimise import FALLS
-from ..kernels.status import CONVERGED, HIGHER, NO_STEP_LOWERS, NO_VALID_START, TOO_MANY_STEPS
+from ..kernels.status import (
+    CONVERGED,
+    HIGHER,
+    NO_STEP_LOWERS,
+    NO_VALID_START,
+    RUNNING,
+    TOO_MANY_STEPS,
+)
 
 MOST_STEPS = 300
 LENGTHS = np.array([4.0, 2.0, 1.0, 0.7, 0.4, 0.2, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6])
 """Of steps that are tried, in units of Newton's."""
 TOLERANCE = 1e-9
-"""Predicted fall of χ² at which a fit has converged, and 1e-12 χ²."""
+"""Predicted fall of χ² at which a fit has converged, and ROUNDING of χ²."""
+NEARLY = 1e-6
+"""The same where no step lowers χ² any more."""
+ROUNDING = 1e-12
 NEGATIVE = 1e-7
 """Least negative eigenvalue that is one, where the diagonal of the Hessian is scaled to 1."""
 SMALLEST = 1e-13
 """Least eigenvalue by which a gradient is divided."""
+
+
+class Arrived(NamedTuple):
+    """Where fits have ended, as `search.Fits`."""
+
+    values: Array
+    chi2: Array
+    status: NDArray[np.int64]
+    steps: NDArray[np.int64]
 
 
 class Point(NamedTuple):
@@ -42,118 +62,135 @@ class Point(NamedTuple):
     hessian: Array
     """Shape (sets, p, p)."""
 
+    def of(self, chosen: NDArray[Any]) -> Point:
+        """Those of some data sets."""
+        return Point(*(a[chosen] for a in self))
+
+
+class Basis(NamedTuple):
+    """What the eigenvectors of the scaled Hessian say of the way from points."""
+
+    newton: Array
+    """Newton's step with the absolute eigenvalues, shape (sets, p)."""
+    escape: Array
+    """A step along the most negative curvature, shape (sets, p)."""
+    fall: Array
+    """Of χ², promised by Newton's step, shape (sets,)."""
+    saddle: NDArray[np.bool_]
+    """Whether there is negative curvature, shape (sets,)."""
+
+    def of(self, chosen: NDArray[Any]) -> Basis:
+        """Those of some data sets."""
+        return Basis(
+            self.newton[chosen], self.escape[chosen], self.fall[chosen], self.saddle[chosen]
+        )
+
+
+def careful_fit(objective: Objective, sets: DataSets) -> Arrived:
+    """Minimum that is reached from the start of each data set, of which each has its own."""
+    now = derivatives(objective, sets)
+    end = Arrived(
+        values=sets.start.copy(),
+        chi2=now.chi2.copy(),
+        status=np.where(np.isinf(now.chi2), NO_VALID_START, RUNNING),
+        steps=np.zeros(len(sets.start), np.int64),
+    )
+    left = np.flatnonzero(end.status == RUNNING)
+    now = now.of(left)
+    highest = np.broadcast_to(sets.highest, len(sets.start))
+    for _ in range(MOST_STEPS):
+        if not left.size:
+            break
+        basis = _basis(objective, now)
+        end.status[left] = _judged(now, basis, highest[left])
+        going = end.status[left] == RUNNING
+        left, now, basis = left[going], now.of(going), basis.of(going)
+        new = _best_step(objective, sets, left, now, basis)
+        end.steps[left] += len(LENGTHS)
+        better = new.chi2 < now.chi2 - 0.1 * ROUNDING * (1 + np.abs(now.chi2))
+        near = basis.fall < NEARLY * (1 + NEARLY * np.abs(now.chi2))
+        end.status[left[~better]] = np.where(near, CONVERGED, NO_STEP_LOWERS)[~better]
+        left, now = left[better], new.of(better)
+        end.values[left], end.chi2[left] = now.z, now.chi2
+    end.status[left] = TOO_MANY_STEPS
+    return end
+
 
 def derivatives(objective: Objective, sets: DataSets) -> Point:
     """χ² and its derivatives at the starts of data sets."""
     n, p = len(sets.start), len(objective.free)
     point = Point(sets.start, np.empty(n), np.empty((n, p)), np.empty((n, p, p)))
-    differentiate(objective, sets, point.chi2, point.gradient, point.hessian)
+    if n:
+        differentiate(objective, sets, point.chi2, point.gradient, point.hessian)
     return point
 
 
-def rows(sets: DataSets, chosen: NDArray[np.int64], start: Array) -> DataSets:
-    """Some of the data sets, with other starts."""
-    part = [a[chosen] if len(a) > 1 else a for a in (sets.counts, sets.off, sets.centre)]
-    return DataSets(*part, start=np.ascontiguousarray(start), highest=np.full(1, np.inf))
+def _judged(now: Point, basis: Basis, highest: Array) -> NDArray[np.int64]:
+    """Status of fits at points: converged, to be left since they would end above, or running."""
+    arrived = basis.fall < TOLERANCE + ROUNDING * np.abs(now.chi2)
+    above = now.chi2 - FALLS * basis.fall > highest
+    status = np.where(arrived, CONVERGED, np.where(above, HIGHER, RUNNING))
+    return np.where(basis.saddle, RUNNING, status)
 
 
-def careful_fit(
-    objective: Objective, sets: DataSets
-) -> tuple[Array, Array, NDArray[np.int64], NDArray[np.int64]]:
-    """Minimum that is reached from the starts: values, χ², status and steps, as `search.Fits`.
-
-    Every data set has a start of its own.
-    """
-    n = len(sets.start)
-    z = sets.start.copy()
-    status = np.full(n, TOO_MANY_STEPS)
-    steps = np.zeros(n, np.int64)
-    left = np.arange(n)
-    highest = np.broadcast_to(sets.highest, n)
-    now = derivatives(objective, sets)
-    chi2 = now.chi2.copy()
-    status[np.isinf(chi2)] = NO_VALID_START
-    left = left[np.isfinite(chi2)]
-    now = Point(*(a[np.isfinite(chi2)] for a in now))
-    for _ in range(MOST_STEPS):
-        if not left.size:
-            break
-        basis = _eigen(objective, now)
-        done = ~basis.saddle & (basis.fall < TOLERANCE + 1e-12 * np.abs(now.chi2))
-        status[left[done]] = CONVERGED
-        above = now.chi2 - FALLS * basis.fall > highest[left]
-        above &= ~basis.saddle & ~done
-        status[left[above]] = HIGHER
-        done |= above
-        left, now = left[~done], Point(*(a[~done] for a in now))
-        basis = Basis(*(a[~done] for a in basis))
-        if not left.size:
-            break
-        new = _step(objective, sets, left, now, basis)
-        steps[left] += len(LENGTHS)
-        better = new.chi2 < now.chi2 - 1e-13 * (1 + np.abs(now.chi2))
-        stuck = ~better
-        ended = left[stuck]
-        fine = basis.fall[stuck] < 1e-6 * (1 + 1e-6 * np.abs(now.chi2[stuck]))
-        status[ended] = np.where(fine, CONVERGED, NO_STEP_LOWERS)
-        z[left[better]], chi2[left[better]] = new.z[better], new.chi2[better]
-        left, now = left[better], Point(*(a[better] for a in new))
-    return z, chi2, status, steps
-
-
-class Basis(NamedTuple):
-    """Eigenvectors of the scaled Hessian, and Newton's step in them."""
-
-    newton: Array
-    """Shape (sets, p)."""
-    escape: Array
-    """Direction of the most negative curvature, of a length that promises a fall, (sets, p)."""
-    fall: Array
-    """Promised by Newton's step, shape (sets,)."""
-    saddle: NDArray[np.bool_]
-    """Whether there is negative curvature, shape (sets,)."""
-
-
-def _eigen(objective: Objective, now: Point) -> Basis:
-    z, gradient, hessian = now.z[:, objective.free], now.gradient, now.hessian
+def _basis(objective: Objective, now: Point) -> Basis:
+    """Eigenvectors of the Hessian, scaled to a diagonal of 1, and the steps that follow."""
+    z, gradient = now.z[:, objective.free], now.gradient
     lower, upper = objective.lower[objective.free], objective.upper[objective.free]
     held = ((z <= lower) & (gradient > 0)) | ((z >= upper) & (gradient < 0))
-    diagonal = np.abs(np.einsum("sjj->sj", hessian))
-    scale = 1 / np.sqrt(np.maximum(diagonal, 1e-30))
-    scaled = hessian * scale[:, :, None] * scale[:, None, :]
-    scaled[held] = 0.0
-    scaled.swapaxes(1, 2)[held] = 0.0
-    s, j = np.nonzero(held)
-    scaled[s, j, j] = 1.0
-    slope = np.where(held, 0.0, gradient * scale)
+    scale = 1 / np.sqrt(np.maximum(np.abs(np.einsum("sjj->sj", now.hessian)), 1e-30))
+    scaled = now.hessian * scale[:, :, None] * scale[:, None, :]
+    scaled[held[:, :, None] | held[:, None, :]] = 0.0
+    sets, places = np.nonzero(held)
+    scaled[sets, places, places] = 1.0
     values, vectors = np.linalg.eigh(scaled)
-    along = np.einsum("sjk,sj->sk", vectors, slope)
+    slope = np.where(held, 0.0, gradient * scale)
+    along = (vectors.swapaxes(1, 2) @ slope[:, :, None])[:, :, 0]
     size = np.maximum(np.abs(values), SMALLEST)
-    newton = -np.einsum("sjk,sk->sj", vectors, along / size) * scale
-    fall = 0.5 * np.sum(along**2 / size, axis=1)
-    least = np.abs(values[:, 0])
-    escape = vectors[:, :, 0] * scale / np.sqrt(np.maximum(least, SMALLEST))[:, None]
-    return Basis(newton, escape, fall, values[:, 0] < -NEGATIVE)
+    return Basis(
+        newton=-(vectors @ (along / size)[:, :, None])[:, :, 0] * scale,
+        escape=vectors[:, :, 0] * scale / np.sqrt(size[:, :1]),
+        fall=0.5 * np.sum(along**2 / size, axis=1),
+        saddle=values[:, 0] < -NEGATIVE,
+    )
 
 
-def _step(
+def _best_step(
     objective: Objective, sets: DataSets, chosen: NDArray[np.int64], now: Point, basis: Basis
 ) -> Point:
-    """The best of steps of several lengths, and, at a saddle, to both sides of it."""
-    n = len(chosen)
-    directions = [basis.newton, -basis.newton]
-    if basis.saddle.any():
-        directions += [basis.escape, -basis.escape]
-    else:
-        directions = directions[:1]
+    """The lowest point of steps of several lengths; at a saddle, in all four directions."""
+    best = _lowest(objective, sets, chosen, now, [basis.newton])
+    saddles = np.flatnonzero(basis.saddle)
+    if saddles.size:
+        some = basis.of(saddles)
+        directions = [-some.newton, some.escape, -some.escape]
+        other = _lowest(objective, sets, chosen[saddles], now.of(saddles), directions)
+        better = other.chi2 < best.chi2[saddles]
+        for mine, its in zip(best, other, strict=True):
+            mine[saddles[better]] = its[better]
+    return best
+
+
+def _lowest(
+    objective: Objective,
+    sets: DataSets,
+    chosen: NDArray[np.int64],
+    now: Point,
+    directions: Sequence[Array],
+) -> Point:
+    """The lowest point of steps of several lengths in some directions, each of shape (sets, p)."""
     trials = []
     for direction in directions:
         for length in LENGTHS:
             z = now.z.copy()
             z[:, objective.free] += length * direction
             trials.append(np.clip(z, objective.lower, objective.upper))
-    many = np.concatenate(trials)
-    point = derivatives(objective, rows(sets, np.tile(chosen, len(trials)), many))
-    best = np.argmin(point.chi2.reshape(len(trials), n), axis=0)
-    place = best * n + np.arange(n)
-    return Point(*(a[place] for a in point))
+    counts, off, centre = (
+        np.tile(a[chosen], (len(trials), 1)) if len(a) > 1 else a
+        for a in (sets.counts, sets.off, sets.centre)
+    )
+    start = np.concatenate(trials)
+    many = DataSets(counts=counts, off=off, centre=centre, start=start, highest=sets.highest)
+    point = derivatives(objective, many)
+    best = np.argmin(point.chi2.reshape(len(trials), -1), axis=0)
+    return point.of(best * len(chosen) + np.arange(len(chosen)))

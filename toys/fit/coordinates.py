@@ -24,8 +24,8 @@ from ...generator.arrays import Array
 from ..counts.model import Model
 from ..counts.polynomial import Polynomial, Powers
 
-LEAST = 1e-12
-"""Factor that a product is divided by at least."""
+LEAST = 1e-9
+"""Least factor of a product: where it falls to 0, the other one has no limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Coordinates:
         for i, j in self.products.items():
             z[:, i] *= values[:, j]
         for numbers, basis in self.bases:
-            z[:, numbers] = z[:, numbers] @ np.linalg.inv(basis).T
+            z[:, numbers] = _combined(np.linalg.inv(basis), z[:, numbers])
         for i in self.squares:
             z[:, i] **= 2
         for i, (j, m) in self.scaled.items():
@@ -60,14 +60,18 @@ class Coordinates:
         """Variables of the model, the squares' roots on the side of the start."""
         values = z.copy()
         for i, (j, m) in self.scaled.items():
-            values[:, i] /= np.maximum(values[:, j] ** m, LEAST)
+            values[:, j] = np.where(z[:, i] == 0, values[:, j], np.maximum(values[:, j], LEAST))
+            values[:, i] /= np.maximum(values[:, j], LEAST) ** m
         side = replace(self, squares=frozenset(), scaled={}).inward(start)
         for i in self.squares:
-            root = np.sqrt(np.maximum(z[:, i], 0.0))
+            root = np.sqrt(np.maximum(values[:, i], 0.0))
             values[:, i] = np.where(side[:, i] < 0, -root, root)
         for numbers, basis in self.bases:
-            values[:, numbers] = values[:, numbers] @ basis.T
+            values[:, numbers] = _combined(basis, values[:, numbers])
         for i, j in self.products.items():
+            values[:, j] = np.where(
+                values[:, i] == 0, values[:, j], np.maximum(values[:, j], LEAST)
+            )
             values[:, i] /= np.maximum(values[:, j], LEAST)
         return values
 
@@ -101,9 +105,7 @@ def coordinates(model: Model, fitted: Sequence[int]) -> Coordinates:
             m = _power_with(expected, i, j)
             if j != i and j not in squares and lower[j] >= 0 and m > 0:
                 scaled[i] = j, m
-                expected = _with_powers(
-                    expected, lambda q, i=i, j=j, m=m: _set(q, j, q[j] - m * q[i])
-                )
+                expected = _divided(expected, i, j, m)
                 break
     parameters = tuple(
         replace(p, lower=float(lower[i]), upper=float(upper[i]))
@@ -113,6 +115,12 @@ def coordinates(model: Model, fitted: Sequence[int]) -> Coordinates:
     truth = simple.inward(model.truth[None])[0]
     other = replace(model, parameters=parameters, expected=expected, truth=truth)
     return replace(simple, model=other)
+
+
+def _combined(matrix: Array, columns: Array) -> Array:
+    """Matrix times each row; unlike BLAS, the same by every bit for any number of rows."""
+    parts = [[m * columns[:, k] for k, m in enumerate(row)] for row in matrix]
+    return np.stack([sum(part[1:], part[0]) for part in parts], axis=1)
 
 
 def _power_with(expected: Polynomial, i: int, j: int) -> int:
@@ -125,9 +133,9 @@ def _comes_with(expected: Polynomial, i: int, j: int) -> bool:
     return _power_with(expected, i, j) > 0
 
 
-def _divided(expected: Polynomial, i: int, j: int) -> Polynomial:
-    """The polynomial in w = θ_i θ_j, in the place of θ_i."""
-    return _with_powers(expected, lambda q: _set(q, j, q[j] - q[i]))
+def _divided(expected: Polynomial, i: int, j: int, m: int = 1) -> Polynomial:
+    """The polynomial in w = θ_i θ_j^m, in the place of θ_i."""
+    return _with_powers(expected, lambda q: _set(q, j, q[j] - m * q[i]))
 
 
 def _halved(expected: Polynomial, i: int) -> Polynomial:

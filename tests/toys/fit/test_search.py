@@ -25,7 +25,7 @@ def poisson_data(model, sets, rng, values=None):
 
 
 def brute(model, data, number, span, points=15):
-    """Least χ² of local fits from a grid of starts."""
+    """Least χ² that local fits from a grid of starts reach, whether they end or not."""
     fitted = len(model.parameters)
     axes = [
         np.linspace(max(t - s, lo), min(t + s, hi), points)
@@ -34,9 +34,7 @@ def brute(model, data, number, span, points=15):
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes)], axis=1)
     start = np.repeat(model.truth[None], len(grid), axis=0)
     start[:, :fitted] = grid
-    fits = local_fit(model, take(data, np.array([number])), start)
-    fine = fits.status == CONVERGED
-    return fits.chi2[fine].min()
+    return local_fit(model, take(data, np.array([number])), start).chi2.min()
 
 
 CASES = {
@@ -49,7 +47,20 @@ CASES = {
     "radii": (["ess-ar"], ["radius.ee", "radius.mumu", "radius.emu"], [80.0, 80.0, 30.0]),
     "moments": (["ess-csi"], ["moment.numu", "moment.nue"], [30.0, 30.0]),
     "strength and NSI": (["ess-csi"], ["strength", "nsi.u.ee"], [1.0, 1.0]),
-}
+    "angle and change of flavour": (["ess-csi"], ["sin2w", "radius.emu"], [0.2, 80.0]),
+    "moment and angle": (["ess-csi", "ess-ar"], ["moment.numu", "sin2w"], [30.0, 0.2]),
+    "a valley": (["ess-csi"], ["nsi.u.ee", "nsi.d.ee"], [2.0, 2.0]),
+    "two valleys": (
+        ["ess-ge", "ess-xe"], ["nsi.u.ee", "nsi.d.ee", "nsi.u.mumu", "nsi.d.mumu"], [9.0] * 4,
+    ),
+    "flavours change by u and d": (["ess-csi"], ["nsi.u.emu", "nsi.d.emu"], [1.0, 1.0]),
+    "strength and change of flavour": (["ess-csi"], ["strength", "nsi.u.emu"], [1.0, 1.0]),
+    "mixture": (
+        ["ess-xe", "ess-xe-ar"], ["radius.ee", "radius.mumu", "radius.emu"], [80.0, 80.0, 30.0],
+    ),
+}  # fmt: skip
+FLAT = {"angle and change of flavour"}
+"""Valleys in which a step that promises 1e-6 is not the last: QUADRATIC of `kernels.minimise`."""
 # counts of which truth: flavours whose rate is (nearly) none, moments that are none
 TRUTHS = {
     "CsI": {"nsi.u.ee": 0.19}, "two detectors": {"nsi.u.ee": 0.19, "nsi.u.mumu": 0.2},
@@ -75,7 +86,7 @@ def built():
 
 @pytest.mark.parametrize("case", CASES)
 def test_global_minimum(case, built):
-    """Fails if a grid of local fits finds a minimum 1e-6 below the search's, or a fit fails."""
+    """Fails if a grid of local fits finds a minimum below the search's, or a fit fails."""
     model = built(case)
     rng = np.random.default_rng(7)
     values = model.truth.copy()
@@ -92,7 +103,8 @@ def test_global_minimum(case, built):
         assert np.all(ours.values <= model.upper)
         points = 15 if len(model.parameters) < 3 else 7
         best = np.array([brute(model, data, i, CASES[case][2], points) for i in range(len(data))])
-        np.testing.assert_array_less(ours.chi2, best + 1e-6)
+        margin = 1e-5 if case in FLAT else 1e-6
+        np.testing.assert_array_less(ours.chi2, best + margin)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +148,7 @@ def test_held_parameter_stays(built):
         assert ours.chi2[i] == pytest.approx(search(fixed).fit(one).chi2[0], abs=1e-6)
 
 
-@pytest.mark.parametrize("case", ["CsI", "u and d", "moments"])
+@pytest.mark.parametrize("case", ["CsI", "u and d", "moments", "a valley", "mixture"])
 def test_threads_and_order(case, built, monkeypatch):
     """Fails if a global minimum depends, by a bit, on threads, order or size of tasks."""
     model = built(case)
