@@ -6,7 +6,7 @@ and are what the chain is tested against.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,7 @@ from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
 from .efficiency import Efficiency, Step
 from .quenching import Quenching
-from .resolution import NoResolution, Resolution
+from .resolution import NoResolution, Resolution, with_reference
 
 
 class Geometry(Settings):
@@ -38,7 +38,9 @@ class Geometry(Settings):
 class Detector(Settings):
     """What a recoil becomes."""
 
-    threshold: NonNegativeFloat = setting(..., "threshold", "keV_nr")
+    threshold: NonNegativeFloat = setting(
+        ..., "least e_reco_nr that is selected, whatever the efficiency", "keV_nr"
+    )
     e_max: PositiveFloat | None = setting(
         None, "largest energy analysed; by default the end point", "keV_nr"
     )
@@ -57,11 +59,18 @@ class Detector(Settings):
     )
     geometry: Geometry | None = setting(None, "active volume, for places on request")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_reference(cls, settings: Any) -> Any:
+        return with_reference(settings)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.resolution.needs_threshold and not self.threshold > 0:
+        if not self.resolution.is_anchored(self.threshold):
+            key = "reference" in type(self.resolution).model_fields
             raise ValueError(
                 f"resolution '{self.resolution.model}' is relative to a threshold above 0"
+                + (", or to an energy of its own: give detector.resolution.reference" * key)
             )
         if self.quenching.sees_recoils and self.resolution.needs_quenching:
             raise ValueError(f"resolution '{self.resolution.model}' needs a quenching model")
@@ -93,13 +102,15 @@ class Detector(Settings):
     ) -> Array:
         """Probability that a signal event of these reconstructed energies is selected.
 
-        `threshold` in keV_nr is that of the step, by default the detector's.
+        This is what `selected` means, in ntuples, rates and fits: an event is selected if its
+        e_reco_nr is `detector.threshold` or above, its e_reco is in `detector.region`,
+        `detector.efficiency` accepts it, it is in a window, and the veto does not take it. To
+        the energies of a background that are measured (after cuts) efficiency does not apply;
+        all else does. `threshold` in keV_nr is by default the detector's.
         """
         e = np.asarray(e_reco, float)
-        value = self.efficiency.at(e)
-        if self.efficiency.at_threshold:
-            least = self.threshold if threshold is None else threshold
-            value = np.where(np.asarray(e_reco_nr) >= least, value, 0.0)
+        least = self.threshold if threshold is None else threshold
+        value = np.where(np.asarray(e_reco_nr) >= least, self.efficiency.at(e), 0.0)
         if self.region is not None:
             value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
         return value

@@ -1,4 +1,7 @@
-"""Efficiency: the probability that a signal event of a given reconstructed energy is accepted."""
+"""Efficiency: the probability that a signal event of a given reconstructed energy is accepted.
+
+Whatever it is, nothing below `detector.threshold` is selected: see `Detector.acceptance`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class EfficiencyModel(Settings):
     """What efficiencies have in common; a new one gives `at`, and `edges` if it jumps."""
 
     at_threshold: ClassVar[bool] = False
-    """Whether no event below detector.threshold is accepted."""
+    """Whether detector.threshold alone says where it begins; it acts on all of them."""
 
     @abstractmethod
     def at(self, energy: ArrayLike) -> Array:
@@ -49,7 +52,7 @@ class EfficiencyModel(Settings):
 
 
 class Step(EfficiencyModel):
-    """A step at the detector's threshold, on the reconstructed nuclear-recoil scale."""
+    """The same at all energies, so that detector.threshold is a step."""
 
     at_threshold = True
     model: Literal["step"] = setting(..., "step at detector.threshold")
