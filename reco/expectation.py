@@ -181,7 +181,7 @@ def background_in_bins(
         return np.diff(spectrum.cdf(x)) @ np.concatenate(parts)
     limits = np.asarray(edges, float)
     if scale == "keV_nr":
-        limits = _reconstructed(experiment, limits)
+        limits = detector.reconstructed(limits)
     low, high = detector.region or (-np.inf, np.inf)
     least = _on_scale(experiment, background, detector.threshold)
     if detector.resolution.whole_numbers and background.scale == "reco":  # which are whole numbers
@@ -201,19 +201,9 @@ def _on_scale(experiment: Experiment, background: Background, recoil: float) -> 
     detector = experiment.detector
     if background.scale == "keV_nr":
         return recoil
-    unit = detector.per_kev if background.scale == "reco" and detector.unit != "keV_nr" else 1.0
-    return unit * float(detector.electron_equivalent(recoil))
-
-
-def _reconstructed(experiment: Experiment, recoil: Array) -> Array:
-    """Recoil energies in keV_nr in the unit of `e_reco`; infinite ones stay."""
-    detector = experiment.detector
-    if detector.unit == "keV_nr":
-        return recoil
-    result = recoil.copy()
-    finite = np.isfinite(recoil)
-    result[finite] = detector.electron_equivalent(recoil[finite]) * detector.per_kev
-    return result
+    if background.scale == "reco":
+        return float(detector.reconstructed(recoil))
+    return float(detector.electron_equivalent(recoil))
 
 
 def steady_background(experiment: Experiment) -> tuple[float, float]:

@@ -216,6 +216,7 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
         window, selected = c.window[start:stop], c.selected[start:stop]
         e_nr, e_ee = c.e_nr[start:stop], c.e_ee[start:stop]
         e_reco, e_reco_nr = c.e_reco[start:stop], c.e_reco_nr[start:stop]
+        energy = e_reco if response.resolution == PHOTOELECTRONS else e_reco_nr
         find_windows(timing, c.time_true[start:stop], c.time[start:stop], window)
         if scale == TRUE:
             smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr)
@@ -232,7 +233,7 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
             for i in range(n):
                 selected[i] = True
         for i in range(n):
-            inside = (e_reco_nr[i] >= least) & (e_reco[i] >= low) & (e_reco[i] <= top)
+            inside = (energy[i] >= least) & (e_reco[i] >= low) & (e_reco[i] <= top)
             selected[i] = selected[i] & inside & (window[i] > 0)
         if timing.dead_time > 0.0 and timing.veto_exposures:
             pulse = c.pulse[start:stop]

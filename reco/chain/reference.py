@@ -131,7 +131,10 @@ class Reference:
             else:
                 self.respond(rng, rows, energy, out)
         selected &= out["window"] > 0
-        selected &= out["e_reco_nr"] >= np.float32(detector.threshold)
+        if detector.resolution.whole_numbers:
+            selected &= e_reco >= np.float32(detector.reconstructed(detector.threshold))
+        else:
+            selected &= out["e_reco_nr"] >= np.float32(detector.threshold)
         if detector.region is not None:
             selected &= (e_reco >= detector.region[0]) & (e_reco <= detector.region[1])
         if detector.dead_time > 0 and detector.dead_time_of == "event":

@@ -18,6 +18,9 @@ from .efficiency import Efficiency, Step
 from .quenching import Quenching
 from .resolution import NoResolution, Resolution, with_reference
 
+WHOLE = 1e-9
+"""Relative difference from a whole number that is rounding."""
+
 
 class Geometry(Settings):
     """Identical modules with a box or a cylinder as active volume; places are relative to each."""
@@ -92,6 +95,22 @@ class Detector(Settings):
         """Quenched energy in keV_ee of recoils in keV_nr; 0 at 0."""
         return self.quenching.electron_equivalent(np.maximum(np.asarray(recoil, float), 0.0))
 
+    def reconstructed(self, recoil: ArrayLike) -> Array:
+        """Recoil energies in keV_nr in the unit of `e_reco`; infinite ones stay.
+
+        Where e_reco is a whole number, one that differs from it by rounding alone is that number,
+        so that what lies on an edge of a bin or on the threshold is above it, as everywhere.
+        """
+        t = np.asarray(recoil, float)
+        if self.unit == "keV_nr":
+            return t
+        finite = np.isfinite(t)
+        energy = self.electron_equivalent(np.where(finite, t, 0.0)) * self.per_kev
+        if self.resolution.whole_numbers:
+            number = np.round(energy)
+            energy = np.where(np.abs(energy - number) <= WHOLE * number, number, energy)
+        return np.where(finite, energy, t)
+
     def recoil_equivalent(self, energy: ArrayLike, high: float) -> Array:
         """Recoil in keV_nr that gives a quenched energy in keV_ee, sought up to `high` keV_nr."""
         t = np.linspace(0, np.sqrt(high), 65537) ** 2
@@ -110,7 +129,11 @@ class Detector(Settings):
         """
         e = np.asarray(e_reco, float)
         least = self.threshold if threshold is None else threshold
-        value = np.where(np.asarray(e_reco_nr) >= least, self.efficiency.at(e), 0.0)
+        if self.resolution.whole_numbers:
+            above = e >= self.reconstructed(least)
+        else:
+            above = np.asarray(e_reco_nr) >= least
+        value = np.where(above, self.efficiency.at(e), 0.0)
         if self.region is not None:
             value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
         return value
@@ -241,8 +264,10 @@ class _Bins:
     def __init__(
         self, detector: Detector, edges: Array, scale: str, high: float, threshold: float
     ) -> None:
+        if scale != "reco" and detector.resolution.whole_numbers:
+            edges = detector.reconstructed(edges)
         self.detector, self.edges, self.high = detector, edges, high
-        self.on_reco = scale == "reco"
+        self.on_reco = scale == "reco" or detector.resolution.whole_numbers
         self.threshold = threshold * detector.threshold
         inside = edges[np.isfinite(edges)]
         if self.on_reco and not detector.quenching.sees_recoils:

@@ -21,7 +21,7 @@ from ...reco.chain.codes import ON
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.detector import Shift
-from .bins import bin_edges, counted
+from .bins import bin_edges, column_and_edges, counted
 
 if TYPE_CHECKING:
     import hist
@@ -167,7 +167,7 @@ def event_templates(
         That of the sample.
     events
         Columns ``component``, ``target``, ``e_nu``, ``e_nr``, ``window``, ``selected`` and the
-        binned ``e_reco_nr`` or ``e_reco``, shape (n,).
+        binned ``e_reco_nr`` or ``e_reco`` (of `column_and_edges`), shape (n,).
     years
         Exposure of the sample, in years of operation; counts are scaled to the experiment's.
     weight
@@ -178,8 +178,7 @@ def event_templates(
     counts, variances
         Arrays of shape (bins,) by (flavour, nucleus, structure).
     """
-    edges = bin_edges(experiment)
-    column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
+    column, edges = column_and_edges(experiment, bin_edges(experiment))
     scale = experiment.exposure.years / years
     counts, variances = {}, {}
     for channel in experiment.channels:
