@@ -21,7 +21,7 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "e_ee": ("float32", "keV", "quenched energy"),
     "e_reco": ("float32", "", "reconstructed energy in the detector's own unit"),
     "e_reco_nr": ("float32", "keV", "the same on the nuclear-recoil scale"),
-    "selected": ("bool", "", "above threshold, accepted, in a window"),
+    "selected": ("bool", "", "above threshold, in the region and a window, accepted"),
 }  # fmt: skip
 """Type, unit and meaning of the ntuple's columns."""
 PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {

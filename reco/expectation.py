@@ -37,11 +37,8 @@ class Expectation:
 
 def background_shape(experiment: Experiment, background: Background) -> BackgroundShape:
     """Spectrum of a background on its own scale, with the experiment's default range."""
-    detector = experiment.detector
-    low, high = detector.threshold, experiment.e_max
-    if background.scale != "keV_nr":
-        unit = detector.per_kev if background.scale == "reco" and detector.unit != "keV_nr" else 1.0
-        low, high = (unit * float(detector.electron_equivalent(e)) for e in (low, high))
+    ends = experiment.detector.threshold, experiment.e_max
+    low, high = (_on_scale(experiment, background, e) for e in ends)
     return shape(background, low, high)
 
 
@@ -184,28 +181,29 @@ def background_in_bins(
         return np.diff(spectrum.cdf(x)) @ np.concatenate(parts)
     limits = np.asarray(edges, float)
     if scale == "keV_nr":
-        limits = _reconstructed(experiment, limits)
+        limits = detector.reconstructed(limits)
     low, high = detector.region or (-np.inf, np.inf)
+    least = _on_scale(experiment, background, detector.threshold)
     if detector.resolution.whole_numbers and background.scale == "reco":  # which are whole numbers
         limits, low, high = np.ceil(limits) - 0.5, np.ceil(low) - 0.5, np.floor(high) + 0.5
+        least = np.ceil(least) - 0.5
     limits = np.clip(limits, low, high)
     if background.scale != "reco" and detector.unit != "keV_nr":
         limits = limits / detector.per_kev
         if background.scale == "keV_nr":
             finite = np.isfinite(limits)
             limits[finite] = detector.recoil_equivalent(limits[finite], top)
-    return np.diff(spectrum.cdf(limits))
+    return np.diff(spectrum.cdf(np.maximum(limits, least)))
 
 
-def _reconstructed(experiment: Experiment, recoil: Array) -> Array:
-    """Recoil energies in keV_nr in the unit of `e_reco`; infinite ones stay."""
+def _on_scale(experiment: Experiment, background: Background, recoil: float) -> float:
+    """Energy in keV_nr on the scale of a background."""
     detector = experiment.detector
-    if detector.unit == "keV_nr":
+    if background.scale == "keV_nr":
         return recoil
-    result = recoil.copy()
-    finite = np.isfinite(recoil)
-    result[finite] = detector.electron_equivalent(recoil[finite]) * detector.per_kev
-    return result
+    if background.scale == "reco":
+        return float(detector.reconstructed(recoil))
+    return float(detector.electron_equivalent(recoil))
 
 
 def steady_background(experiment: Experiment) -> tuple[float, float]:
@@ -227,10 +225,11 @@ def rates(experiment: Experiment) -> dict[str, object]:
     -------
     dict
         ``above_threshold`` (true T above the detector's threshold, no acceptance, no smearing:
-        Table 1 of arXiv:1911.00762), the same by flavour, ``selected`` (after response,
-        acceptance, windows and veto), ``steady_on`` and ``steady_off`` (background in the
-        windows, before acceptance), ``beam_background``, ``figure_of_merit`` (above_threshold
-        over the root of steady_on), and ``flux_averaged_cross_section_cm2`` by nucleus.
+        Table 1 of arXiv:1911.00762), the same by flavour, ``selected`` (after response
+        and windows, as `Detector.acceptance` says), ``steady_on`` and ``steady_off`` (background
+        in the windows, before acceptance), ``beam_background``, ``figure_of_merit``
+        (above_threshold over the root of steady_on), and ``flux_averaged_cross_section_cm2`` by
+        nucleus.
     """
     by_flavour: dict[FlavourFlux, float] = {}
     for channel in experiment.channels:

@@ -33,6 +33,7 @@ from .errors import ExperimentError
 from .explain import explain, unknown
 from .response.background import Background
 from .response.detector import Detector
+from .response.resolution import with_reference
 from .window import Windows, WindowSettings, windows
 
 
@@ -265,6 +266,7 @@ def _read(name: Path | str, origin: str) -> Json:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{origin}: not valid TOML: {error}") from None
+    data = _anchored(data)
     base = data.pop("extends", None)
     if base is not None:
         if base not in shipped_experiments():
@@ -274,8 +276,13 @@ def _read(name: Path | str, origin: str) -> Json:
         parent.pop("preset", None)  # a preset belongs to the file that states it
         if isinstance(data.get("source"), dict) and "base" in data["source"]:
             parent.pop("source")  # another source is not a change of the parent's
-        data = _merge(parent, data)
+        data = _anchored(_merge(parent, data))
     return data
+
+
+def _anchored(data: Json) -> Json:
+    """What a file says, with the reference energy of its resolution: `--set` leaves that alone."""
+    return data | {"detector": with_reference(data["detector"])} if "detector" in data else data
 
 
 def _shipped_source(name: str, origin: str) -> Json:

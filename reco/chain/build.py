@@ -160,7 +160,11 @@ def _response(experiment: Experiment) -> Response:
         width=resolution.kernel_widths(e_root**2, detector.threshold),
         per_kev=detector.per_kev,
         efficiency=efficiency.kernel_code(),
-        threshold=detector.threshold,
+        threshold=float(
+            detector.reconstructed(detector.threshold)
+            if resolution.whole_numbers
+            else detector.threshold
+        ),
         logistic=efficiency.kernel_values(),
         table=efficiency.kernel_table(e_top * detector.per_kev),
         region_low=float(low),

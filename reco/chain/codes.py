@@ -18,4 +18,4 @@ NO_SMEARING, ROOT_T, PHOTOELECTRONS, WIDTH_TABLE = 0, 1, 2, 3
 """Resolutions: none, Gaussian in keV_nr with σ ∝ √T, whole numbers, Gaussian in keV_ee."""
 
 STEP, LOGISTIC, EFFICIENCY_TABLE = 0, 1, 2
-"""Efficiencies: a step at the threshold in keV_nr, a logistic function of e_reco, a table in it."""
+"""Efficiencies: one value, a logistic function of e_reco, a table in it."""

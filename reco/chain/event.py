@@ -209,21 +209,22 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
     draws = draws_of(key, number, sources.stream[source], s.words, s.spare)
     words, scale = draws.words, sources.scale[source]
     low, top = np.float32(response.region_low), np.float32(response.region_high)
+    least = np.float32(response.threshold)
     for start in range(0, c.time.size, BATCH):
         stop = min(start + BATCH, c.time.size)
         n = stop - start
         window, selected = c.window[start:stop], c.selected[start:stop]
         e_nr, e_ee = c.e_nr[start:stop], c.e_ee[start:stop]
         e_reco, e_reco_nr = c.e_reco[start:stop], c.e_reco_nr[start:stop]
+        energy = e_reco if response.resolution == PHOTOELECTRONS else e_reco_nr
         find_windows(timing, c.time_true[start:stop], c.time[start:stop], window)
         if scale == TRUE:
             smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr)
             draw_for(ACCEPT, draws, start, n)
             if response.efficiency == STEP:
-                threshold = np.float32(response.threshold)
                 accepted = np.int64(response.logistic[0] * 2.0**32)
                 for i in range(n):
-                    selected[i] = (e_reco_nr[i] >= threshold) & (np.int64(words[i]) < accepted)
+                    selected[i] = np.int64(words[i]) < accepted
             else:
                 for i in range(n):
                     selected[i] = uniform(words[i]) < acceptance(response, e_reco[i])
@@ -232,7 +233,7 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
             for i in range(n):
                 selected[i] = True
         for i in range(n):
-            inside = (e_reco[i] >= low) & (e_reco[i] <= top)
+            inside = (energy[i] >= least) & (e_reco[i] >= low) & (e_reco[i] <= top)
             selected[i] = selected[i] & inside & (window[i] > 0)
         if timing.dead_time > 0.0 and timing.veto_exposures:
             pulse = c.pulse[start:stop]

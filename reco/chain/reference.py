@@ -131,6 +131,10 @@ class Reference:
             else:
                 self.respond(rng, rows, energy, out)
         selected &= out["window"] > 0
+        if detector.resolution.whole_numbers:
+            selected &= e_reco >= np.float32(detector.reconstructed(detector.threshold))
+        else:
+            selected &= out["e_reco_nr"] >= np.float32(detector.threshold)
         if detector.region is not None:
             selected &= (e_reco >= detector.region[0]) & (e_reco <= detector.region[1])
         if detector.dead_time > 0 and detector.dead_time_of == "event":
@@ -176,8 +180,6 @@ class Reference:
             e_reco_nr = np.interp(e_reco / self.unit, *self.unquench)
         chance = rng.random(n, np.float32)
         chosen = chance < detector.efficiency.at(e_reco)
-        if detector.efficiency.at_threshold:
-            chosen &= e_reco_nr >= detector.threshold
         _store(out, rows, e_nr, e_ee, e_reco, e_reco_nr, chosen)
 
     def measured(self, rows: Any, scale: str, energy: Array, out: Block) -> None:

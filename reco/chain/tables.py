@@ -91,6 +91,7 @@ class Response(NamedTuple):
     efficiency: int
     """Code: STEP, LOGISTIC or EFFICIENCY_TABLE."""
     threshold: float
+    """Of e_reco_nr; of e_reco where that is a whole number."""
     logistic: Array
     """Plateau, slope, midpoint, cut, half_until; a step uses the first."""
     table: Array

@@ -6,7 +6,7 @@ and are what the chain is tested against.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,10 @@ from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
 from .efficiency import Efficiency, Step
 from .quenching import Quenching
-from .resolution import NoResolution, Resolution
+from .resolution import NoResolution, Resolution, with_reference
+
+WHOLE = 1e-9
+"""Relative difference from a whole number that is rounding."""
 
 
 class Geometry(Settings):
@@ -38,7 +41,9 @@ class Geometry(Settings):
 class Detector(Settings):
     """What a recoil becomes."""
 
-    threshold: NonNegativeFloat = setting(..., "threshold", "keV_nr")
+    threshold: NonNegativeFloat = setting(
+        ..., "least e_reco_nr that is selected, whatever the efficiency", "keV_nr"
+    )
     e_max: PositiveFloat | None = setting(
         None, "largest energy analysed; by default the end point", "keV_nr"
     )
@@ -57,11 +62,18 @@ class Detector(Settings):
     )
     geometry: Geometry | None = setting(None, "active volume, for places on request")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_reference(cls, settings: Any) -> Any:
+        return with_reference(settings)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.resolution.needs_threshold and not self.threshold > 0:
+        if not self.resolution.is_anchored(self.threshold):
+            key = "reference" in type(self.resolution).model_fields
             raise ValueError(
                 f"resolution '{self.resolution.model}' is relative to a threshold above 0"
+                + (", or to an energy of its own: give detector.resolution.reference" * key)
             )
         if self.quenching.sees_recoils and self.resolution.needs_quenching:
             raise ValueError(f"resolution '{self.resolution.model}' needs a quenching model")
@@ -83,6 +95,22 @@ class Detector(Settings):
         """Quenched energy in keV_ee of recoils in keV_nr; 0 at 0."""
         return self.quenching.electron_equivalent(np.maximum(np.asarray(recoil, float), 0.0))
 
+    def reconstructed(self, recoil: ArrayLike) -> Array:
+        """Recoil energies in keV_nr in the unit of `e_reco`; infinite ones stay.
+
+        Where e_reco is a whole number, one that differs from it by rounding alone is that number,
+        so that what lies on an edge of a bin or on the threshold is above it, as everywhere.
+        """
+        t = np.asarray(recoil, float)
+        if self.unit == "keV_nr":
+            return t
+        finite = np.isfinite(t)
+        energy = self.electron_equivalent(np.where(finite, t, 0.0)) * self.per_kev
+        if self.resolution.whole_numbers:
+            number = np.round(energy)
+            energy = np.where(np.abs(energy - number) <= WHOLE * number, number, energy)
+        return np.where(finite, energy, t)
+
     def recoil_equivalent(self, energy: ArrayLike, high: float) -> Array:
         """Recoil in keV_nr that gives a quenched energy in keV_ee, sought up to `high` keV_nr."""
         t = np.linspace(0, np.sqrt(high), 65537) ** 2
@@ -93,13 +121,19 @@ class Detector(Settings):
     ) -> Array:
         """Probability that a signal event of these reconstructed energies is selected.
 
-        `threshold` in keV_nr is that of the step, by default the detector's.
+        This is what `selected` means, in ntuples, rates and fits: an event is selected if its
+        e_reco_nr is `detector.threshold` or above, its e_reco is in `detector.region`,
+        `detector.efficiency` accepts it, it is in a window, and the veto does not take it. To
+        the energies of a background that are measured (after cuts) efficiency does not apply;
+        all else does. `threshold` in keV_nr is by default the detector's.
         """
         e = np.asarray(e_reco, float)
-        value = self.efficiency.at(e)
-        if self.efficiency.at_threshold:
-            least = self.threshold if threshold is None else threshold
-            value = np.where(np.asarray(e_reco_nr) >= least, value, 0.0)
+        least = self.threshold if threshold is None else threshold
+        if self.resolution.whole_numbers:
+            above = e >= self.reconstructed(least)
+        else:
+            above = np.asarray(e_reco_nr) >= least
+        value = np.where(above, self.efficiency.at(e), 0.0)
         if self.region is not None:
             value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
         return value
@@ -230,8 +264,10 @@ class _Bins:
     def __init__(
         self, detector: Detector, edges: Array, scale: str, high: float, threshold: float
     ) -> None:
+        if scale != "reco" and detector.resolution.whole_numbers:
+            edges = detector.reconstructed(edges)
         self.detector, self.edges, self.high = detector, edges, high
-        self.on_reco = scale == "reco"
+        self.on_reco = scale == "reco" or detector.resolution.whole_numbers
         self.threshold = threshold * detector.threshold
         inside = edges[np.isfinite(edges)]
         if self.on_reco and not detector.quenching.sees_recoils:

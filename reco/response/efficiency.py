@@ -1,4 +1,7 @@
-"""Efficiency: the probability that a signal event of a given reconstructed energy is accepted."""
+"""Efficiency: the probability that a signal event of a given reconstructed energy is accepted.
+
+Whatever it is, nothing below `detector.threshold` is selected: see `Detector.acceptance`.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,22 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
 from ..chain.codes import EFFICIENCY_TABLE, LOGISTIC, STEP
+from ..errors import ExperimentError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 TABLE_POINTS = 16385
 """Of an efficiency that is no table, for kernels."""
+STEEPEST = 1e-3
+"""Difference from a line between two of them that is taken for a jump."""
 
 
 class EfficiencyModel(Settings):
     """What efficiencies have in common; a new one gives `at`, and `edges` if it jumps."""
 
     at_threshold: ClassVar[bool] = False
-    """Whether no event below detector.threshold is accepted."""
+    """Whether detector.threshold alone says where it begins; it acts on all of them."""
 
     @abstractmethod
     def at(self, energy: ArrayLike) -> Array:
@@ -43,13 +49,35 @@ class EfficiencyModel(Settings):
         return np.zeros(5)
 
     def kernel_table(self, top: float) -> Array:
-        """Energies up to `top`, and acceptances, between which kernels interpolate; (2, n)."""
-        energy = np.linspace(0.0, top, TABLE_POINTS)
-        return np.array([energy, self.at(energy)])
+        """Energies up to `top`, and acceptances, between which kernels interpolate; (2, n).
+
+        A jump is two points of one energy, the value below and that at it.
+
+        Raises
+        ------
+        ExperimentError
+            If it jumps where `edges` does not say so, or is steeper than the table.
+        """
+        edges = np.unique([e for e in self.edges() if 0 < e < top])
+        grid = np.setdiff1d(np.linspace(0.0, top, TABLE_POINTS), edges)
+        energy = np.concatenate([grid, edges, edges])
+        value = np.concatenate(
+            [np.asarray(self.at(x), float) for x in (grid, np.nextafter(edges, 0.0), edges)]
+        )
+        order = np.argsort(energy, kind="stable")
+        energy, value = energy[order], value[order]
+        middle = (energy[1:] + energy[:-1]) / 2
+        apart = np.abs(self.at(middle) - (value[1:] + value[:-1]) / 2) * (np.diff(energy) > 0)
+        if apart.max() > STEEPEST:
+            raise ExperimentError(
+                f"detector.efficiency.model = '{type(self).__name__}': jumps near "
+                f"{middle[np.argmax(apart)]:.6g}, which `edges` does not name"
+            )
+        return np.array([energy, value])
 
 
 class Step(EfficiencyModel):
-    """A step at the detector's threshold, on the reconstructed nuclear-recoil scale."""
+    """The same at all energies, so that detector.threshold is a step."""
 
     at_threshold = True
     model: Literal["step"] = setting(..., "step at detector.threshold")

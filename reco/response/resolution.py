@@ -7,7 +7,7 @@ Which one: `sqrt` is the paper's, on the nuclear-recoil scale; `photoelectrons` 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +32,7 @@ class ResolutionModel(Settings):
     whole_numbers: ClassVar[bool] = False
     """Whether e_reco is a whole number."""
     needs_threshold: ClassVar[bool] = False
-    """Whether the width is relative to a threshold above 0."""
+    """Whether the width is relative to the detector's threshold, which then is above 0."""
     needs_quenching: ClassVar[bool] = False
     """Whether it takes electron-equivalent energies alone."""
 
@@ -43,6 +43,10 @@ class ResolutionModel(Settings):
     def per_kev(self) -> float:
         """Units of `e_reco` in a keV_ee."""
         return 1.0
+
+    def is_anchored(self, threshold: float) -> bool:
+        """Whether the width is known, with a threshold in keV_nr."""
+        return threshold > 0 or not self.needs_threshold
 
     @abstractmethod
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
@@ -100,20 +104,31 @@ class NoResolution(ResolutionModel):
 
 
 class Sqrt(ResolutionModel):
-    """Gaussian in keV_nr: σ(T) = r T_thr √(T/T_thr), with r at the threshold T_thr (the paper)."""
+    """Gaussian in keV_nr: σ(T) = r T_ref √(T/T_ref), with r at the reference energy T_ref.
+
+    The paper's T_ref is the threshold. It is a key of its own, so that another threshold is no
+    other resolution; without it, it is the threshold of the experiment's file.
+    """
 
     on_recoil = True
-    needs_threshold = True
     model: Literal["sqrt"] = setting(..., "Gaussian, width as the root of T")
-    relative: PositiveFloat = setting(..., "σ/T at the detector's threshold")
+    relative: PositiveFloat = setting(..., "σ/T at the reference energy")
+    reference: PositiveFloat | None = setting(
+        None, "reference energy T; by default the detector.threshold of the file", "keV_nr"
+    )
+
+    def is_anchored(self, threshold: float) -> bool:
+        """Whether there is a reference energy, or a threshold to take its place."""
+        return self.reference is not None or threshold > 0
 
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
         """Width in keV_nr at recoils in keV_nr."""
-        return np.asarray(self.relative * np.sqrt(np.asarray(energy, dtype=float) * threshold))
+        reference = self.reference or threshold
+        return np.asarray(self.relative * np.sqrt(np.asarray(energy, dtype=float) * reference))
 
     def root_width(self, threshold: float) -> float:
-        """Return r √T_thr."""
-        return float(self.relative * np.sqrt(threshold))
+        """Return r √T_ref."""
+        return float(self.relative * np.sqrt(self.reference or threshold))
 
     def kernel_code(self) -> int:
         """Kernels know the root."""
@@ -193,6 +208,20 @@ class WidthTable(ResolutionModel):
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
         """Width in keV_ee at an energy in keV_ee."""
         return np.interp(np.asarray(energy, dtype=float), self.energy, self.width)
+
+
+def with_reference(detector: Any) -> Any:
+    """Settings of a detector with the reference energy of a √T resolution: see `Sqrt`."""
+    if not isinstance(detector, dict):
+        return detector
+    resolution, threshold = detector.get("resolution"), detector.get("threshold")
+    if not isinstance(resolution, dict) or resolution.get("model") != "sqrt":
+        return detector
+    if resolution.get("reference") is not None or not isinstance(threshold, (int, float)):
+        return detector
+    if not threshold > 0:
+        return detector
+    return detector | {"resolution": resolution | {"reference": threshold}}
 
 
 Resolution = Annotated[

@@ -19,7 +19,7 @@ from ...reco.columns import Block
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
-from ..counts.bins import counted
+from ..counts.bins import column_and_edges, counted
 from ..counts.effect import Template
 from ..counts.model import Model
 from ..counts.parameter import STRENGTH
@@ -89,8 +89,7 @@ def throw_events(
     counts = np.zeros((stop - start, model.bins))
     off = np.zeros((stop - start if model.tau.any() else 1, model.bins))
     for number, (run, section) in enumerate(zip(runs, model.sections, strict=True)):
-        column = "e_reco" if run.experiment.analysis.scale == "reco" else "e_reco_nr"
-        edges = section.edges
+        column, edges = column_and_edges(run.experiment, section.edges)
         for row, toy in enumerate(range(start, stop)):
             own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
             block = own.make(0, own.events, ALONE)

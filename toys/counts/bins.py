@@ -57,6 +57,19 @@ def bin_edges(experiment: Experiment) -> Array:
     return np.array(edges)
 
 
+def column_and_edges(experiment: Experiment, edges: Array) -> tuple[str, Array]:
+    """Column of events that is counted in bins of these edges, and the edges on its scale.
+
+    Where e_reco is a whole number it is counted itself: e_reco_nr is rounded, and may miss an edge
+    that it lies on.
+    """
+    if experiment.analysis.scale == "reco":
+        return "e_reco", edges
+    if experiment.detector.resolution.whole_numbers:
+        return "e_reco", experiment.detector.reconstructed(edges)
+    return "e_reco_nr", edges
+
+
 def counted(energy: NDArray[Any], edges: Array, weights: Array | None = None) -> Array:
     """Counts in bins that hold their lower edge alone, as those of templates do.
 

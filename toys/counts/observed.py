@@ -16,7 +16,7 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.provenance import Provenance
 from ...reco.runs.tree import TREE, read
-from .bins import counted
+from .bins import column_and_edges, counted
 from .model import Data, Model
 
 EXPOSURE = 0.01
@@ -73,7 +73,7 @@ def _counts(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Arr
 
 
 def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array]:
-    column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
+    column, edges = column_and_edges(experiment, edges)
     columns, about = read(file, [column, "window", "selected"])
     _check_exposure(file, about, experiment)
     found = []

@@ -140,12 +140,14 @@ def test_fano_in_electrons_with_a_table():
     np.testing.assert_allclose(d.selection_probability(RECOIL, HIGH), expected, atol=2e-5)
 
 
-def test_table_of_widths_with_a_logistic():
+@pytest.mark.parametrize("threshold", [0.2, 1.0])  # below the cut of the acceptance, and above
+def test_table_of_widths_with_a_logistic(threshold):
     """Fails if a tabulated width, or the half acceptance above the cut, is off by 2e-5.
 
     The steps of the acceptance lie inside bins of the function's own sum, unless it sees to them.
     """
     d = detector(
+        threshold=threshold,
         resolution={"model": "table", "energy": [0.1, 2.0], "width": [0.05, 0.2]},
         efficiency={
             "model": "logistic", "plateau": 0.7, "slope": 8.0, "midpoint": 0.3, "cut": 0.05,
@@ -155,7 +157,7 @@ def test_table_of_widths_with_a_logistic():
 
     def accepted(e):
         full = 0.7 / (1 + np.exp(-8.0 * (e - 0.3)))
-        return np.where(e < 0.05, 0.0, np.where(e < 0.2, full / 2, full))
+        return np.where(e < max(0.05, 0.1 * threshold), 0.0, np.where(e < 0.2, full / 2, full))
 
     expected = smeared(accepted, lambda e: np.interp(e, [0.1, 2.0], [0.05, 0.2]))
     np.testing.assert_allclose(d.selection_probability(RECOIL, HIGH), expected, atol=2e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nuspill import build, generate, load
 from nuspill.reco.errors import ExperimentError
-from nuspill.reco.expectation import background_per_kg_day
+from nuspill.reco.expectation import background_per_kg_day, expectations
 from nuspill.reco.response.background import BackgroundShape, SpectrumModel
 from nuspill.reco.response.efficiency import EfficiencyModel
 from nuspill.reco.response.quenching import QuenchingModel
@@ -91,6 +91,22 @@ class Rise(SpectrumModel):
         return BackgroundShape(np.array([low, high]), np.array([0.0, 1.0]), 0.0, (high - low) / 2)
 
 
+class Jumping(EfficiencyModel):
+    """0.2 below an energy, 0.8 from it on, and the same again with a slope."""
+
+    at_threshold: ClassVar[bool] = False
+    model: Literal["jumping"] = "jumping"
+    place: float = 0.6
+    named: bool = True
+
+    def at(self, energy):
+        e = np.asarray(energy, float)
+        return np.where(e >= self.place, 0.8, np.where(e >= self.place / 2, 0.2, 0.1 * e))
+
+    def edges(self):
+        return [self.place / 2, self.place] if self.named else [self.place / 2]
+
+
 def with_models(**models):
     settings = {"background.steady.enabled": False, "analysis.edges": [3.0, 6.0, 10.0, 20.0, 46.0]}
     experiment = load("ess-csi", settings)
@@ -124,6 +140,45 @@ def test_templates_expect_what_is_generated(models):
     chosen = events["selected"] & (events["window"] == 1)
     counts = np.histogram(events["e_reco_nr"][chosen], edges)[0]
     assert stats.chi2.sf(np.sum((counts - expected) ** 2 / expected), len(counts)) > 1e-3
+
+
+NUMBERS = {"model": "photoelectrons", "light_yield": 20.0}
+SHARP = {"model": "table", "energy": [0.1], "width": [0.02]}
+
+
+@pytest.mark.parametrize(
+    ("resolution", "place", "edges"),
+    [
+        pytest.param(NUMBERS, 6.0, [2.0, 3.0, 5.0, 6.0, 7.0, 92.0], id="on a whole number"),
+        pytest.param(NUMBERS, 5.7, [2.0, 3.0, 5.0, 6.0, 7.0, 92.0], id="beside one"),
+        pytest.param(SHARP, 0.6, [0.2, 0.3, 0.6, 0.61, 4.6], id="of a sharp energy"),
+        pytest.param({"model": "none"}, 0.6, [0.2, 0.3, 0.6, 0.601, 4.6], id="of an exact one"),
+    ],
+)
+def test_an_efficiency_jumps_in_events_where_it_does_in_templates(resolution, place, edges):
+    """Fails if events interpolate over the jump: 15 % of the photo-electrons on it were lost."""
+    settings = {
+        "background.steady.enabled": False, "exposure.years": 60.0, "analysis.scale": "reco",
+        "analysis.edges": edges, "detector.resolution": resolution,
+    }  # fmt: skip
+    experiment = load("ess-csi", settings)
+    detector = experiment.detector.model_copy(update={"efficiency": Jumping(place=place)})
+    experiment = experiment.model_copy(update={"detector": detector})
+    model = build([experiment], ["strength"])
+    due = model.counts(model.truth)
+    events = generate(experiment, seed=2, years=60.0, library="np")
+    chosen = events["selected"] & (events["window"] == 1)
+    seen = np.histogram(events["e_reco"][chosen], edges)[0]
+    assert stats.chi2.sf(np.sum((seen - due) ** 2 / due), len(due)) > 1e-3
+    selected = 60.0 * sum(e.selected[1] for e in expectations(experiment))
+    assert chosen.sum() == pytest.approx(selected, abs=4 * selected**0.5)
+
+
+def test_a_jump_that_is_not_named_is_refused():
+    """Fails if events take a slope for a jump of which `edges` does not tell."""
+    efficiency = Jumping(named=False)
+    with pytest.raises(ExperimentError, match=r"Jumping': jumps near 0\.[56].*edges"):
+        generate(with_models(efficiency=efficiency), seed=3, stop=1000, library="np")
 
 
 def test_a_width_that_no_kernel_knows_is_refused():

@@ -197,16 +197,14 @@ def test_systematic(effect, csi):
             other = experiment.replace(**{"detector.resolution.relative": 0.3 * factor})
             expected = build([other]).counts(np.zeros(3)) - steady
         elif effect == "threshold":
-            # as the resolution is relative to the threshold, keep its width
-            other = experiment.replace(
-                **{"detector.threshold": factor, "detector.resolution.relative": 0.3 / factor**0.5}
-            )
+            other = experiment.replace(**{"detector.threshold": factor})
             expected = build([other]).counts(np.zeros(3)) - templates(other).steady
         else:
-            # energies up by a factor: edges, threshold down by it; σ² = r² T_thr T scales likewise
+            # energies up by a factor: edges, threshold down by it; σ² = r² T_ref T scales likewise
             other = experiment.replace(
                 **{"analysis.edges": [e / factor for e in experiment.analysis.edges],
-                   "detector.threshold": 1 / factor, "detector.e_max": 46.1 / factor}
+                   "detector.threshold": 1 / factor, "detector.e_max": 46.1 / factor,
+                   "detector.resolution.reference": 1 / factor}
             )  # fmt: skip
             expected = build([other]).counts(np.zeros(3)) - templates(other).steady
         np.testing.assert_allclose(found, expected, rtol=2e-4, err_msg=f"{effect} {sign}")

@@ -18,6 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:Deprecati
 FLUX = {"name": "flux", "effect": "flux", "uncertainty": 0.07}
 NEUTRONS = {"name": "neutrons", "effect": "beam background", "uncertainty": 0.25}
 PROMPT = {"name": "prompt", "timing": "prompt", "rate": 0.3, "total": True}
+LEAKS = {
+    "background": [{"name": "steady", "rate": 10.0}, PROMPT | {"rate": 3.0}],
+    "windows.on_start": 1e6,
+    "windows.on_length": 1.5e6,
+    "windows.off_start": 2.7e6,
+}
+"""Both windows in the pulse, so that beam-off holds signal and a prompt background."""
 CASES = {
     "pulls": [("ess-csi", {})],
     "one bin": [("ess-ar", {})],
@@ -46,6 +53,8 @@ CASES = {
         )
     ],
     "on-off": [("ess-csi", {"analysis.statistic": "on-off"})],
+    "on-off, what leaks": [("ess-csi", {"analysis.statistic": "on-off"} | LEAKS)],
+    "scaled, what leaks": [("ess-csi", {"analysis.statistic": "on-off-scaled"} | LEAKS)],
     "two, the signal in common": [("ess-csi", {}), ("ess-si", {"exposure.years": 1.0})],
     "three statistics": [
         ("ess-csi", {"analysis.statistic": "on-off"}),
