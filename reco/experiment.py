@@ -4,13 +4,15 @@
     [preset.NAME]
 
 `source.base` starts from a shipped source, `extends` from another experiment. A preset holds
-values that replace the file's own, for example the paper's choices.
+values that replace the file's own, for example the paper's choices. What depends on a value of the
+source that is replaced is derived anew, or the change is refused: see `Source.changed`.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -30,6 +32,7 @@ from .analysis import Analysis
 from .daq import Daq
 from .errors import ExperimentError
 from .explain import explain, unknown
+from .layers import Key, consistent
 from .response.background import Background
 from .response.detector import Detector
 from .window import Windows, WindowSettings, windows
@@ -178,9 +181,7 @@ class Experiment(Displayed, Settings):
             As `load`.
         """
         data = self.model_dump(mode="python", exclude_defaults=False)
-        for key, value in settings.items():
-            _assign(data, key, value, self.name)
-        return validate(data, self.name)
+        return validate(_with(data, settings, self.name), self.name)
 
 
 def shipped_experiments() -> tuple[str, ...]:
@@ -232,18 +233,12 @@ def load(
                 f"{origin}: preset{key and '.' + key} = {value!r}: must be a table of settings"
             )
     if preset is not None and preset in presets:
-        data = _merge(data, presets[preset])
+        data = _over(data, presets[preset], origin)
     elif preset is not None and preset != "paper":
         raise ExperimentError(unknown(f"preset of {origin}", preset, tuple(presets)))
     if source is not None:
-        data["source"] = {"base": source}
-    section = data.get("source")
-    if isinstance(section, dict) and "base" in section:
-        over = {key: value for key, value in section.items() if key != "base"}
-        data["source"] = _merge(_shipped_source(str(section["base"]), origin), over)
-    for key, value in (settings or {}).items():
-        _assign(data, key, value, origin)
-    return validate(data, origin)
+        data = _over(data, {"source": {"base": source}}, origin)
+    return validate(_with(data, settings or {}, origin), origin)
 
 
 def validate(data: dict[str, Any], origin: str) -> Experiment:
@@ -265,16 +260,39 @@ def _read(name: Path | str, origin: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{origin}: not valid TOML: {error}") from None
     base = data.pop("extends", None)
+    parent: dict[str, Any] = {}
     if base is not None:
         if base not in shipped_experiments():
             missing = unknown("experiment", str(base), shipped_experiments())
             raise ExperimentError(f"{origin}: extends = {base!r}: {missing}")
         parent = _read(base, origin)
         parent.pop("preset", None)  # a preset belongs to the file that states it
-        if isinstance(data.get("source"), dict) and "base" in data["source"]:
-            parent.pop("source")  # another source is not a change of the parent's
-        data = _merge(parent, data)
-    return data
+    return _over(parent, data, origin)
+
+
+def _over(data: dict[str, Any], layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """`layer`, a file or a preset, on top of `data`, and what follows from it.
+
+    A source with `base` is another one, and no change of that of `data`.
+    """
+    merged, section = _merge(data, layer), layer.get("source")
+    given: set[Key] = {("background",)} if "background" in layer else set()
+    if isinstance(section, Mapping) and "base" in section:
+        over = {key: value for key, value in section.items() if key != "base"}
+        shipped = {"source": _shipped_source(str(section["base"]), origin)}
+        merged["source"] = _over(shipped, {"source": over}, origin)["source"]
+        given.add(("source",))
+    elif isinstance(section, Mapping):
+        given |= {("source", key) for key in section}
+    return consistent(data, merged, given, origin)
+
+
+def _with(data: dict[str, Any], settings: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """`data` with values by dotted key, and what follows from them."""
+    changed = deepcopy(data)
+    for key, value in settings.items():
+        _assign(changed, key, value, origin)
+    return consistent(data, changed, {tuple(key.split(".")) for key in settings}, origin)
 
 
 def _shipped_source(name: str, origin: str) -> dict[str, Any]:

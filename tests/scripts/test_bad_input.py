@@ -99,6 +99,17 @@ SETTINGS = {
     "windows overlap": ("windows.off_start=1e6", ["windows", "1e+06", "overlap"]),
     "pulse too long": ("source.pulse_width=1e9", ["source", "1e+09", "period"]),
     "source without protons": ("source={name='x'}", ["source", "protons_per_year"]),
+    "power of other protons": (
+        "source={power=2, proton_energy=2, protons_per_year=2.8e23}",
+        ["source.power = 2 MW", "source.protons_per_year = 2.8e+23"],
+    ),
+    "rate of an open power": (
+        "source.repetition=28", ["source.repetition = 28 Hz", "source.power", "10 MW"],
+    ),
+    "energy of no known yield": (
+        "source.proton_energy=3",
+        ["source.neutrinos_per_proton", "source.proton_energy is 3 GeV", "0.3 at 2 GeV"],
+    ),
     "form factor table missing": ("interaction.form_factor=no.csv", ["form_factor", "no.csv"]),
     "form factor unknown": ("interaction.form_factor=helmm", ["form_factor", "'helmm'", "helm"]),
     "spectrum not increasing": (
