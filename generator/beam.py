@@ -311,7 +311,8 @@ class Source(Settings):
             `pulse_width` beside a `pulse_shape` or where the window ends within the pulse.
         """
         data = self.model_dump() | dict(given)
-        if not all(data[key] is None or _is_size(data[key]) for key in SIZES):
+        absent = {key for key, field in Source.model_fields.items() if field.default is None}
+        if not all(_is_size(data[key]) or (data[key] is None and key in absent) for key in SIZES):
             return data
         self._refuse_repetition(data, given)
         data |= self._protons_after(data, given)

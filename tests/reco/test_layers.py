@@ -367,3 +367,6 @@ def test_wrong_values_are_told_as_wrong():
     ):
         with pytest.raises(ExperimentError, match=rf"ess-csi: source\.{key} = "):
             ESS.replace(**{f"source.{key}": value})
+    for key in ("repetition", "hours_per_year", "pulse_width"):
+        with pytest.raises(ExperimentError, match=rf"ess-csi: source\.{key} = None"):
+            ESS.replace(**{f"source.{key}": None})
