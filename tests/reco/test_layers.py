@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from nuspill import ExperimentError, load
+from nuspill import ExperimentError, load, periods
 from nuspill.generator.beam import NEUTRINOS_PER_PROTON
 from nuspill.reco.expectation import background_per_year, mean_per_pulse, rates
 from nuspill.reco.runs.ntuple import provenance
@@ -193,6 +193,28 @@ def test_a_change_and_its_undoing_give_the_shipped_numbers():
     slow = ESS.replace(**{"source.power": 2.5})
     assert slow.source.protons == 1.4e23
     assert slow.replace(**{"source.power": 5.0}) == ESS
+
+
+def test_periods_of_a_rising_power_add_up(tmp_path):
+    """Fails if a combination of periods expects other counts than its years at each power."""
+    path = tmp_path / "ramp.toml"
+    path.write_text(
+        'extends = "ess-csi"\nname = "ramp"\n'
+        "[[period]]\nyears = 1.0\nsource.power = 0.5\n"
+        "[[period]]\nyears = 1.0\nsource.power = 2.0\n[[period]]\nyears = 3.0\n"
+    )
+    parts = [load(name) for name in periods(path)]
+    model, full = build(parts), templates(ESS)  # of 3 years at 5 MW
+    counts = model.asimov().counts.reshape(3, -1)
+    signal = build([ESS]).asimov().counts.ravel() - full.steady
+    for found, years, power in zip(counts, (1, 1, 3), (0.5, 2, 5), strict=True):
+        due = signal * years / 3 * power / 5 + full.steady * years / 3
+        np.testing.assert_allclose(found, due, rtol=1e-9)
+    pulls = len(build([ESS]).asimov().centre.ravel())
+    assert len(model.asimov().centre.ravel()) == pulls  # common to the periods
+    runs = [plan(e) for e in parts]
+    assert [run.years for run in runs] == [1.0, 1.0, 3.0]
+    assert sum(run.protons for run in runs) == pytest.approx(2.8e22 + 1.12e23 + 3 * 2.8e23)
 
 
 def test_what_is_shipped_is_what_the_changes_give():
