@@ -155,6 +155,14 @@ def test_setting(case, refused, tmp_path):
     )
 
 
+def test_events_of_all_periods(refused, tmp_path):
+    """Fails if a sample of periods, each of another power, is made at one power."""
+    path = tmp_path / "ramp.toml"
+    path.write_text(HEAD + "[[period]]\nyears = 1.0\nsource.power = 2.0\n[[period]]\nyears = 3.0\n")
+    refused(("generate", path, "-o", tmp_path / "out.root"), ["2 periods", "ramp.toml#1"])
+    refused(("asimov", path, "--years", "2", "--scan", "nsi.u.ee"), ["exposure.years", "period 1"])
+
+
 TABLES = {
     "no text": (bytes(range(256)), "cannot be read"),
     "empty": (b"", "form.csv"),
