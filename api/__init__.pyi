@@ -7,6 +7,7 @@ from .reco.errors import OutputError as OutputError
 from .reco.expectation import rates as rates
 from .reco.experiment import Experiment as Experiment
 from .reco.experiment import load as load
+from .reco.experiment import periods as periods
 from .reco.experiment import shipped_experiments as shipped_experiments
 from .reco.formats.shared.transfer import export_events as export_events
 from .reco.formats.shared.transfer import import_events as import_events

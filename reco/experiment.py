@@ -1,16 +1,20 @@
 """An experiment: one TOML file, validated once into frozen objects.
 
     [source] [target] [interaction] [exposure] [detector] [windows] [[background]] [analysis] [daq]
-    [preset.NAME]
+    [preset.NAME] [[period]]
 
 `source.base` starts from a shipped source, `extends` from another experiment. A preset holds
-values that replace the file's own, for example the paper's choices.
+values that replace the file's own, for example the paper's choices. What depends on a value of the
+source that is replaced is derived anew, or the change is refused: see `Source.changed`. A beam that
+changes over the years has periods: each holds its `years` and what differs in them.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -31,6 +35,7 @@ from .analysis import Analysis
 from .daq import Daq
 from .errors import ExperimentError
 from .explain import explain, unknown
+from .layers import Key, consistent
 from .response.background import Background
 from .response.detector import Detector
 from .response.resolution import with_reference
@@ -180,9 +185,7 @@ class Experiment(Displayed, Settings):
             As `load`.
         """
         data = self.model_dump(mode="python", exclude_defaults=False)
-        for key, value in settings.items():
-            _assign(data, key, value, self.name)
-        return validate(data, self.name)
+        return validate(_with(data, settings, self.name), self.name)
 
 
 def shipped_experiments() -> tuple[str, ...]:
@@ -209,7 +212,8 @@ def load(
     Parameters
     ----------
     name
-        A shipped experiment (``ess-csi``) or the path of a TOML file.
+        A shipped experiment (``ess-csi``) or the path of a TOML file; of one with periods
+        ``beam.toml#2`` is the second.
     settings
         Values by dotted key that replace the file's, e.g. ``{"source.distance": 25.0}``. A
         background is reached by its name: ``background.steady.rate``.
@@ -223,10 +227,8 @@ def load(
     ExperimentError
         Naming file, key, value and what is allowed.
     """
-    path = Path(name)
-    is_file = path.suffix == ".toml" or (len(str(name)) < 256 and path.is_file())
-    origin = str(path) if is_file else str(name)
-    data = _read(path if is_file else str(name), origin)
+    origin = str(name)
+    data, number = _file(name)
     presets = data.pop("preset", {})
     for key, value in presets.items() if isinstance(presets, dict) else [("", presets)]:
         if not isinstance(value, dict):
@@ -234,18 +236,24 @@ def load(
                 f"{origin}: preset{key and '.' + key} = {value!r}: must be a table of settings"
             )
     if preset is not None and preset in presets:
-        data = _merge(data, presets[preset])
+        data = _over(data, presets[preset], origin)
     elif preset is not None and preset != "paper":
         raise ExperimentError(unknown(f"preset of {origin}", preset, tuple(presets)))
+    periods = data.pop("period", [])
+    if periods or number is not None:
+        data = _over(data, _period(periods, number, settings or {}, origin), origin)
     if source is not None:
-        data["source"] = {"base": source}
-    section = data.get("source")
-    if isinstance(section, dict) and "base" in section:
-        over = {key: value for key, value in section.items() if key != "base"}
-        data["source"] = _merge(_shipped_source(str(section["base"]), origin), over)
-    for key, value in (settings or {}).items():
-        _assign(data, key, value, origin)
-    return validate(data, origin)
+        data = _over(data, {"source": {"base": source}}, origin)
+    return validate(_with(data, settings or {}, origin), origin)
+
+
+def periods(name: str | Path) -> tuple[str, ...]:
+    """Names by which `load` gives the periods of a file; the name alone if it has none."""
+    data, number = _file(name)
+    given = data.get("period")
+    if number is not None or not isinstance(given, list) or not given:
+        return (str(name),)
+    return tuple(f"{name}#{i}" for i in range(1, len(given) + 1))
 
 
 def validate(data: Json, origin: str) -> Experiment:
@@ -254,6 +262,36 @@ def validate(data: Json, origin: str) -> Experiment:
         return Experiment.model_validate(data)
     except ValidationError as error:
         raise ExperimentError(explain(error, Experiment, data, origin)) from None
+
+
+def _file(name: str | Path) -> tuple[Json, int | None]:
+    """What an experiment's file holds, and the number of the period after its name, from 1."""
+    text, number = str(name), None
+    if match := re.fullmatch(r"(.*\.toml)#(\d{1,4})", text):
+        text, number = match[1], int(match[2])
+    path = Path(text)
+    is_file = path.suffix == ".toml" or (len(text) < 256 and path.is_file())
+    return _read(path if is_file else text, text), number
+
+
+def _period(given: Any, number: int | None, settings: Mapping[str, Any], origin: str) -> Json:
+    """What one of the periods of a file changes, its years as those of the exposure."""
+    if not isinstance(given, list) or not all(isinstance(period, dict) for period in given):
+        raise ExperimentError(f"{origin}: period must be a list of tables: write [[period]]")
+    if number is None:
+        raise ExperimentError(
+            f"{origin} has {len(given)} periods: name one, from {origin}#1 to {origin}#{len(given)}"
+        )
+    if not 1 <= number <= len(given):
+        raise ExperimentError(f"{origin}: no period {number}; there are {len(given)}")
+    period = dict(given[number - 1])
+    if "years" not in period:
+        raise ExperimentError(f"{origin}: period {number}: years is required")
+    if {"exposure", "exposure.years"} & set(settings) or "exposure" in period:
+        raise ExperimentError(
+            f"{origin}: exposure.years contradicts period {number}, which has its own years"
+        )
+    return period | {"exposure": {"years": period.pop("years")}}
 
 
 def _read(name: Path | str, origin: str) -> Json:
@@ -268,16 +306,40 @@ def _read(name: Path | str, origin: str) -> Json:
         raise ExperimentError(f"{origin}: not valid TOML: {error}") from None
     data = _anchored(data)
     base = data.pop("extends", None)
+    parent: Json = {}
     if base is not None:
         if base not in shipped_experiments():
             missing = unknown("experiment", str(base), shipped_experiments())
             raise ExperimentError(f"{origin}: extends = {base!r}: {missing}")
         parent = _read(base, origin)
         parent.pop("preset", None)  # a preset belongs to the file that states it
-        if isinstance(data.get("source"), dict) and "base" in data["source"]:
-            parent.pop("source")  # another source is not a change of the parent's
-        data = _anchored(_merge(parent, data))
-    return data
+        parent.pop("period", None)
+    return _anchored(_over(parent, data, origin))
+
+
+def _over(data: Json, layer: Mapping[str, Any], origin: str) -> Json:
+    """`layer`, a file or a preset, on top of `data`, and what follows from it.
+
+    A source with `base` is another one, and no change of that of `data`.
+    """
+    merged, section = _merge(data, layer), layer.get("source")
+    given: set[Key] = {("background",)} if "background" in layer else set()
+    if isinstance(section, Mapping) and "base" in section:
+        over = {key: value for key, value in section.items() if key != "base"}
+        shipped = {"source": _shipped_source(str(section["base"]), origin)}
+        merged["source"] = _over(shipped, {"source": over}, origin)["source"]
+        given.add(("source",))
+    elif isinstance(section, Mapping):
+        given |= {("source", key) for key in section}
+    return consistent(data, merged, given, origin)
+
+
+def _with(data: Json, settings: Mapping[str, Any], origin: str) -> Json:
+    """`data` with values by dotted key, and what follows from them."""
+    changed = deepcopy(data)
+    for key, value in settings.items():
+        _assign(changed, key, value, origin)
+    return consistent(data, changed, {tuple(key.split(".")) for key in settings}, origin)
 
 
 def _anchored(data: Json) -> Json:

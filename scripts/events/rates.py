@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ...reco.experiment import shipped_experiments
+from ...reco.experiment import periods, shipped_experiments
 from ..options.loading import Loading, setting_options
 from ..options.output import Output, json_option
 
@@ -38,7 +38,8 @@ def command(names: tuple[str, ...], loading: Loading, output: Output) -> None:
     """
     source = loading.source
     chosen = names or tuple(n for n in shipped_experiments() if n.startswith("ess") or not source)
-    found = {name: _rates(name, loading) for name in chosen}
+    named = [period for name in chosen for period in periods(name)]
+    found = {name: _rates(name, loading) for name in named}
     columns = ["experiment", *COLUMNS.values()]
     rows = [[name, *(values.get(key) for key in COLUMNS)] for name, values in found.items()]
     if source is not None:

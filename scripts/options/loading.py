@@ -74,8 +74,10 @@ class Loading:
         return load(name, {**self.settings, **years}, self.preset, self.source)
 
     def load_all(self, names: Iterable[str]) -> list[Experiment]:
-        """Load experiments, each over the same number of years if that is given."""
-        return [self.load(name) for name in names]
+        """Load experiments and periods, each over the same number of years if that is given."""
+        from ...reco.experiment import periods
+
+        return [self.load(period) for name in names for period in periods(name)]
 
 
 loading_options = group_options(Loading)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from nuspill import Experiment, ExperimentError, load, shipped_experiments
+from nuspill import Experiment, ExperimentError, load, periods, shipped_experiments
 from nuspill.generator.beam import shipped_sources
 from nuspill.reco.experiment import source_text, validate
 from nuspill.reco.explain import describe_keys
@@ -377,3 +377,62 @@ def test_unknown_experiment(name):
     """Fails if a name that is no experiment and no file ends in anything but a clear error."""
     with pytest.raises(ExperimentError, match="no experiment"):
         load(name)
+
+
+RAMP = """
+extends = "ess-csi"
+name = "ramp"
+[[period]]
+years = 0.5
+source.power = 0.5
+source.proton_energy = 0.57
+source.neutrinos_per_proton = 0.02
+[[period]]
+years = 1
+source.power = 2.0
+[[period]]
+years = 3.0
+"""
+
+
+def test_periods_of_a_rising_power(write):
+    """Fails if a period has the years, the protons or the yield of another."""
+    path = write(RAMP)
+    names = periods(path)
+    assert names == (f"{path}#1", f"{path}#2", f"{path}#3")
+    first, second, third = (load(name) for name in names)
+    assert [e.exposure.years for e in (first, second, third)] == [0.5, 1, 3.0]
+    assert first.source.protons == pytest.approx(2.8e23 * 0.1 * 2 / 0.57, rel=1e-12)
+    assert (first.source.neutrinos, second.source.neutrinos) == (0.02, 0.3)
+    assert second.source.protons == pytest.approx(1.12e23, rel=1e-12)
+    assert third.source == load("ess-csi").source
+    assert load(names[0], {"source.power": 1.0}).source.power == 1.0
+    assert load(names[1], source="sns").source == load("ess-csi", source="sns").source
+    assert periods("ess-csi") == ("ess-csi",)
+    assert periods(names[1]) == (names[1],)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "settings", "message"),
+    [
+        (("", ""), "", {}, r"mine.toml has 3 periods: name one, from .*mine.toml#1 to .*#3"),
+        (("", ""), "#4", {}, "no period 4; there are 3"),
+        (("", ""), "#0", {}, "no period 0; there are 3"),
+        (("", ""), "#1", {"exposure.years": 2.0}, "exposure.years contradicts period 1"),
+        (("years = 1\n", ""), "#2", {}, "period 2: years is required"),
+        (("years = 1\n", "years = 0\n"), "#2", {}, "exposure.years = 0: must be greater than 0"),
+        (("years = 1\n", "yeers = 1\n"), "#2", {}, "period 2: years is required"),
+        (("source.power", "source.pover"), "#2", {}, "did you mean 'power'"),
+        (("[[period]]", "[[period]]\nexposure.years = 2"), "#1", {}, "exposure.years contradicts"),
+        (("source.neutrinos_per_proton = 0.02\n", ""), "#1", {}, "is 0.57 GeV"),
+        (("source.power = 2.0", "source.repetition = 28.0"), "#2", {}, "source.power open"),
+        ((RAMP, 'extends = "ess-csi"\nperiod = 3'), "#1", {}, r"write \[\[period\]\]"),
+        ((RAMP, 'extends = "ess-csi"\nname = "mine"'), "#1", {}, "no period 1; there are 0"),
+    ],
+)
+def test_wrong_periods(change, name, settings, message, write):
+    """Fails if a file with periods is taken as one of them, or a wrong one is taken."""
+    path = write(RAMP.replace(*change) if change[0] else RAMP)
+    with pytest.raises(ExperimentError, match=message) as caught:
+        load(f"{path}{name}", settings)
+    assert "\n" not in str(caught.value)

@@ -99,6 +99,17 @@ SETTINGS = {
     "windows overlap": ("windows.off_start=1e6", ["windows", "1e+06", "overlap"]),
     "pulse too long": ("source.pulse_width=1e9", ["source", "1e+09", "period"]),
     "source without protons": ("source={name='x'}", ["source", "protons_per_year"]),
+    "power of other protons": (
+        "source={power=2, proton_energy=2, protons_per_year=2.8e23}",
+        ["source.power = 2 MW", "source.protons_per_year = 2.8e+23"],
+    ),
+    "rate of an open power": (
+        "source.repetition=28", ["source.repetition = 28 Hz", "source.power", "10 MW"],
+    ),
+    "energy of no known yield": (
+        "source.proton_energy=3",
+        ["source.neutrinos_per_proton", "source.proton_energy is 3 GeV", "0.3 at 2 GeV"],
+    ),
     "form factor table missing": ("interaction.form_factor=no.csv", ["form_factor", "no.csv"]),
     "form factor unknown": ("interaction.form_factor=helmm", ["form_factor", "'helmm'", "helm"]),
     "spectrum not increasing": (
@@ -142,6 +153,14 @@ def test_setting(case, refused, tmp_path):
         ("generate", ESS, "-o", tmp_path / "out.root", "--set", text),
         [*parts, "--set" if unread else ESS],
     )
+
+
+def test_events_of_all_periods(refused, tmp_path):
+    """Fails if a sample of periods, each of another power, is made at one power."""
+    path = tmp_path / "ramp.toml"
+    path.write_text(HEAD + "[[period]]\nyears = 1.0\nsource.power = 2.0\n[[period]]\nyears = 3.0\n")
+    refused(("generate", path, "-o", tmp_path / "out.root"), ["2 periods", "ramp.toml#1"])
+    refused(("asimov", path, "--years", "2", "--scan", "nsi.u.ee"), ["exposure.years", "period 1"])
 
 
 TABLES = {

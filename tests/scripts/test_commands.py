@@ -168,6 +168,23 @@ def test_rates_with_options(done):
     assert merit > 1  # arXiv:1911.00762: slightly favourable for the ESS
 
 
+def test_rates_of_periods(done, tmp_path):
+    """Fails if a period is left out, or has the power of another."""
+    path = tmp_path / "ramp.toml"
+    path.write_text(
+        f'extends = "{ESS}"\nname = "ramp"\n[[period]]\nyears = 1.0\nsource.power = 2.0\n'
+        "[[period]]\nyears = 3.0\n"
+    )
+    found = json.loads(done("rates", path, "--json", "-"))
+    assert list(found) == [f"{path}#1", f"{path}#2"]
+    first, last = (values["above_threshold"] for values in found.values())
+    assert last == rates(load(ESS))["above_threshold"]
+    assert first == pytest.approx(0.4 * last)
+    assert json.loads(done("rates", f"{path}#2", "--json", "-")) == {
+        f"{path}#2": found[f"{path}#2"]
+    }
+
+
 def test_rates_of_all_at_another_source(done, monkeypatch):
     """Fails if without names --source does not take those of the ESS, and those alone."""
     names = "ess-c3f8", "ess-si", "sns-csi-2017"

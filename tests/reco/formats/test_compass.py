@@ -96,15 +96,16 @@ def test_longer_than_the_clock(ntuple, tmp_path):
 
 def test_a_window_that_opens_before_the_pulse(ntuple, round_trip, equal):
     """Fails if events before their pulse, which may be the first, are of another one."""
-    early = {"windows.on_start": -1e6, "windows.on_length": 4e6, "source.repetition": 50.0}
-    path = ntuple(CSI, 0.002, **early, **{"background.steady.rate": 20000.0})
+    early = {"windows.on_start": -1e6, "windows.on_length": 4e6}
+    beam = {"source.repetition": 50.0, "source.power": 5.0}
+    path = ntuple(CSI, 0.002, **early, **beam, **{"background.steady.rate": 20000.0})
     export_events(path, "compass", path.with_suffix(".BIN"))
     before = read(path)[0]
     assert (before["time"][before["selected"]] < 0).any()
     file = path.parent / "early.toml"
     file.write_text(
         'extends = "ess-csi"\nname = "early"\nwindows.on_start = -1e6\nwindows.on_length = 4e6\n'
-        "source.repetition = 50.0\n"
+        "source.repetition = 50.0\nsource.power = 5.0\n"
     )
     before, after, _, _ = round_trip(path, "compass", ".BIN", file, **GAIN)
     equal(before, after, "pulse", "window")
@@ -123,7 +124,8 @@ def test_waveforms_read_by_legend(ntuple, tmp_path):
     from daq2lh5.compass.compass_streamer import CompassStreamer
 
     settings = {"daq.waveform": {"samples": 400}, **GAIN}
-    path, file = ntuple(CSI, 0.02, **{"source.repetition": 1.0}), tmp_path / "a.BIN"
+    beam = {"source.repetition": 1.0, "source.power": 5.0}
+    path, file = ntuple(CSI, 0.02, **beam), tmp_path / "a.BIN"
     number = export_events(path, "compass", file, settings=settings)
     header, rows = rows_of(file, 400)
     assert header == 0xCAE9
