@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 from nuspill import ExperimentError, OutputError, load, plan, write
-from nuspill.reco.comparison.compare import ON, Side, compare, side_of
+from nuspill.reco.chain.codes import OFF, ON
+from nuspill.reco.comparison.compare import Comparison, compare
 from nuspill.reco.comparison.report import write_report
-from nuspill.reco.comparison.strength import fit_strength
+from nuspill.reco.comparison.side import Side, side_of
+from nuspill.reco.comparison.strength import Strength, fit_strength
 
 YEARS = 100.0
 """Times the exposure of the measurement that is simulated."""
@@ -51,7 +53,7 @@ def neutrons(folder: Path) -> Any:
     return NEUTRONS * made / made.sum()
 
 
-def analyse(folder: Path, years: float = YEARS) -> dict[str, Any]:
+def analyse(folder: Path, years: float = YEARS) -> tuple[Comparison, Strength]:
     """Every number: the comparison and the fit."""
     data = side_of(folder)
     with tempfile.TemporaryDirectory() as made:
@@ -59,11 +61,10 @@ def analyse(folder: Path, years: float = YEARS) -> dict[str, Any]:
         for path, settings in zip(paths, ({}, {"background.steady.enabled": False}), strict=True):
             write(plan(load("sns-csi-2017", settings), seed=1, years=years), path)
         simulation, signal = (side_of(path) for path in paths)
-    found = compare(simulation, data, energy=ENERGY, time=TIME)
-    off = counts(data, 2)
     template = counts(signal, ON) / years
-    fit = fit_strength(counts(data, ON), off, template, neutrons(folder), NEUTRONS_ERROR)
-    return found | {"fit": fit.__dict__ | {"strength": fit.strength}}
+    on, off = counts(data, ON), counts(data, OFF)
+    fit = fit_strength(on, off, template, neutrons(folder), NEUTRONS_ERROR)
+    return compare(simulation, data, energy=ENERGY, time=TIME), fit
 
 
 def main() -> None:
@@ -74,23 +75,23 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     try:
-        found = analyse(given.folder)
-        write_report(found, given.output, overwrite=True)
+        comparison, fit = analyse(given.folder)
+        write_report(comparison, given.output, overwrite=True)
     except (ExperimentError, OutputError) as error:
         sys.exit(f"coherent_2017: {error}")
-    lines = []
-    for panel in found["panels"]:
-        test = panel["chi2"]
-        lines.append(f"{panel['key']:16s} chi2/ndf = {test['value']:.1f}/{test['ndf']}")
-    fit = found["fit"]
+    lines = [
+        f"{panel.key:16s} chi2/ndf = {panel.chi2.value:.1f}/{panel.chi2.ndf}"
+        for panel in comparison.panels
+    ]
     lines.append(
-        f"signal {fit['events']:.0f} +- {fit['error']:.0f} events (published 134 +- 22), "
-        f"{fit['expected']:.0f} expected; neutrons {fit['other']:.1f}, "
-        f"background {fit['background']:.0f}; deviance {fit['deviance']:.1f} in {fit['bins']} bins"
+        f"signal {fit.events:.0f} +- {fit.error:.0f} events (published 134 +- 22), "
+        f"{fit.expected:.0f} expected; neutrons {fit.other:.1f}, "
+        f"background {fit.background:.0f}; deviance {fit.deviance:.1f} in {fit.bins} bins"
     )
     sys.stdout.write("\n".join(lines) + "\n")
     if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=1), "utf-8")
+        numbers = comparison.as_json() | {"fit": fit.as_json()}
+        given.json.write_text(json.dumps(numbers, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -136,11 +136,6 @@ class Source(Settings):
         return self.window or self.pulse_width
 
     @property
-    def duty_factor(self) -> float:
-        """Part of the time in which the beam-on window is open."""
-        return self.beam_window / self.period
-
-    @property
     def protons(self) -> float:
         """Protons on target in a year of operation."""
         if self.protons_per_year is not None:

@@ -19,7 +19,6 @@ from . import form_factor
 from .constants import CM2_MEV2, SIN2_THETA_W, W_MASS
 from .settings import Settings, setting
 
-Flavour = Literal["numu", "nue", "numubar", "nuebar", "nutau", "nutaubar"]
 LEPTON: dict[str, str] = {
     "numu": "mu",
     "nue": "e",
@@ -123,6 +122,12 @@ class Nsi(Settings):
 
     u: Matrix = coupling(Matrix(), "with up quarks", label=r"$\epsilon^{{u,V}}_{{{}}}$")
     d: Matrix = coupling(Matrix(), "with down quarks", label=r"$\epsilon^{{d,V}}_{{{}}}$")
+
+    def of(self, lepton: str) -> tuple[tuple[float, float], ...]:
+        """ε^u and ε^d of a lepton flavour: diagonal, then of its two transitions."""
+        u, d = self.u, self.d
+        changing = zip(u.off_diagonal(lepton), d.off_diagonal(lepton), strict=True)
+        return ((u.diagonal(lepton), d.diagonal(lepton)), *changing)
 
 
 class Moment(Settings):
@@ -235,20 +240,15 @@ def vector_couplings(interaction: Interaction, flavour: str) -> tuple[VectorCoup
         proton, neutron = 0.5 - 2 * interaction.sin2w, -0.5
     else:
         proton, neutron = RADIATIVE_PROTON[lepton], RADIATIVE_NEUTRON
-    nsi, radius = interaction.nsi, interaction.radius
-    u, d = nsi.u.diagonal(lepton), nsi.d.diagonal(lepton)
+    radius = interaction.radius
+    (u, d), *transitions = interaction.nsi.of(lepton)
     q = charge_radius_coupling(radius.diagonal(lepton), interaction.sin2w)
     diagonal = VectorCoupling(proton + 2 * u + d - q, neutron + u + 2 * d)
     changing = tuple(
         VectorCoupling(
             2 * u_ab + d_ab - charge_radius_coupling(r_ab, interaction.sin2w), u_ab + 2 * d_ab
         )
-        for u_ab, d_ab, r_ab in zip(
-            nsi.u.off_diagonal(lepton),
-            nsi.d.off_diagonal(lepton),
-            radius.off_diagonal(lepton),
-            strict=True,
-        )
+        for (u_ab, d_ab), r_ab in zip(transitions, radius.off_diagonal(lepton), strict=True)
     )
     return (diagonal, *changing)
 

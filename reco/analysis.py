@@ -14,16 +14,18 @@ from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
 from ..generator.settings import Settings, setting
 
-EffectName = Literal["flux", "distance", "quenching", "resolution", "threshold"]
+EffectName = Literal["flux", "distance", "quenching", "resolution", "threshold", "beam background"]
 """What a systematic may change; `toys.counts.effect` holds a class for each."""
 
 
 class Systematic(Settings):
-    """A further uncertainty of the signal, as a nuisance parameter with a Gaussian pull."""
+    """A further uncertainty, as a nuisance parameter with a Gaussian pull."""
 
     name: str = setting(..., "its pull; the same name elsewhere is the same pull", min_length=1)
     effect: EffectName = setting(
-        ..., "what is uncertain: neutrinos, metres, energy scale, width, or acceptance threshold"
+        ...,
+        "what is uncertain: neutrinos, metres, energy scale, width, acceptance threshold, or the "
+        "rate of what comes with the beam",
     )
     uncertainty: PositiveFloat = setting(..., "relative, one standard deviation", lt=0.5)
 

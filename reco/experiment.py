@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from ..generator.arrays import Json
 from ..generator.beam import Source, shipped_source_text, shipped_sources
 from ..generator.coupling import Interaction
 from ..generator.display import Displayed
@@ -247,7 +248,7 @@ def load(
     return validate(data, origin)
 
 
-def validate(data: dict[str, Any], origin: str) -> Experiment:
+def validate(data: Json, origin: str) -> Experiment:
     """Build the experiment from plain data, or raise one clear `ExperimentError`."""
     try:
         return Experiment.model_validate(data)
@@ -255,7 +256,7 @@ def validate(data: dict[str, Any], origin: str) -> Experiment:
         raise ExperimentError(explain(error, Experiment, data, origin)) from None
 
 
-def _read(name: Path | str, origin: str) -> dict[str, Any]:
+def _read(name: Path | str, origin: str) -> Json:
     try:
         text = name.read_text("utf-8") if isinstance(name, Path) else source_text(name)
     except (OSError, UnicodeDecodeError) as error:
@@ -279,18 +280,18 @@ def _read(name: Path | str, origin: str) -> dict[str, Any]:
     return data
 
 
-def _anchored(data: dict[str, Any]) -> dict[str, Any]:
+def _anchored(data: Json) -> Json:
     """What a file says, with the reference energy of its resolution: `--set` leaves that alone."""
     return data | {"detector": with_reference(data["detector"])} if "detector" in data else data
 
 
-def _shipped_source(name: str, origin: str) -> dict[str, Any]:
+def _shipped_source(name: str, origin: str) -> Json:
     if name not in shipped_sources():
         raise ExperimentError(f"{origin}: " + unknown("source", name, shipped_sources()))
     return tomllib.loads(shipped_source_text(name))
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Json, over: Mapping[str, Any]) -> Json:
     """`over` on top of `base`; tables merge, unless `over` names another model or material."""
     merged = dict(base)
     for key, value in over.items():
@@ -303,7 +304,7 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _assign(data: dict[str, Any], key: str, value: Any, origin: str) -> None:
+def _assign(data: Json, key: str, value: Any, origin: str) -> None:
     """Set a dotted key in nested data; a background is reached by its name."""
     parts = key.split(".")
     place: Any = data

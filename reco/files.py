@@ -1,18 +1,16 @@
-"""Files that appear whole or not at all, interruptions, and what is told of progress."""
+"""Files that appear whole or not at all, and interruptions."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from .errors import OutputError
-
-Progress = Callable[[int], None]
 
 
 @contextmanager

@@ -12,28 +12,26 @@ Three regions are tried on every toy:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..generator.arrays import Array
+from ..generator.arrays import Array, Json
 from ..generator.display import Displayed
+from ..reco.cluster.workers import HERE, Workers
 from ..reco.errors import ExperimentError
 from ..reco.experiment import Experiment
-from ..reco.runs.folder import tables
+from ..reco.runs.folder import Manifest, refuse_another, tables
 from .construction.belt import ROUNDING, order_statistic
 from .construction.ensemble import Ensemble
 from .construction.neyman import Construction, Statistic
+from .counts.combination import build
 from .counts.model import Model
 from .fit.outline import threshold
 from .records.distribute import throw_tasks
 from .records.record import Record, missing
-
-if TYPE_CHECKING:
-    from ..reco.cluster.workers import Cluster
-
+from .records.restore import restore_ensemble, restore_experiments
 
 REGIONS = ("wilks", "asimov", "feldman_cousins")
 
@@ -118,201 +116,168 @@ class Trials:
         return self.constructions[point].toys(0, start, stop)
 
 
-def plan_trials(
-    model: Model,
-    names: Sequence[str],
-    points: Array,
-    ensemble: Ensemble,
-    truth: Ensemble,
-    seed: int,
-) -> Trials:
-    """Plan the toys of a coverage; parameters as for it.
+@dataclass(frozen=True, eq=False)
+class CoverageStudy:
+    """A coverage that is asked for: at points of some parameters, the model's others profiled."""
 
-    Raises
-    ------
-    ExperimentError
-        If a point is out of bounds, or the truth of its toys.
-    """
-    numbers = [model.number(name) for name in names]
-    for point in points:
-        for i, x in zip(numbers, point, strict=True):
-            if not model.lower[i] <= x <= model.upper[i]:
-                raise ExperimentError(
-                    f"{model.names[i]} = {x:g}: must be from {model.lower[i]:g} to "
-                    f"{model.upper[i]:g}"
-                )
-    own = model.truth[numbers]
-    numbered = list(enumerate((own, *points)))
-    tables = [_construction(model, names, p, ensemble, seed, k) for k, p in numbered]
-    tried = [_construction(model, names, p, truth, seed, k) for k, p in numbered[1:]]
-    trials = Trials((*tables, *tried))
-    trials.warm()
-    for construction in trials.constructions:
-        construction.truth(0)
-    return trials
+    model: Model
+    names: Sequence[str]
+    """Parameters of the points."""
+    points: Array
+    """Shape (points, names)."""
+    levels: Sequence[float]
+    """Confidence levels."""
+    toys: int
+    """Of each point, for the coverage, and as many others for the critical values."""
+    ensemble: Ensemble = field(default_factory=Ensemble)
+    """Of the toys that give critical values."""
+    nature: Ensemble | None = None
+    """Of the toys that are tried, by default the same; nature may be elsewhere."""
+    seed: int = 1
+    experiments: Sequence[Experiment] = ()
+    """Of which the model is built; where toys are kept, they say so."""
 
+    @property
+    def tried(self) -> Ensemble:
+        """Ensemble of the toys that are tried."""
+        return self.nature or self.ensemble
 
-def configuration(
-    experiments: Sequence[Experiment],
-    model: Model,
-    names: Sequence[str],
-    points: Array,
-    toys: int,
-    ensemble: Ensemble,
-    truth: Ensemble,
-    seed: int,
-) -> dict[str, Any]:
-    """Everything that decides the toys of a coverage; parameters as for it."""
-    return {
-        "version": version("nuspill"),
-        "seed": seed,
-        "toys": toys,
-        "names": list(names),
-        "points": points.tolist(),
-        "parameters": [p.name for p in model.parameters],
-        "ensemble": ensemble.describe(),
-        "nature": truth.describe(),
-        "experiments": [e.model_dump(mode="json") for e in experiments],
-        "tables": tables(e.interaction for e in experiments),
-    }
+    def configuration(self) -> Json:
+        """Everything that decides its toys."""
+        return {
+            "version": version("nuspill"),
+            "seed": self.seed,
+            "toys": self.toys,
+            "names": list(self.names),
+            "points": self.points.tolist(),
+            "parameters": [p.name for p in self.model.parameters],
+            "ensemble": self.ensemble.describe(),
+            "nature": self.tried.describe(),
+            "experiments": [e.model_dump(mode="json") for e in self.experiments],
+            "tables": tables(e.interaction for e in self.experiments),
+        }
+
+    def as_json(self, results: Iterable[Coverage]) -> dict[str, object]:
+        """Content for JSON of its results."""
+        return {
+            "experiments": [e.name for e in self.experiments],
+            "parameters": list(self.names),
+            "profiled": [p.name for p in self.model.parameters if p.name not in self.names],
+            "seed": self.seed,
+            "ensemble": self.ensemble.describe(),
+            "nature": self.tried.describe(),
+            "coverage": [result.as_json(self.names) for result in results],
+        }
+
+    def trials(self) -> Trials:
+        """Its toys.
+
+        Raises
+        ------
+        ExperimentError
+            If a point is out of bounds, or the truth of its toys.
+        """
+        model = self.model
+        numbers = [model.number(name) for name in self.names]
+        for point in self.points:
+            for i, x in zip(numbers, point, strict=True):
+                if not model.lower[i] <= x <= model.upper[i]:
+                    raise ExperimentError(
+                        f"{model.names[i]} = {x:g}: must be from {model.lower[i]:g} to "
+                        f"{model.upper[i]:g}"
+                    )
+        numbered = list(enumerate((model.truth[numbers], *self.points)))
+        tables = [self._construction(self.ensemble, number, p) for number, p in numbered]
+        tried = [self._construction(self.tried, number, p) for number, p in numbered[1:]]
+        trials = Trials((*tables, *tried))
+        trials.warm()
+        for construction in trials.constructions:
+            construction.truth(0)
+        return trials
+
+    def _construction(self, ensemble: Ensemble, number: int, point: Array) -> Construction:
+        """A grid of one point, whose toys have a number of their own."""
+        axes = tuple((name, np.array([x])) for name, x in zip(self.names, point, strict=True))
+        data = self.model.asimov()
+        return Construction(self.model, axes, ensemble, self.seed, data, first_point=number)
 
 
 def coverage(
-    model: Model,
-    names: Sequence[str],
-    points: Array,
-    levels: Sequence[float],
-    toys: int,
-    ensemble: Ensemble | None = None,
-    truth: Ensemble | None = None,
-    seed: int = 1,
-    threads: int | None = None,
-    progress: Callable[[int], object] = lambda _: None,
-    keep: Callable[[], Record] | None = None,
-    cluster: Cluster | None = None,
+    study: CoverageStudy, workers: Workers = HERE, keep: Callable[[], Record] | None = None
 ) -> list[Coverage]:
-    """Coverage at points of some parameters, the model's others being profiled.
+    """Coverage of three kinds of regions at the points of a study, for each of its levels.
 
     Parameters
     ----------
-    points
-        Shape (points, names).
-    levels
-        Confidence levels.
-    toys
-        Of each point, for the coverage, and as many others for the critical values.
-    ensemble
-        Of the toys that give critical values.
-    truth
-        Of the toys that are tried, by default the same; nature may be elsewhere.
-    progress
-        Called with numbers of toys.
+    workers
+        Threads here, or a cluster, and what is told numbers of toys.
     keep
         Opens, when all has been checked, the record where toys are kept and taken from.
-    cluster
-        Throw them on its workers.
 
     Raises
     ------
     ExperimentError
         If a point is out of bounds, or a level not between 0 and 1.
     """
-    ensemble = ensemble or Ensemble()
-    wilks = [threshold(cl, len(names)) for cl in levels]
-    trials = plan_trials(model, names, points, ensemble, truth or ensemble, seed)
-    tables = 1 + len(points)
+    wilks = [threshold(cl, len(study.names)) for cl in study.levels]
+    trials = study.trials()
+    thrown = _throw(study, trials, workers, keep)
+    q = [t.value**2 if len(study.names) == 1 else t.value for t in thrown]
+    size = len(study.points)
+    asimov, critical, tried = q[0], q[1 : 1 + size], q[1 + size :]
+    results = []
+    for k, point in enumerate(study.points):
+        for cl, from_wilks in zip(study.levels, wilks, strict=True):
+            limits = (
+                from_wilks, order_statistic(asimov, cl)[0], order_statistic(critical[k], cl)[0],
+            )  # fmt: skip
+            results += [
+                _coverage_of(point, region, cl, limit, tried[k], thrown[1 + size + k].failed)
+                for region, limit in zip(REGIONS, limits, strict=True)
+            ]
+    return results
+
+
+def _throw(
+    study: CoverageStudy, trials: Trials, workers: Workers, keep: Callable[[], Record] | None
+) -> list[Statistic]:
+    """Toys of every point of the trials, thrown or from a record."""
     record = keep() if keep is not None else None
     done = record.done() if record is not None else set()
-    todo = [*missing(range(tables), 0, toys, done)]
-    todo += missing(range(tables, len(trials.constructions)), toys, 2 * toys, done)
-    left = sum(stop - start for _, start, stop in todo)
-    progress(len(trials.constructions) * toys - left)
-    results = throw_tasks(trials, todo, threads, cluster)
+    points, toys, first_tried = len(trials.constructions), study.toys, 1 + len(study.points)
+    todo = [*missing(range(first_tried), 0, toys, done)]
+    todo += missing(range(first_tried, points), toys, 2 * toys, done)
+    workers.progress(points * toys - sum(stop - start for _, start, stop in todo))
+    results = throw_tasks(trials, todo, workers)
     if record is not None:
-        where = "here" if cluster is None else cluster.name
-        for number in record.write(results, where):
-            progress(number)
-        made = list(record.by_point(len(trials.constructions)))
-    else:
-        pieces: list[list[Statistic]] = [[] for _ in trials.constructions]
-        for (point, start, stop), statistic in results:
-            pieces[point].append(statistic)
-            progress(stop - start)
-        made = [
-            Statistic(np.concatenate([s.value for s in mine]), sum(s.failed for s in mine))
-            for mine in pieces
-        ]
-    square = [m.value**2 if len(names) == 1 else m.value for m in made]
-    asimov, critical = square[0], square[1:tables]
-    nature = [(q, m.failed) for q, m in zip(square, made, strict=True)][tables:]
-    found = []
-    for point, mine, (q, failed) in zip(points, critical, nature, strict=True):
-        for cl, from_wilks in zip(levels, wilks, strict=True):
-            limits = (from_wilks, order_statistic(asimov, cl)[0], order_statistic(mine, cl)[0])
-            for region, limit in zip(REGIONS, limits, strict=True):
-                held = int(np.count_nonzero(q <= limit + ROUNDING))
-                low, high = clopper_pearson(held, toys)
-                error = np.sqrt(max(held, 1) * max(toys - held, 1) / toys) / toys
-                if region == "feldman_cousins":
-                    error = np.hypot(error, np.sqrt(cl * (1 - cl) / toys))
-                found.append(
-                    Coverage(
-                        tuple(float(x) for x in point), region, cl, limit, held, toys, low, high,
-                        float(error), failed,
-                    )
-                )  # fmt: skip
-    return found
+        for number in record.write(results, workers.name):
+            workers.progress(number)
+        return list(record.by_point(points))
+    pieces: list[list[Statistic]] = [[] for _ in trials.constructions]
+    for (point, start, stop), statistic in results:
+        pieces[point].append(statistic)
+        workers.progress(stop - start)
+    return [
+        Statistic(np.concatenate([s.value for s in piece]), sum(s.failed for s in piece))
+        for piece in pieces
+    ]
 
 
-def _construction(
-    model: Model, names: Sequence[str], point: Array, ensemble: Ensemble, seed: int, number: int
-) -> Construction:
-    """A grid of one point, whose toys have a number of their own."""
-    axes = tuple((name, np.array([x])) for name, x in zip(names, point, strict=True))
-    return Construction(model, axes, ensemble, seed, model.asimov(), first_point=number)
+def _coverage_of(
+    point: Array, region: str, cl: float, critical: float, q: Array, failed: int
+) -> Coverage:
+    """How many toys of a point have q below a critical value, with errors."""
+    toys = len(q)
+    held = int(np.count_nonzero(q <= critical + ROUNDING))
+    low, high = clopper_pearson(held, toys)
+    error = np.sqrt(max(held, 1) * max(toys - held, 1) / toys) / toys
+    if region == "feldman_cousins":
+        error = np.hypot(error, np.sqrt(cl * (1 - cl) / toys))
+    at = tuple(float(x) for x in point)
+    return Coverage(at, region, cl, critical, held, toys, low, high, float(error), failed)
 
 
-@dataclass(frozen=True, eq=False)
-class Wanted:
-    """A coverage that is asked for."""
-
-    experiments: list[Experiment]
-    model: Model
-    names: list[str]
-    points: np.ndarray[Any, Any]
-    levels: list[float]
-    toys: int
-    ensemble: Ensemble
-    nature: Ensemble
-    seed: int
-
-    def configuration(self) -> dict[str, Any]:
-        """Everything that decides its toys."""
-        return configuration(
-            self.experiments, self.model, self.names, self.points, self.toys, self.ensemble,
-            self.nature, self.seed,
-        )  # fmt: skip
-
-    def as_json(self, results: Iterable[Coverage]) -> dict[str, object]:
-        """Content for JSON of its results."""
-        return {
-            "experiments": [e.name for e in self.experiments],
-            "parameters": self.names,
-            "profiled": [p.name for p in self.model.parameters if p.name not in self.names],
-            "seed": self.seed,
-            "ensemble": self.ensemble.describe(),
-            "nature": self.nature.describe(),
-            "coverage": [result.as_json(self.names) for result in results],
-        }
-
-    def trials(self) -> Trials:
-        """Its toys."""
-        return plan_trials(
-            self.model, self.names, self.points, self.ensemble, self.nature, self.seed
-        )
-
-
-def restore_wanted(record: Record) -> Wanted:
+def restore_study(record: Record) -> CoverageStudy:
     """The coverage that a record's toys are of.
 
     Raises
@@ -320,21 +285,13 @@ def restore_wanted(record: Record) -> Wanted:
     OutputError
         If this version would make other toys.
     """
-    import numpy as np
-
-    from ..reco.runs.folder import Manifest, refuse_another
-    from .counts.combination import build
-    from .records.restore import restore_ensemble, restore_experiments
-
     c, request = record.config, record.manifest.request
     experiments = restore_experiments(record)
-    model = build(experiments, c["parameters"])
     ensemble, nature = (restore_ensemble(c[key]) for key in ("ensemble", "nature"))
-    points = np.array(c["points"])
-    levels, seed = request["levels"], c["seed"]
-    found = Wanted(
-        experiments, model, c["names"], points, levels, c["toys"], ensemble, nature, seed
-    )
-    there = Manifest("coverage", found.configuration(), request)
+    study = CoverageStudy(
+        build(experiments, c["parameters"]), c["names"], np.array(c["points"]), request["levels"],
+        c["toys"], ensemble, nature, c["seed"], experiments,
+    )  # fmt: skip
+    there = Manifest("coverage", study.configuration(), request)
     refuse_another(record.folder, record.manifest, there)
-    return found
+    return study

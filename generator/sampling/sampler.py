@@ -391,43 +391,6 @@ def sample(
     return e_nu, e_nr
 
 
-def sample_spectrum(spectrum: Spectrum, count: int, seed: int) -> Array:
-    """Neutrino energies of a flux itself, without a cross section; one stream for all spectra.
-
-    Parameters
-    ----------
-    spectrum
-        Spectrum of one flavour.
-    count
-        Number of neutrinos.
-    seed
-        Key of the random numbers, 0 to 2⁶⁴ − 1.
-
-    Returns
-    -------
-    array, shape (count,)
-        Energies in MeV.
-    """
-    if spectrum.is_line:
-        return np.full(count, spectrum.edges[0])
-    energies = _energy_edges(spectrum, 0.0, 0.0)
-    # a "cross section" of one at a recoil that is allowed
-    recoil, factors = np.array([[LEAST_RECOIL, 0.0]]), np.zeros((1, 12))
-    factors[:, 0] = LEAST_RECOIL
-    phi = _cubics(spectrum, energies)
-    bound = _cubic_bound(phi)
-    cell, rows = np.zeros((bound.size, 2), np.uint64), np.arange(bound.size)
-    build_alias(bound * np.diff(energies), cell[:, 0])
-    cell[:, 1] = pack(np.zeros(1), rows, np.zeros(1, int))
-    energy, zeros = np.column_stack([energies[:-1], np.diff(energies)]), np.zeros(bound.size)
-    one = zeros.astype(np.int16)
-    tables = RecoilTables(cell, bound, energy, one, phi, recoil, factors, zeros[:1])
-    e_nu, unused, channel = np.empty(count), np.empty(count), np.empty(count, np.int16)
-    draws = new_draws(seed, stream_number("flux"))
-    sample_recoils(draws, count, tables, new_candidates(), channel, e_nu, unused)
-    return e_nu
-
-
 def _cubics(spectrum: Spectrum, edges: Array) -> Array:
     """Cubic of the density in each cell, exact as the spectrum is cubic there, shape (n, 4)."""
     return spectrum.density(edges[:-1, None] + np.diff(edges)[:, None] * _FIT) @ _TO_CUBIC.T

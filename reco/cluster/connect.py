@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ExperimentError, OutputError
-from .workers import Cluster
+from .cluster import Cluster
+from .cores import cores
 
 PROTOCOLS = ("tcp", "tls", "ucx", "ws", "wss")
 TRUSTED = (
@@ -96,7 +97,7 @@ def describe_cluster(text: str) -> Description:
     """
     kind, colon, rest = text.partition(":")
     if kind == "local" and (not colon or (rest.isascii() and rest.isdigit())):
-        number = int(rest) if colon else _cores()
+        number = int(rest) if colon else cores()
         if not 0 < number <= 1024:
             raise ExperimentError(f"--cluster {text}: must be from 1 to 1024 workers")
         found = Description(
@@ -120,15 +121,6 @@ def describe_cluster(text: str) -> Description:
             "--cluster needs Dask, which is not installed: pip install 'nuspill[cluster]'"
         ) from error
     return found
-
-
-def _cores() -> int:
-    import os
-
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _read(path: Path) -> Description:

@@ -12,36 +12,13 @@ import hashlib
 import pickle
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
 from ..errors import ExperimentError
-
-
-class Work(Protocol):
-    """Something that can be done in blocks."""
-
-    def tables(self) -> dict[str, str]:
-        """Checksums of the files that it reads, by name."""
-
-    def warm(self) -> None:
-        """Compile and compute what all blocks share."""
-
-    def make(self, task: Any) -> Any:
-        """Make a block."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A block that came back."""
-
-    result: Any
-    seconds: float
-    """Of the worker's thread, without its first preparations."""
-    worker: str
+from .workers import Made, Work
 
 
 @functools.lru_cache(maxsize=1)

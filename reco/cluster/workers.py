@@ -1,59 +1,75 @@
-"""Blocks of work on the workers of a Dask cluster, with the results in order.
+"""Where work is done: on threads of this process (`Here`), or by a cluster (`cluster.Cluster`).
 
-Blocks are submitted a few ahead of the workers, so that neither scheduler nor client holds more
-for a long run than for a short one. Dask gives a block of a worker that dies to another one; one
-that has seen several workers die is submitted anew a few times, then the run ends with an error.
+Whatever takes long takes `workers`, and tells them how far it is. Results never depend on them.
 """
 
 from __future__ import annotations
 
-import pickle
-import queue
-import secrets
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
-from ..errors import OutputError
+from .cores import cores
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
+Progress = Callable[[int], object]
+"""Is called with numbers of events, toys or parts, as they are done."""
 
-    from .worker import Made, Work
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 AHEAD = 4
-"""Blocks that are submitted or wait for their turn, a thread of the cluster."""
-PATIENCE = 60.0
-"""Seconds without any worker after which a run ends."""
-LOOK = 2.0
-"""Seconds between looks at whether there are workers."""
-TOGETHER = 64
-"""Results that are fetched in one go."""
-AGAIN = 3
-"""Times that a block is submitted anew after Dask has given it up."""
+"""Tasks that are handed out or wait for their turn, a thread."""
 
 
-@dataclass(frozen=True, eq=False)
-class Cluster:
-    """A cluster that is connected to."""
+class Work(Protocol):
+    """Something that can be done in blocks, in any process."""
 
-    client: Client
-    """Of Dask."""
+    def tables(self) -> dict[str, str]:
+        """Checksums of the files that it reads, by name."""
+
+    def warm(self) -> None:
+        """Compile and compute what all blocks share."""
+
+    def make(self, task: Any) -> Any:
+        """Make a block."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A block that came back."""
+
+    result: Any
+    seconds: float
+    """Of the thread that made it."""
+    worker: str
+    """Name of the process that made it."""
+
+
+def nothing(_: int) -> None:
+    """Show no progress."""
+
+
+class Workers(ABC):
+    """Threads here, or a cluster."""
+
+    remote: ClassVar[bool]
+    """Whether work is sent to other processes, so that small tasks should go together."""
+
     name: str
-    """For messages."""
-    waits: bool
-    """Whether workers may come late, as in a batch system."""
+    """For messages and logs."""
+    progress: Progress
+    """What is told how much is done."""
 
+    @abstractmethod
     def threads(self) -> int:
-        """Of all workers."""
-        try:
-            return sum(self.client.nthreads().values())
-        except OSError as error:
-            raise OutputError(f"{self.name}: the scheduler is gone: {error}") from error
+        """Number of threads, of all processes."""
 
+    @abstractmethod
     def compute(
         self, work: Work, tasks: Iterable[Any], ordered: bool = True, bulky: bool = False
     ) -> Iterator[tuple[Any, Made]]:
@@ -62,119 +78,94 @@ class Cluster:
         Parameters
         ----------
         work
-            What is done in blocks; it is sent to each worker once.
+            What is done in blocks.
         tasks
             Of the blocks; they are taken as workers get free.
         ordered
             Whether results are in the order of tasks, or as they come.
         bulky
             Whether results are so large that they should come one by one.
-
-        Raises
-        ------
-        OutputError
-            If there are no workers, or the scheduler is gone.
         """
-        from .worker import SharedWork, make_block, sources_digest
 
-        work.warm()
-        packed = pickle.dumps(work)
-        name = f"nuspill-{secrets.token_hex(8)}"  # others may have the same work on the cluster
-        todo = enumerate(tasks)
-        running: dict[Future[Any], tuple[int, Any, int]] = {}
-        waiting: dict[int, tuple[Any, Made]] = {}
-        finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        look = _Look(self)
-
-        def submit(number: int, task: Any, attempt: int = 0) -> None:
-            key = f"{name}-{number}-{attempt}"
-            future = self.client.submit(make_block, name, task, key=key, pure=False)
-            running[future] = number, task, attempt
-            future.add_done_callback(finished.put)
-
-        following = 0
-        try:
-            self.client.register_plugin(
-                SharedWork(name, sources_digest(), packed, work.tables()), name=name
-            )
-            while True:
-                look.at_times()
-                room = AHEAD * max(look.threads, 1) - len(running) - len(waiting)
-                for number, task in islice(todo, max(room, 0)):
-                    submit(number, task)
-                if not running:
-                    return
-                for future, made in self._collect(_taken(finished, 1 if bulky else TOGETHER)):
-                    number, task, attempt = running.pop(future)
-                    future.release()
-                    if made is not None:
-                        waiting[number] = task, made
-                    elif attempt < AGAIN:
-                        submit(number, task, attempt + 1)
-                    else:
-                        raise OutputError(f"{self.name}: workers die in block {number}")
-                while waiting:
-                    number = following if ordered else next(iter(waiting))
-                    if number not in waiting:
-                        break
-                    following += 1
-                    yield waiting.pop(number)
-        except OutputError:
-            raise
-        except OSError as error:
-            raise OutputError(f"{self.name}: the connection is lost: {error}") from error
-        finally:
-            with suppress(Exception):
-                self.client.cancel(list(running), force=True)
-                self.client.unregister_worker_plugin(name)
-
-    def _collect(self, futures: list[Future[Any]]) -> list[tuple[Future[Any], Made | None]]:
-        """Results of blocks that have ended, none where too many workers died."""
-        from distributed import CancelledError, KilledWorker
-
-        found: list[tuple[Future[Any], Made | None]] = []
-        whole = [future for future in futures if future.status == "finished"]
-        if len(whole) == len(futures) > 1:
-            with suppress(CancelledError, KilledWorker):
-                return list(zip(futures, self.client.gather(futures), strict=True))
-        for future in futures:
-            try:
-                found.append((future, future.result()))
-            except KilledWorker:
-                found.append((future, None))
-            except CancelledError as error:
-                raise OutputError(f"{self.name}: the scheduler is gone") from error
-        return found
+    def reporting(self, progress: Progress) -> Self:
+        """The same workers, with another progress."""
+        changed: Any = replace(cast(Any, self), progress=progress)
+        return cast(Self, changed)
 
 
-def _taken(finished: queue.SimpleQueue[Future[Any]], most: int) -> list[Future[Any]]:
-    """Futures that have ended, none if it takes long."""
-    found = []
-    with suppress(queue.Empty):
-        found.append(finished.get(timeout=LOOK))
-        while len(found) < most:
-            found.append(finished.get_nowait())
-    return found
+@dataclass(frozen=True, eq=False)
+class Here(Workers):
+    """Threads of this process.
 
+    Examples
+    --------
+    >>> list(Here(2).map(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
 
-class _Look:
-    """The threads of a cluster, counted now and then."""
+    remote: ClassVar[bool] = False
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._last = self._seen = time.monotonic()
-        self.threads = cluster.threads()
+    number: int | None = None
+    """Of threads; by default one for each core that the process may use."""
+    progress: Progress = field(default=nothing, repr=False)
+    name: str = "here"
 
-    def at_times(self) -> None:
-        """Count them if it is time to; an error if there were none for long."""
-        now = time.monotonic()
-        if now - self._last < LOOK:
+    def __post_init__(self) -> None:
+        """Refuse what is no number of threads."""
+        if self.number is not None and self.number < 1:
+            raise ValueError(f"threads: {self.number} must be at least 1")
+
+    def threads(self) -> int:
+        """Number of threads."""
+        return self.number or cores()
+
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Results in the order of tasks, of which some are made ahead."""
+        threads = self.threads()
+        if threads == 1:
+            yield from map(function, tasks)
             return
-        self._last = now
-        if self._cluster.client.status not in ("running", "connecting"):
-            raise OutputError(f"{self._cluster.name}: the scheduler is gone")
-        self.threads = self._cluster.threads()
-        if self.threads or self._cluster.waits:
-            self._seen = now
-        elif now - self._seen > PATIENCE:
-            raise OutputError(f"{self._cluster.name}: no worker for {PATIENCE:.0f} s")
+        todo = iter(tasks)
+        with ThreadPoolExecutor(threads) as pool:
+            pending = deque(pool.submit(function, task) for task in islice(todo, AHEAD * threads))
+            try:
+                while pending:
+                    result = pending.popleft().result()
+                    pending.extend(pool.submit(function, task) for task in islice(todo, 1))
+                    yield result
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def compute(
+        self,
+        work: Work,
+        tasks: Iterable[Any],
+        ordered: bool = True,  # noqa: ARG002
+        bulky: bool = False,  # noqa: ARG002
+    ) -> Iterator[tuple[Any, Made]]:
+        """Make blocks, in the order of tasks."""
+        work.warm()
+
+        def make(task: Any) -> tuple[Any, Made]:
+            start = time.perf_counter()
+            result = work.make(task)
+            return task, Made(result, time.perf_counter() - start, self.name)
+
+        return self.map(make, tasks)
+
+
+HERE = Here()
+"""One thread for each core that the process may use."""
+ALONE = Here(1)
+"""One thread."""
+
+
+def one_ahead(results: Iterator[Result]) -> Iterator[Result]:
+    """The same results, each made by a thread while the one before is used."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        following: Future[Result] = pool.submit(next, results, end)
+        while (result := following.result()) is not end:
+            following = pool.submit(next, results, end)
+            yield result

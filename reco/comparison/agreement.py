@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -12,20 +12,50 @@ LEAST = 5
 """Expected counts, in the smaller sample, of a bin that enters a χ²."""
 
 
-def chi2_of(difference: Array, variance: Array, expected: Array, fitted: int = 0) -> dict[str, Any]:
-    """χ² of a difference, joining neighbouring bins up to `LEAST` expected; its ndf, p-value."""
-    from scipy.special import chdtrc
+@dataclass(frozen=True)
+class ChiSquared:
+    """χ² of a difference, and how probable a larger one is."""
 
+    value: float
+    ndf: int
+    p_value: float | None
+    """None without degrees of freedom."""
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class KolmogorovSmirnov:
+    """Largest distance of two cumulative distributions, and how probable a larger one is."""
+
+    distance: float
+    p_value: float
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return asdict(self)
+
+
+def chi2_of(difference: Array, variance: Array, expected: Array, fitted: int = 0) -> ChiSquared:
+    """χ² of a difference, joining neighbouring bins up to `LEAST` expected; `fitted` parameters."""
     value, ndf, room = 0.0, -fitted, np.zeros(3)
     for row in zip(difference, variance, expected, strict=True):
         room += row
         if room[2] >= LEAST and room[1] > 0:
             value, ndf, room = value + room[0] ** 2 / room[1], ndf + 1, np.zeros(3)
-    p = float(chdtrc(ndf, value)) if ndf > 0 else None
-    return {"value": float(value), "ndf": max(ndf, 0), "p_value": p}
+    return chi_squared(float(value), max(ndf, 0))
 
 
-def ks_of(a: Array, b: Array, edges: Array | None) -> dict[str, Any] | None:
+def chi_squared(value: float, ndf: int) -> ChiSquared:
+    """A χ² with its p-value."""
+    from scipy.special import chdtrc
+
+    return ChiSquared(value, ndf, float(chdtrc(ndf, value)) if ndf > 0 else None)
+
+
+def ks_of(a: Array, b: Array, edges: Array | None) -> KolmogorovSmirnov | None:
     """Kolmogorov-Smirnov of two samples; of the numbers of their bins where edges are given."""
     from scipy.stats import ks_2samp
 
@@ -34,5 +64,5 @@ def ks_of(a: Array, b: Array, edges: Array | None) -> dict[str, Any] | None:
                 for x in (a, b))  # fmt: skip
     if len(a) == 0 or len(b) == 0:
         return None
-    found = ks_2samp(a, b, method="asymp")
-    return {"distance": float(found.statistic), "p_value": float(found.pvalue)}
+    test = ks_2samp(a, b, method="asymp")
+    return KolmogorovSmirnov(float(test.statistic), float(test.pvalue))

@@ -41,3 +41,11 @@ def equal_bins(low: float, high: float, bins: int = 60) -> Array:
     """Edges of equal bins, at most `bins` and a third less, of the width shortest to write."""
     bins = min(range(bins, 2 * bins // 3, -1), key=lambda n: len(f"{(high - low) / n:.6g}"))
     return np.linspace(low, high, bins + 1)
+
+
+def readable(edges: Array, unit: str) -> tuple[Array, str]:
+    """Edges in ns as μs or ms where they are long; others as they are."""
+    if unit != "ns":
+        return edges, unit
+    power = int(np.clip(np.log10(max(np.ptp(edges), 1.0)) // 3, 0, 2))
+    return edges / 1e3**power, ("ns", "μs", "ms")[power]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...generator.arrays import Array
 from ..errors import ExperimentError
 from ..files import replacing
 from ..style import LABELS, STYLE
+from .axes import readable
+from .compare import Comparison, Panel, Spectrum
 
 ENDINGS = (".html", ".pdf")
 TITLES = {
@@ -32,7 +36,7 @@ figure { margin: 0; } img { max-width: 100%; }
 """
 
 
-def write_report(numbers: dict[str, Any], output: str | Path, overwrite: bool = False) -> None:
+def write_report(comparison: Comparison, output: str | Path, overwrite: bool = False) -> None:
     """Write a comparison to a .html or .pdf, which appears when it is whole.
 
     Raises
@@ -51,109 +55,129 @@ def write_report(numbers: dict[str, Any], output: str | Path, overwrite: bool = 
         )
     with replacing(output, overwrite) as temporary:
         with matplotlib.style.context(["default", STYLE]):
-            figure = draw(numbers)
+            figure = draw(comparison)
             if output.suffix.lower() == ".pdf":
                 figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
                 return
             picture = io.BytesIO()
             figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
-        temporary.write_text(page(numbers, picture.getvalue()), "utf-8")
+        temporary.write_text(page(comparison, picture.getvalue()), "utf-8")
 
 
-def draw(numbers: dict[str, Any]) -> Any:
+def draw(comparison: Comparison) -> Any:
     """All panels, each with the ratio B/A, or the pull where a difference may be 0, below."""
     from matplotlib.figure import Figure
 
-    panels = numbers["panels"]
-    rows = -(-len(panels) // 2)
+    rows = -(-len(comparison.panels) // 2)
     figure = Figure(figsize=(13, 5 * rows), layout="constrained")
     grid = figure.add_gridspec(2 * rows, 2, height_ratios=[3, 1] * rows)
-    for i, panel in enumerate(panels):
+    a, b = (name.replace("$", r"\$") for name in comparison.names)
+    for i, panel in enumerate(comparison.panels):
         top = figure.add_subplot(grid[2 * (i // 2), i % 2])
         below = figure.add_subplot(grid[2 * (i // 2) + 1, i % 2], sharex=top)
-        _panel(top, below, panel, numbers)
-    title = f"{numbers['b']} over {numbers['a']}, scaled by {numbers['scaled_by']}: "
-    figure.suptitle((title + f"{numbers['scale']:.4g}").replace("$", r"\$"))
+        edges, unit = readable(panel.bins.edges, panel.bins.unit)
+        _both(top, panel, edges, (a, b))
+        (_pull if panel.key.endswith("residual") else _ratio)(below, panel.a, panel.b, edges)
+        below.set_xlabel(LABELS.get(unit, unit))
+        below.set_xlim(edges[0], edges[-1])
+    figure.suptitle(f"{b} over {a}, scaled by {comparison.scaled_by}: {comparison.scale:.4g}")
     return figure
 
 
-def _panel(top: Any, below: Any, panel: dict[str, Any], numbers: dict[str, Any]) -> None:
-    edges, unit = np.array(panel["edges"]), panel["unit"]
-    if unit == "ns":
-        power = int(np.clip(np.log10(max(np.ptp(edges), 1.0)) // 3, 0, 2))
-        edges, unit = edges / 1e3**power, ("ns", "μs", "ms")[power]
-    middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-    a, a_error, b, b_error = (np.array(panel[key]) for key in ("a", "a_error", "b", "b_error"))
-    names = [numbers[key].replace("$", r"\$") for key in "ab"]
-    top.stairs(a, edges, color=COLOURS[0], label=names[0], linewidth=1.6)
-    top.bar(middle, 2 * a_error, 2 * half, a - a_error, color=COLOURS[0], alpha=0.25)
-    top.errorbar(middle, b, b_error, half, "o", color=COLOURS[1], markersize=3.5, label=names[1])
-    top.set_title(f"{TITLES[panel['key']]}\n{_tests(panel)}", loc="left", fontsize=11)
-    top.legend()
-    top.set_ylabel("Events / bin")
-    top.tick_params(labelbottom=False)
-    if panel["key"].endswith("residual"):
-        sigma = np.hypot(a_error, b_error)
-        used = sigma > 0
-        below.bar(middle[used], ((b - a)[used] / sigma[used]), 2 * half[used], color="#717581")
-        below.axhline(0, color="black", linewidth=0.8)
-        below.set_ylabel("pull")
-    else:
-        used = a > 0
-        below.errorbar(middle[used], b[used] / a[used], b_error[used] / a[used], half[used], "o",
-                       color=COLOURS[1], markersize=3.5)  # fmt: skip
-        error = a_error[used] / a[used]
-        below.bar(middle[used], 2 * error, 2 * half[used], 1 - error, color=COLOURS[0], alpha=0.25)
-        below.axhline(1, color=COLOURS[0], linewidth=1)
-        below.set_ylim(0, 2)
-        below.set_ylabel("B / A")
-    below.set_xlabel(LABELS.get(unit, unit))
-    below.set_xlim(edges[0], edges[-1])
+def _both(ax: Any, panel: Panel, edges: Array, names: tuple[str, str]) -> None:
+    """Both spectra, with their errors and tests."""
+    a, b, (middle, half) = panel.a, panel.b, _bins(edges)
+    ax.stairs(a.value, edges, color=COLOURS[0], label=names[0], linewidth=1.6)
+    ax.bar(middle, 2 * a.error, 2 * half, a.value - a.error, color=COLOURS[0], alpha=0.25)
+    ax.errorbar(middle, b.value, b.error, half, "o", color=COLOURS[1], markersize=3.5,
+                label=names[1])  # fmt: skip
+    ax.set_title(f"{TITLES[panel.key]}\n{_tests(panel)}", loc="left", fontsize=11)
+    ax.legend()
+    ax.set_ylabel("Events / bin")
+    ax.tick_params(labelbottom=False)
 
 
-def _tests(panel: dict[str, Any]) -> str:
-    found = panel["chi2"]
-    told = f"χ²/ndf = {found['value']:.1f}/{found['ndf']}"
-    if found["p_value"] is not None:
-        told += f", p = {found['p_value']:.3g}"
-    if panel["ks"]:
-        told += f"; KS {panel['ks']['distance']:.3g}, p = {panel['ks']['p_value']:.3g}"
-    return told
+def _pull(ax: Any, a: Spectrum, b: Spectrum, edges: Array) -> None:
+    """B minus A in standard deviations."""
+    middle, half = _bins(edges)
+    sigma = np.hypot(a.error, b.error)
+    used = sigma > 0
+    pull = (b.value - a.value)[used] / sigma[used]
+    ax.bar(middle[used], pull, 2 * half[used], color="#717581")
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set_ylabel("pull")
 
 
-def page(numbers: dict[str, Any], picture: bytes) -> str:
+def _ratio(ax: Any, a: Spectrum, b: Spectrum, edges: Array) -> None:
+    """B over A."""
+    middle, half = _bins(edges)
+    used = a.value > 0
+    scale = a.value[used]
+    ax.errorbar(middle[used], b.value[used] / scale, b.error[used] / scale, half[used], "o",
+                color=COLOURS[1], markersize=3.5)  # fmt: skip
+    error = a.error[used] / scale
+    ax.bar(middle[used], 2 * error, 2 * half[used], 1 - error, color=COLOURS[0], alpha=0.25)
+    ax.axhline(1, color=COLOURS[0], linewidth=1)
+    ax.set_ylim(0, 2)
+    ax.set_ylabel("B / A")
+
+
+def _bins(edges: Array) -> tuple[Array, Array]:
+    """Centres and half widths."""
+    return (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+
+
+def _tests(panel: Panel) -> str:
+    chi2, ks = panel.chi2, panel.ks
+    text = f"χ²/ndf = {chi2.value:.1f}/{chi2.ndf}"
+    if chi2.p_value is not None:
+        text += f", p = {chi2.p_value:.3g}"
+    if ks is not None:
+        text += f"; KS {ks.distance:.3g}, p = {ks.p_value:.3g}"
+    return text
+
+
+def page(comparison: Comparison, picture: bytes) -> str:
     """HTML of a comparison, with the picture inside."""
-    title = html.escape(f"{numbers['a']} and {numbers['b']}")
-    keys = ("name", "on", "off", "on_minus_off", "error", "live_days", "on_a_day")
+    (a, b), (of_a, of_b) = comparison.names, comparison.experiments
+    title = html.escape(f"{a} and {b}")
     head = ("", "beam-on", "beam-off", "on − off/τ", "±", "live days", "on a live day")
-    counts = _table(head, [[row.get(key) for key in keys] for row in numbers["counts"]])
-    tests = _table(
-        ("", "χ²", "ndf", "p", "KS distance", "p"),
+    difference = comparison.difference
+    counts = _table(
+        head,
         [
-            [TITLES[panel["key"]], *(panel["chi2"][key] for key in ("value", "ndf", "p_value"))]
-            + [(panel["ks"] or {}).get(key) for key in ("distance", "p_value")]
-            for panel in numbers["panels"]
-        ],
+            [t.name, t.on, t.off, t.on_minus_off, t.error, t.live_days, t.on_a_day]
+            for t in comparison.totals
+        ]
+        + [[difference.name, difference.on, difference.off, difference.on_minus_off] + [None] * 3],
     )
+    tests = _table(("", "χ²", "ndf", "p", "KS distance", "p"), [_row(p) for p in comparison.panels])
     image = base64.b64encode(picture).decode("ascii")
-    told = html.escape(
-        f"A is {numbers['a']} ({numbers['experiments'][0]}), scaled by {numbers['scaled_by']}: "
-        f"{numbers['scale']:.4g}. B is {numbers['b']} ({numbers['experiments'][1]})."
+    about = html.escape(
+        f"A is {a} ({of_a}), scaled by {comparison.scaled_by}: {comparison.scale:.4g}. "
+        f"B is {b} ({of_b})."
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{CSS}</style></head><body>\n<h1>{title}</h1>\n<p>{told}</p>\n{counts}\n{tests}\n"
+        f"<style>{CSS}</style></head><body>\n<h1>{title}</h1>\n<p>{about}</p>\n{counts}\n{tests}\n"
         f'<figure><img alt="panels" src="data:image/png;base64,{image}"></figure>\n</body></html>\n'
     )
 
 
-def _table(head: tuple[str, ...], rows: list[list[Any]]) -> str:
+def _row(panel: Panel) -> list[object]:
+    """Tests of a panel."""
+    chi2, ks = panel.chi2, panel.ks
+    distances = [None, None] if ks is None else [ks.distance, ks.p_value]
+    return [TITLES[panel.key], chi2.value, chi2.ndf, chi2.p_value, *distances]
+
+
+def _table(head: tuple[str, ...], rows: Sequence[Sequence[object]]) -> str:
     cells = [f"<tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>"]
     cells += [f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>" for row in rows]
     return "<table>\n" + "\n".join(cells) + "\n</table>"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))

@@ -9,19 +9,20 @@ likelihood of both samples is minimised; the error of s is where its profile has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ...generator.arrays import Array
+from ...generator.display import Displayed
 
 TINY = 1e-12
 STEPS = 5000
 """At most, of expectation-maximisation."""
 
 
-@dataclass(frozen=True)
-class Strength:
+@dataclass(frozen=True, repr=False)
+class Strength(Displayed):
     """A fitted signal."""
 
     events: float
@@ -40,6 +41,20 @@ class Strength:
     def strength(self) -> float:
         """Of the signal, in units of the expected."""
         return self.events / self.expected
+
+    def facts(self) -> dict[str, object]:
+        """Signal, what is expected, and the quality of the fit."""
+        return {
+            "signal": f"{self.events:.4g} ± {self.error:.2g} events",
+            "expected": f"{self.expected:.4g}",
+            "strength": f"{self.strength:.3g}",
+            "background": f"{self.background:.4g}",
+            "deviance": f"{self.deviance:.4g} in {self.bins} bins",
+        }
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return asdict(self) | {"strength": self.strength}
 
 
 def fit_strength(

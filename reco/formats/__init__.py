@@ -14,7 +14,7 @@ says what it is, and has `read`, `write` or both:
     recognise(path) -> bool                     whether a file looks like one, by its beginning
     write(sample: Sample, path: Path) -> int    events written
     read(source: Source) -> Iterator[Block]     blocks of columns, completed by the importer
-    embedded(path) -> dict | None               what nuspill wrote of the sample (optional)
+    embedded(path) -> About | None              what nuspill wrote of the sample (optional)
 
 Modules import heavy packages inside their functions.
 """

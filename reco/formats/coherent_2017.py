@@ -47,10 +47,10 @@ def read(source: Source) -> Iterator[Block]:
     """Events of both samples, one at the centre of its bin a count."""
     state = "Off" if source.path.is_file() and source.path.stem.endswith("Off") else "On"
     paths = pair(source, *(f"data_{c}_beam{state}.txt" for c in ("coincidence", "anticoincidence")))
-    source.facts["pulses"] = round(source.experiment.source.pulses_per_year)
+    source.facts.pulses = round(source.experiment.source.pulses_per_year)
     if state == "Off":
-        source.facts["pulses"] = round(BEAM_OFF_DAYS * 86_400 * source.experiment.source.repetition)
-        source.facts["protons_on_target"] = 0.0
+        source.facts.pulses = round(BEAM_OFF_DAYS * 86_400 * source.experiment.source.repetition)
+        source.facts.protons_on_target = 0.0
     on, off = (_events(path, source) for path in paths)
     yield from released(source, on, off)
 

@@ -36,8 +36,8 @@ def recognise(path: Path) -> bool:
 def read(source: Source) -> Iterator[Block]:
     """Events of both samples; pulses as many as bring the protons, at the experiment's average."""
     beam = source.experiment.source
-    source.facts["protons_on_target"] = PROTONS
-    source.facts["pulses"] = round(PROTONS / beam.protons * beam.pulses_per_year)
+    source.facts.protons_on_target = PROTONS
+    source.facts.pulses = round(PROTONS / beam.protons * beam.pulses_per_year)
     on, off = (_events(path, source) for path in pair(source, *FILES))
     yield from released(source, on, off)
 

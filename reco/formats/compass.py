@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .shared.adc import SATURATED, counts_of, modules_of, waveforms
-from .shared.source import gain_of
+from .shared.digitiser import SATURATED, counts_of, gain_of, modules_of, waveforms
 
 if TYPE_CHECKING:
     from ..columns import Block

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .shared.adc import SATURATED, counts_of, modules_of
-from .shared.source import gain_of
+from .shared.digitiser import SATURATED, counts_of, gain_of, modules_of
 
 if TYPE_CHECKING:
     from ..columns import Block

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .shared.clock import clock_of
+from .shared.digitiser import clock_of
 
 if TYPE_CHECKING:
     from ..columns import Block
@@ -90,7 +90,7 @@ def read(source: Source) -> Iterator[Block]:
                 source.damage.found(lost, f"events without energies (f144 of '{ENERGIES}')")
             waiting = _events(told, source)
         elif told.source_name == PULSES:
-            source.facts["pulses"] = int(told.value)
+            source.facts.pulses = int(told.value)
         elif told.source_name == ENERGIES and waiting is not None:
             energy = np.atleast_1d(told.value)
             if len(energy) == len(waiting["pulse"]):

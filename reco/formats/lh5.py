@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .shared import hdf5 as _hdf5
-from .shared.adc import counts_of, waveforms
-from .shared.merge import merged
-from .shared.source import gain_of, in_order, parsed
+from .shared.about import About, parsed
+from .shared.blocks import in_order, merged
+from .shared.digitiser import counts_of, gain_of, waveforms
 
 if TYPE_CHECKING:
     from ..columns import Block
@@ -52,7 +52,7 @@ def recognise(path: Path) -> bool:
         return any(_hits(file, name) is not None for name in file)
 
 
-def embedded(path: Path) -> dict[str, Any] | None:
+def embedded(path: Path) -> About | None:
     """What nuspill wrote of the sample."""
     with _hdf5.opened(path) as file:
         return parsed(_hdf5.text(file, NOTE) or "", path)
@@ -66,7 +66,6 @@ def write(sample: Sample, path: Path) -> int:
 
     daq, unit = sample.experiment.daq, sample.experiment.detector.unit
     period = sample.experiment.beam_windows.period * 1e-9
-    store: dict[str, Any] = {"wo_mode": "append"}
     rows: dict[int, int] = defaultdict(int)
     events = 0
     with h5py.File(path, "w") as file:
@@ -94,10 +93,10 @@ def write(sample: Sample, path: Path) -> int:
                 )
                 place[mine] = np.arange(rows[number], rows[number] + len(energy))
                 rows[number] += len(energy)
-                lh5.write(hits, "hit", file, group=f"ch{number:07d}", **store)
+                lh5.write(hits, "hit", file, group=f"ch{number:07d}", wo_mode="append")
                 if daq.waveform.samples:
                     raw = _raw(seconds[mine], energy, sample)
-                    lh5.write(raw, "raw", file, group=f"ch{number:07d}", **store)
+                    lh5.write(raw, "raw", file, group=f"ch{number:07d}", wo_mode="append")
             one = np.arange(1, n + 1)
             energies = Array(block["e_reco"], attrs={"units": unit})
             key, row, energy = (
@@ -105,11 +104,11 @@ def write(sample: Sample, path: Path) -> int:
                 for flat in (module.astype("i4"), place, energies)
             )
             found = Table({"table_key": key, "row_in_table": row})
-            lh5.write(found, "hardware_tcm_1", file, **store)
+            lh5.write(found, "hardware_tcm_1", file, wo_mode="append")
             trigger = Table({"timestamp": Array(seconds, attrs={"units": "s"})})
             geds = Table({"energy": energy, "rawid": key})
             found = Table({"trigger": trigger, "geds": geds})
-            lh5.write(found, "evt", file, **store)
+            lh5.write(found, "evt", file, wo_mode="append")
             events += n
     return events
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .shared import hdf5 as _hdf5
-from .shared.source import LONGEST_TEXT, gain_of, parsed
+from .shared.about import LONGEST_TEXT, About, parsed
+from .shared.digitiser import gain_of
 
 if TYPE_CHECKING:
     from ..columns import Block
@@ -93,7 +94,7 @@ def recognise(path: Path) -> bool:
         return "/DST/Events" in file
 
 
-def embedded(path: Path) -> dict[str, Any] | None:
+def embedded(path: Path) -> About | None:
     """What nuspill wrote of the sample."""
     with opened(path) as file:
         told = getattr(file.root._v_attrs, "nuspill", "")

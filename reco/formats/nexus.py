@@ -8,6 +8,7 @@ event_time_zero, so that live time comes from the log.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .shared import hdf5 as _hdf5
-from .shared.clock import clock_of
-from .shared.source import parsed
+from .shared.about import About, parsed
+from .shared.digitiser import clock_of
 
 if TYPE_CHECKING:
     from ..columns import Block
@@ -51,7 +52,7 @@ def recognise(path: Path) -> bool:
         return any("NX_class" in group.attrs for group in file.values())
 
 
-def embedded(path: Path) -> dict[str, Any] | None:
+def embedded(path: Path) -> About | None:
     """What nuspill wrote of the sample."""
     with _hdf5.opened(path) as file:
         return parsed(_hdf5.text(file, "entry/nuspill/data") or "", path)
@@ -154,32 +155,45 @@ def read(source: Source) -> Iterator[Block]:
         _exposure(entries[0], source)
         zero = _hdf5.column(group, "event_time_zero", "iu", source)
         index = _hdf5.column(group, "event_index", "iu", source)
-        rows = {
-            name: _hdf5.column(group, name, "iu", source)
-            for name in ("event_time_offset", "event_id")
-        }
+        offset = _hdf5.column(group, "event_time_offset", "iu", source)
+        detector = _hdf5.column(group, "event_id", "iu", source)
         _hdf5.same_length({"event_time_zero": zero, "event_index": index}, source)
         energy = entries[0].get("energy")
         if not hasattr(energy, "get"):
             raise source.wrong("has no group /entry/energy beside its events")
-        rows["energy"] = _hdf5.column(energy, "energy", "f", source)
-        unit = _hdf5.attribute(rows["energy"], "unit", source.experiment.detector.unit)
+        energy = _hdf5.column(energy, "energy", "f", source)
+        unit = _hdf5.attribute(energy, "unit", source.experiment.detector.unit)
         if unit != source.experiment.detector.unit:
             raise source.wrong(
                 f"has energies in {unit}, and {source.experiment.name} has them in "
                 f"{source.experiment.detector.unit}"
             )
+        rows = {"event_time_offset": offset, "event_id": detector, "energy": energy}
         events = _hdf5.same_length(rows, source)
-        yield from _events(zero, index, rows, events, source)
+        yield from _events(_Columns(zero, index, offset, detector, energy, events), source)
 
 
-def _events(
-    zero: Any, index: Any, rows: dict[str, Any], events: int, source: Source
-) -> Iterator[Block]:
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Columns of a file, of pulses and of events."""
+
+    zero: Any
+    """Times of pulses."""
+    index: Any
+    """First event of each pulse."""
+    offset: Any
+    """Time of each event since its pulse."""
+    detector: Any
+    energy: Any
+    events: int
+
+
+def _events(columns: _Columns, source: Source) -> Iterator[Block]:
+    zero, index, events = columns.zero, columns.index, columns.events
     clock, epoch = source.clock(1), source.experiment.daq.epoch_ns
     up, down = _unit(zero, source)
     epoch -= _start(zero, source)
-    scale = _unit(rows["event_time_offset"], source)
+    scale = _unit(columns.offset, source)
     for part in _hdf5.steps(len(zero), STEP):
         after = index[part.stop] if part.stop < len(index) else events
         edges = np.append(index[part].astype(np.int64), np.int64(after))
@@ -192,23 +206,23 @@ def _events(
         for chunk in _hdf5.steps(int(edges[-1] - edges[0]), STEP):
             here = slice(chunk.start + edges[0], chunk.stop + edges[0])
             of = np.searchsorted(edges, np.arange(here.start, here.stop), side="right") - 1
-            offset = rows["event_time_offset"][here] * (scale[0] / scale[1])
+            offset = columns.offset[here] * (scale[0] / scale[1])
             yield {
                 "pulse": pulse[of],
                 "time": since[of] + offset,
-                "e_reco": rows["energy"][here],
-                "module": rows["event_id"][here].astype(np.int64) - 1,
+                "e_reco": columns.energy[here],
+                "module": columns.detector[here].astype(np.int64) - 1,
             }
 
 
 def _exposure(entry: Any, source: Source) -> None:
     log = entry.get("proton_charge")
-    if "pulses" in source.facts or not _is(log, "NXlog"):
+    if source.facts.pulses is not None or not _is(log, "NXlog"):
         return
     value = _hdf5.column(log, "value", "fiu", source)
-    source.facts["pulses"] = int(log.attrs.get("pulses", len(value)))
+    source.facts.pulses = int(log.attrs.get("pulses", len(value)))
     if _hdf5.attribute(value, "units") == "C":
-        source.facts["protons_on_target"] = _hdf5.total(value) / ELEMENTARY_CHARGE
+        source.facts.protons_on_target = _hdf5.total(value) / ELEMENTARY_CHARGE
 
 
 def _unit(data: Any, source: Source) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .shared.source import parsed
+from .shared.about import About, parsed
 
 if TYPE_CHECKING:
     from ..columns import Block
@@ -45,6 +45,8 @@ OWN = {"pulse": np.int64, "time_true": np.float64, "time": np.float64, "componen
 """Columns kept as attributes `nuspill.<name>`, in full precision."""
 MOST_PARTICLES = 10_000
 STEP = 20_000
+Row = dict[str, float]
+"""Numbers of an event by column, whole ones as int."""
 FIRST, LAST = "HepMC::Asciiv3-START_EVENT_LISTING", "HepMC::Asciiv3-END_EVENT_LISTING"
 
 
@@ -74,7 +76,7 @@ def opened(path: Path) -> Iterator[Any]:
             setattr(setup, name, value)
 
 
-def embedded(path: Path) -> dict[str, Any] | None:
+def embedded(path: Path) -> About | None:
     """What nuspill wrote of the sample: an attribute of the run, which is before all events."""
     with path.open("r", encoding="utf-8", errors="replace") as file:
         for line in file:
@@ -92,7 +94,9 @@ def write(sample: Sample, path: Path) -> int:
 
     run = _run(sample)
     nuclei = {n.pdg: n.mass for n in sample.experiment.target.nuclei}
-    rng = np.random.Generator(np.random.Philox(int(sample.told.get("seed") or 0) & (2**64 - 1)))
+    rng = np.random.Generator(
+        np.random.Philox(int(sample.provenance.get("seed") or 0) & (2**64 - 1))
+    )
     events = 0
     with WriterAscii(str(path), run) as file:
         for block in sample.blocks(NEEDS):
@@ -148,7 +152,7 @@ def _run(sample: Sample) -> Any:
     import pyhepmc
 
     experiment = sample.experiment
-    sigma = sample.told.get("flux_averaged_cross_section_cm2", {})
+    sigma = sample.provenance.get("flux_averaged_cross_section_cm2", {})
     pairs = [(n.per_kg, sigma[n.name]) for n in experiment.target.nuclei if n.name in sigma]
     average = sum(n * s for n, s in pairs) / sum(n for n, _ in pairs) if pairs else 0.0
     run = pyhepmc.GenRunInfo()
@@ -191,7 +195,7 @@ def _run(sample: Sample) -> Any:
 def read(source: Source) -> Iterator[Block]:
     """Events with a neutrino in and a nucleus out, in the file's order."""
     written = _checked(source)
-    read_, rows = 0, list[dict[str, Any]]()
+    read_, rows = 0, list[Row]()
     try:
         with opened(source.path) as file:
             for event in file:
@@ -259,7 +263,7 @@ def _numbers(line: str, fields: int, whole: tuple[int, ...]) -> bool:
     return len(parts) == fields
 
 
-def _row(event: Any) -> dict[str, Any] | None:
+def _row(event: Any) -> Row | None:
     """What is known of an event; None if it is none of ours."""
     neutrino = [p for p in event.particles if p.status == BEAM and abs(p.pid) in (12, 14, 16)]
     target = [p for p in event.particles if p.status == TARGET and p.pid >= 10**9]
@@ -283,7 +287,7 @@ def _row(event: Any) -> dict[str, Any] | None:
     return row if whole and row.get("component", 0) < 128 else None
 
 
-def _block(rows: list[dict[str, Any]], source: Source) -> Block:
+def _block(rows: list[Row], source: Source) -> Block:
     experiment = source.experiment
     names = [name for name in rows[0] if all(name in row for row in rows)]
     block = {name: np.array([row[name] for row in rows]) for name in names}

@@ -16,8 +16,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .shared import sbc_light
-from .shared.sbc_table import KEY, MAGIC, Columns, found_at, header, key_of, keyed, rows_of
+from .shared.sbc_tables import (
+    KEY,
+    LIGHT,
+    LIGHT_COLUMNS,
+    MAGIC,
+    Columns,
+    energies_of,
+    found_at,
+    header,
+    key_of,
+    keyed,
+    light_of,
+    put_light,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from ..columns import Block
@@ -52,7 +65,7 @@ TABLES: dict[str, Columns] = {
     },
     "bubble.sbc": KEY | {"ibubimage": ("int32", ()), "nbubimage": ("int32", ())},
     "reco.sbc": KEY | {"frame": ("int32", ()), "coords_3D": ("double", (3,))},
-    sbc_light.FILE: KEY | sbc_light.COLUMNS,
+    LIGHT: KEY | LIGHT_COLUMNS,
 }
 """Columns of the tables; `pulse` and `time` (ns since it) are ours, and exact."""
 STEP = 100_000
@@ -96,7 +109,7 @@ def write(sample: Sample, path: Path) -> int:
             place["coords_3D"] = np.stack(
                 [block[axis] if known else unknown for axis in "xyz"], axis=-1
             )
-            sbc_light.fill(light, block, sample.experiment)
+            put_light(light, block, sample.experiment)
             for name, table in tables.items():
                 files[name][0].write(table.view(np.uint8).data if n else b"")
             events, last = events + n, float(since[-1]) if n else last
@@ -112,12 +125,12 @@ def read(source: Source) -> Iterator[Block]:
     rows = rows_of(main, source)
     reco = folder / "reco.sbc" if folder else None
     places = _places(rows_of(reco, source), source) if reco and reco.is_file() else None
-    light = sbc_light.read(folder, source) if folder else None
+    light = light_of(folder, source) if folder else None
     for start in range(0, len(rows), STEP):
         part = rows[start : start + STEP]
         block = _times(part, source)
         keys = key_of(part) if keyed(part) else None
-        block |= sbc_light.energies(None if keys is None else light, keys, len(part), source)
+        block |= energies_of(None if keys is None else light, keys, len(part), source)
         if places is not None and keys is not None:
             found = found_at(keys, *places)
             block |= {"x": found[:, 0], "y": found[:, 1], "z": found[:, 2]}

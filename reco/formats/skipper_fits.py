@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .shared.about import About, parsed
 from .shared.ccd import clusters, images
-from .shared.source import parsed
 
 if TYPE_CHECKING:
     from ..columns import Block
+    from ..daq import Ccd
     from ..experiment import Experiment
     from .shared.sample import Sample
     from .shared.source import Source
@@ -69,7 +70,7 @@ def recognise(path: Path) -> bool:
     return start.startswith(START) and b"NDCM    =" in start
 
 
-def embedded(path: Path) -> dict[str, Any] | None:
+def embedded(path: Path) -> About | None:
     """What nuspill wrote of the sample."""
     with opened(path) as hdus:
         if "NUSPILL" in hdus:
@@ -206,8 +207,8 @@ def _energy(experiment: Experiment, pair_energy: float) -> float:
 def read(source: Source) -> Iterator[Block]:
     """Clusters of all frames, group by group."""
     with opened(source.path) as hdus:
-        ccd, pair_energy = _settings(hdus[0].header, source)
-        scale = _energy(source.experiment, pair_energy)
+        ccd = _settings(hdus[0].header, source)
+        scale = _energy(source.experiment, ccd.pair_energy)
         windows = source.experiment.beam_windows
         middle = np.array(
             [
@@ -247,7 +248,7 @@ def read(source: Source) -> Iterator[Block]:
         source.damage.found(left, "bytes at the end that are no FITS extension")
 
 
-def _clusters(data: Any, number: int, ccd: Any, source: Source) -> Block:
+def _clusters(data: Any, number: int, ccd: Ccd, source: Source) -> Block:
     """Clusters of the frames of a CCD, few frames at a time."""
     step, parts = max(MOST_PIXELS // (ccd.rows * ccd.columns), 1), []
     for start in range(0, max(len(data), 1), step):
@@ -261,17 +262,17 @@ def _clusters(data: Any, number: int, ccd: Any, source: Source) -> Block:
     return whole | {"module": np.full(len(whole["frame"]), number, np.int16)}
 
 
-def _settings(header: Any, source: Source) -> tuple[Any, float]:
+def _settings(header: Any, source: Source) -> Ccd:
     """The CCD's settings as the header has them, else those of the experiment."""
-    told = {name: header[key] for name, key in KEYS.items() if key in header}
+    given = {name: header[key] for name, key in KEYS.items() if key in header}
     for name in ("skips", "rows", "columns"):
-        if name not in told:
+        if name not in given:
             raise source.wrong(f"has no {KEYS[name]} in its header")
     now = source.experiment.daq.ccd
-    ccd = type(now).model_validate(now.model_dump() | told, strict=False)
-    if "NPULSES" in header:
-        source.facts.setdefault("pulses", int(header["NPULSES"]))
-    return ccd, ccd.pair_energy
+    ccd = type(now).model_validate(now.model_dump() | given, strict=False)
+    if source.facts.pulses is None and "NPULSES" in header:
+        source.facts.pulses = int(header["NPULSES"])
+    return ccd
 
 
 def _fits_in(hdu: Any, source: Source) -> int:

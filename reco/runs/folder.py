@@ -20,12 +20,14 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from io import BufferedRandom
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, cast
 
+from ...generator.arrays import Json
 from ...generator.coupling import Interaction
 from ...generator.form_factor import MODELS
 from ..errors import ExperimentError, OutputError
 from ..files import replacing
+from .provenance import Generated
 
 MANIFEST = "manifest.json"
 LOG = "log.jsonl"
@@ -41,9 +43,9 @@ class Manifest:
     """What a run is."""
 
     kind: Kind
-    configuration: dict[str, Any]
+    configuration: Json
     """All that decides its numbers, the version of nuspill too, as JSON."""
-    request: dict[str, Any]
+    request: Json
     """How much of it is wanted, and what to do with it; may change from one call to the next."""
 
     @property
@@ -62,8 +64,35 @@ class Piece:
     """Number of its first event, or point."""
     size: int
     """Number of events, or toys."""
-    generated: list[dict[str, Any]]
+    generated: list[Generated]
     """Counts of events by component; empty for toys."""
+
+
+class Entry(TypedDict, total=False):
+    """A line of the log; `what` decides which of the others it has."""
+
+    time: str
+    """Of the line, UTC."""
+    what: str
+    """``start``, ``piece``, ``stop`` or ``complete``."""
+    file: str
+    """The next five are of a `Piece`."""
+    sha256: str
+    first: int
+    size: int
+    generated: list[Generated]
+    seconds: float
+    """For which it was made."""
+    worker: str
+    """That made it, on a cluster."""
+    where: str
+    """On what the work started."""
+    parts: int
+    missing: int
+    """Of them, at the start."""
+    events: int
+    why: str
+    """The work stopped."""
 
 
 def digest(content: Any) -> str:
@@ -248,7 +277,7 @@ def _drop_cut_line(file: BufferedRandom) -> None:
     file.seek(at)
 
 
-def read_log(folder: Path) -> Iterator[dict[str, Any]]:
+def read_log(folder: Path) -> Iterator[Entry]:
     """Lines of the log, in order.
 
     Raises
@@ -266,7 +295,7 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
                     entry = json.loads(line)
                     if not isinstance(entry, dict) or "what" not in entry:
                         raise ValueError(f"line {number} is none")
-                    yield entry
+                    yield cast(Entry, entry)
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: is not a log of nuspill, or damaged: {error}") from error
 
@@ -277,7 +306,13 @@ def pieces(folder: Path) -> dict[str, Piece]:
     for entry in read_log(folder):
         if entry["what"] == "piece":
             try:
-                piece = Piece(**{name: entry[name] for name in Piece.__dataclass_fields__})
+                piece = Piece(
+                    file=entry["file"],
+                    sha256=entry["sha256"],
+                    first=entry["first"],
+                    size=entry["size"],
+                    generated=entry["generated"],
+                )
             except KeyError as error:
                 raise OutputError(f"{folder / LOG}: a piece has no {error}") from error
             found[piece.file] = piece

@@ -12,12 +12,12 @@ import time
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...generator.coupling import Interaction
+from ..cluster.workers import ALONE, Here
 from ..errors import OutputError
 from ..experiment import validate
-from ..files import Progress
 from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another, tables
 from .ntuple import write
 from .run import Run
@@ -124,10 +124,10 @@ class PartWork:
 
     def warm(self) -> None:
         """Compile; count the events of all slices."""
-        self.run.make(0, min(self.run.events, 1), threads=1)
+        self.run.make(0, min(self.run.events, 1), ALONE)
         _ = self.run.expected
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Without what is long and fast to count again."""
         run = self.run.with_seed(self.run.seed)
         run.__dict__["expected"] = self.run.expected
@@ -148,8 +148,7 @@ def make_part(
     options: Options,
     number: int,
     path: Path,
-    threads: int | None = 1,
-    progress: Progress | None = None,
+    workers: Here = ALONE,
 ) -> MadePart:
     """Write a part to a file of any name."""
     start = time.perf_counter()
@@ -157,14 +156,12 @@ def make_part(
     counts = write(
         run,
         path,
-        start=mine.start,
-        stop=mine.stop,
+        events=range(mine.start, mine.stop),
         format=options.format,
         compression=options.compression,
         selected_only=options.selected_only,
         overwrite=True,
-        threads=threads,
-        progress=progress,
+        workers=workers,
     )
     seconds = time.perf_counter() - start
     size = mine.stop - mine.start

@@ -7,24 +7,24 @@ A file is written under a temporary name and renamed when whole.
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from ..cluster.workers import HERE, Here
 from ..columns import BLOCK_EVENTS, select
 from ..errors import ExperimentError
 from ..expectation import cross_sections
-from ..files import Progress, replacing
+from ..files import replacing
+from .provenance import Provenance, described, live_time, versions
 from .run import Run
-from .tree import LIBRARIES, PROVENANCE, TREE, Counts, Format, parse_compression, recreated
+from .tree import PROVENANCE, TREE, Counts, Format, parse_compression, recreated
 
 
-def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> dict[str, Any]:
+def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> Provenance:
     """What a file says of itself: versions, seed, experiment, exposure, expectations, columns."""
     experiment, windows = run.experiment, run.experiment.beam_windows
     return {
         "program": "nuspill",
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": versions(),
         "seed": run.seed,
         "experiment": experiment.model_dump(mode="json"),
         "years_of_operation": run.years,
@@ -33,11 +33,7 @@ def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> 
         "pulse_period_ns": windows.period,
         "slice_pulses": int(run.chain.timing.slice_pulses),
         "fixed_signal_events": run.fixed_signal,
-        "live_time_s": {
-            "beam": run.pulses * windows.period * 1e-9,
-            "on": run.pulses * windows.on_length * 1e-9,
-            "off": run.pulses * windows.off_length * 1e-9,
-        },
+        "live_time_s": live_time(run.pulses, windows),
         "truth_threshold_kev": run.truth_threshold,
         "flux_averaged_cross_section_cm2": cross_sections(experiment),
         "components": {str(number): name for number, name in experiment.components.items()},
@@ -56,10 +52,7 @@ def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> 
         "events": stop - start,
         "selected_only": selected_only,
         "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
-        "columns": {
-            name: {"type": kind, "unit": unit, "meaning": meaning}
-            for name, (kind, unit, meaning) in run.columns.items()
-        },
+        "columns": described(run.columns),
     }
 
 
@@ -67,14 +60,12 @@ def write(
     run: Run,
     path: str | Path,
     *,
-    start: int = 0,
-    stop: int | None = None,
+    events: range | None = None,
     format: Format = "ttree",
     compression: str = "zstd",
     selected_only: bool = False,
     overwrite: bool = False,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    workers: Here = HERE,
 ) -> Counts:
     """Write events of a run to a ROOT file.
 
@@ -84,8 +75,8 @@ def write(
         From `plan`.
     path
         The file; it appears when it is whole.
-    start, stop
-        Event numbers, by default all.
+    events
+        Their numbers, by default all.
     format
         ``"ttree"`` or ``"rntuple"``.
     compression
@@ -94,8 +85,8 @@ def write(
         Leave out events that are not selected.
     overwrite
         Replace a file that is there.
-    progress
-        Called with the number of events of each block written.
+    workers
+        Threads, and what is told the number of events of each block written.
 
     Returns
     -------
@@ -111,16 +102,15 @@ def write(
     if format not in ("ttree", "rntuple"):
         raise ExperimentError(f"format must be 'ttree' or 'rntuple', not '{format}'")
     parse_compression(compression)
-    stop = run.events if stop is None else stop
-    told = provenance(run, start, stop, selected_only)
+    events = range(run.events) if events is None else events
+    about = provenance(run, events.start, events.stop, selected_only)
     with replacing(path, overwrite) as temporary, recreated(temporary, compression) as file:
         tree = (file.mktree if format == "ttree" else file.mkrntuple)(TREE, run.dtypes)
         counts = Counts()
-        for block in run.blocks(start, stop, BLOCK_EVENTS, threads, reuse=True):
+        for block in run.blocks(events.start, events.stop, BLOCK_EVENTS, workers, reuse=True):
             counts.add(block)
             tree.extend(select(block) if selected_only else block)
-            if progress is not None:
-                progress(len(block["event"]))
-        told["generated"] = counts.table()
-        file[PROVENANCE] = json.dumps(told)
+            workers.progress(len(block["event"]))
+        about["generated"] = counts.table()
+        file[PROVENANCE] = json.dumps(about)
     return counts

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
+from ..cluster.workers import ALONE, HERE, Here, Workers
 from ..errors import OutputError
-from ..files import Progress, replacing
+from ..files import replacing
 from .folder import (
     LOG,
     MANIFEST,
@@ -36,14 +37,13 @@ from .layout import MAKING, Options, PartWork, make_part, manifest_of, part
 from .run import Run
 from .tree import Counts, Format
 
-if TYPE_CHECKING:
-    from ..cluster.workers import Cluster
-
 PART_SECONDS = 3.0
 """Aim of a part on a cluster, of a thread."""
 PART_EVENTS = 200_000, 8_000_000
 """Least and most events of such a part."""
 PARTS_A_THREAD = 4
+Existing = Literal["refuse", "keep", "replace"]
+"""What becomes of a finished run."""
 
 
 def write_parts(
@@ -54,29 +54,25 @@ def write_parts(
     format: Format = "ttree",
     compression: str = "zstd",
     selected_only: bool = False,
-    overwrite: bool = False,
-    again: bool = False,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    cluster: Cluster | None = None,
+    existing: Existing = "refuse",
+    workers: Workers = HERE,
 ) -> Counts:
     """Write a run as numbered parts in a folder, going on from the parts that are there.
 
     Parameters
     ----------
-    run, format, compression, selected_only, threads, progress
+    run, format, compression, selected_only
         As for `write`.
     folder
         Made if missing. It holds the parts, `manifest.json` and `log.jsonl`.
     parts
         Number of parts, of equal numbers of slices. If none is given as many as the folder's run
         has, or so many that each takes some seconds.
-    overwrite
-        Begin anew if the folder holds a finished run or another one.
-    again
-        If the folder holds this run, finished, count it.
-    cluster
-        Make the parts on its workers.
+    existing
+        What becomes of a run that the folder holds, finished: it is refused, kept and counted if it
+        is the same, or replaced, as another one is then. What is not finished is gone on with.
+    workers
+        Threads here, or a cluster, and what is told the number of events made.
 
     Returns
     -------
@@ -93,17 +89,17 @@ def write_parts(
     folder = Path(folder)
     options = Options(parts or 1, format, compression, selected_only)
     if parts is None:
-        there = _parts_there(folder, overwrite)
-        threads_there = cluster.threads() if cluster is not None else 1
-        options = replace(options, parts=there or _parts(run, options, threads_there))
+        there = None if existing == "replace" else _parts_there(folder)
+        threads = workers.threads() if workers.remote else 1
+        options = replace(options, parts=there or _parts(run, options, threads))
     wanted = manifest_of(run, options)
-    fresh = _is_fresh(folder, wanted, overwrite, again)
+    fresh = _is_fresh(folder, wanted, existing)
     with open_log(folder, fresh) as log:
         if fresh:
             for left in folder.glob("part-*.root"):
                 left.unlink()
             write_manifest(folder, wanted)
-        return _go_on(run, options, folder, log, threads, progress, cluster)
+        return _go_on(run, options, folder, log, workers)
 
 
 def remove_run(folder: Path) -> None:
@@ -115,8 +111,8 @@ def remove_run(folder: Path) -> None:
         folder.rmdir()
 
 
-def _parts_there(folder: Path, overwrite: bool) -> int | None:
-    if overwrite or not (folder / MANIFEST).exists():
+def _parts_there(folder: Path) -> int | None:
+    if not (folder / MANIFEST).exists():
         return None
     there = read_manifest(folder)
     return int(there.configuration["parts"]) if there.kind == "events" else None
@@ -128,7 +124,7 @@ def _parts(run: Run, options: Options, threads: int) -> int:
     There are some for each thread where the run is long enough.
     """
     least, most = PART_EVENTS
-    run.make(0, min(run.events, 1), threads=1)
+    run.make(0, min(run.events, 1), ALONE)
     with tempfile.TemporaryDirectory() as place:
         slices = max(1, run.slices * least // max(run.events, 1))
         pilot = replace(options, parts=max(1, run.slices // slices))
@@ -138,7 +134,7 @@ def _parts(run: Run, options: Options, threads: int) -> int:
     return max(1, min(round(run.events / events), run.slices))
 
 
-def _is_fresh(folder: Path, wanted: Manifest, overwrite: bool, again: bool) -> bool:
+def _is_fresh(folder: Path, wanted: Manifest, existing: Existing) -> bool:
     """Whether a run begins anew in a folder, which is made; refuses what may not be replaced."""
     try:
         if not make_folder(folder):
@@ -146,12 +142,12 @@ def _is_fresh(folder: Path, wanted: Manifest, overwrite: bool, again: bool) -> b
         refuse_another(folder, read_manifest(folder), wanted, "; --overwrite replaces it")
         complete = _complete(folder, int(wanted.configuration["parts"]))
     except OutputError:
-        if overwrite and folder.is_dir():
+        if existing == "replace" and folder.is_dir():
             return True
         raise
-    if complete and not overwrite and not again:
+    if complete and existing == "refuse":
         raise OutputError(f"{folder}: holds this run, complete; --overwrite makes it anew")
-    return complete and not again
+    return complete and existing == "replace"
 
 
 def _complete(folder: Path, parts: int) -> bool:
@@ -160,15 +156,8 @@ def _complete(folder: Path, parts: int) -> bool:
     return len(done) == parts and all((folder / name).is_file() for name in done)
 
 
-def _go_on(
-    run: Run,
-    options: Options,
-    folder: Path,
-    log: Log,
-    threads: int | None,
-    progress: Progress | None,
-    cluster: Cluster | None,
-) -> Counts:
+def _go_on(run: Run, options: Options, folder: Path, log: Log, workers: Workers) -> Counts:
+    """Count the parts that are there, and make the others."""
     counts, todo = Counts(), []
     done = pieces(folder)
     for number in range(options.parts):
@@ -176,25 +165,14 @@ def _go_on(
         there, path = done.get(mine.name), folder / mine.name
         if there is not None and path.is_file() and checksum(path) == there.sha256:
             counts += Counts(there.generated)
-            if progress is not None:
-                progress(mine.stop - mine.start)
+            workers.progress(mine.stop - mine.start)
         else:
             todo.append(number)
-    where = "here" if cluster is None else cluster.name
-    log.add("start", parts=options.parts, missing=len(todo), where=where)
+    log.add("start", parts=options.parts, missing=len(todo), where=workers.name)
     try:
-        if cluster is None:
-            for number in todo:
-                path = folder / part(run, options.parts, number).name
-                made = make_part(run, options, number, path, threads, progress)
-                log.piece(made.piece, seconds=made.seconds)
-                counts += Counts(made.piece.generated)
-        else:
-            for piece, seconds, worker in _on_cluster(run, options, folder, todo, cluster):
-                log.piece(piece, seconds=seconds, worker=worker)
-                counts += Counts(piece.generated)
-                if progress is not None:
-                    progress(piece.size)
+        for piece, about in _made(run, options, folder, todo, workers):
+            log.piece(piece, **about)
+            counts += Counts(piece.generated)
     except BaseException as error:
         with suppress(OutputError):
             log.add("stop", why=f"{type(error).__name__}: {error}")
@@ -203,10 +181,28 @@ def _go_on(
     return counts
 
 
-def _on_cluster(
-    run: Run, options: Options, folder: Path, todo: list[int], cluster: Cluster
+def _made(
+    run: Run, options: Options, folder: Path, todo: list[int], workers: Workers
+) -> Iterator[tuple[Piece, dict[str, object]]]:
+    """Make parts; yields each when it is whole, and what the log says of its making.
+
+    Here they are made one by one, each on all threads; elsewhere each on a thread of its own.
+    """
+    if isinstance(workers, Here):
+        for number in todo:
+            path = folder / part(run, options.parts, number).name
+            made = make_part(run, options, number, path, workers)
+            yield made.piece, {"seconds": made.seconds}
+    else:
+        for piece, seconds, worker in _elsewhere(run, options, folder, todo, workers):
+            workers.progress(piece.size)
+            yield piece, {"seconds": seconds, "worker": worker}
+
+
+def _elsewhere(
+    run: Run, options: Options, folder: Path, todo: list[int], workers: Workers
 ) -> Iterator[tuple[Piece, float, str]]:
-    """Have parts made by workers, and give each its name when it is whole."""
+    """Have parts made in other processes, and give each its name when it is whole."""
     making = folder / MAKING
     shutil.rmtree(making, ignore_errors=True)
     token = secrets.token_hex(8)
@@ -214,7 +210,7 @@ def _on_cluster(
         making.mkdir(exist_ok=True)
         (making / token).touch()
         work = PartWork(run, folder.resolve(), token, options)
-        for _, made in cluster.compute(work, todo, ordered=False, bulky=True):
+        for _, made in workers.compute(work, todo, ordered=False, bulky=True):
             path = folder / made.result.piece.file
             if made.result.staged:
                 (making / made.result.staged).replace(path)

@@ -6,9 +6,7 @@ cut into slices of equal numbers of pulses, each a pure function of (experiment,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -26,6 +24,7 @@ from ..chain.fill import Stretch, fill
 from ..chain.stage import Columns, Place, Scratch, new_scratch
 from ..chain.tables import Chain
 from ..chain.weight import other_interaction, weights
+from ..cluster.workers import ALONE, HERE, Here, one_ahead
 from ..columns import BLOCK_EVENTS, COLUMNS, PLACE_COLUMNS, Block, select
 from ..errors import ExperimentError
 from ..expectation import Expectation, expectations, truth_threshold
@@ -147,17 +146,15 @@ class Run(Displayed):
         """Arrays for a block of a number of events, not yet filled."""
         return {name: np.empty(events, kind) for name, kind in self.dtypes.items()}
 
-    def make(
-        self, start: int, stop: int, threads: int | None = None, out: Block | None = None
-    ) -> Block:
+    def make(self, start: int, stop: int, workers: Here = HERE, out: Block | None = None) -> Block:
         """Events start ... stop − 1 of the run, in order of time.
 
         Parameters
         ----------
         start, stop
             Event numbers, 0 ≤ start ≤ stop ≤ `events`.
-        threads
-            Threads; by default one a core. The events do not depend on it.
+        workers
+            Threads; by default one for each core. The events do not depend on them.
         out
             Arrays at least as long to write to, in place of new ones.
         """
@@ -170,7 +167,7 @@ class Run(Displayed):
         offsets = self.offsets
         first = int(np.searchsorted(offsets, start, side="right")) - 1
         last = int(np.searchsorted(offsets, stop, side="left"))
-        threads = threads or os.cpu_count() or 1
+        threads = workers.threads()
         least, most = (max(1, round(events * (last - first) / n)) for events in TASK_EVENTS)
         edges = [first]
         while edges[-1] < last:  # ever smaller ones, so that all threads end at the same time
@@ -180,18 +177,13 @@ class Run(Displayed):
         room = int(np.diff(offsets[first : last + 1]).max())
         spare: list[Scratch] = []
 
-        def fill_part(first: int, last: int) -> None:
+        def fill_part(task: tuple[int, int]) -> None:
             scratch = spare.pop() if spare else new_scratch(room, len(self.chain.sources.mean))
-            self._fill(block, start, stop, first, last, scratch)
+            self._fill(block, start, stop, *task, scratch)
             spare.append(scratch)
 
-        if threads == 1 or len(tasks) == 1:
-            for task in tasks:
-                fill_part(*task)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                for future in [pool.submit(fill_part, *task) for task in tasks]:
-                    future.result()
+        for _ in (workers if len(tasks) > 1 else ALONE).map(fill_part, tasks):
+            pass
         return block
 
     def _fill(
@@ -215,7 +207,7 @@ class Run(Displayed):
         start: int = 0,
         stop: int | None = None,
         step: int = BLOCK_EVENTS,
-        threads: int | None = None,
+        workers: Here = HERE,
         reuse: bool = False,
     ) -> Iterator[Block]:
         """Blocks of at most `step` events; the next is made while one is used, save by one thread.
@@ -228,20 +220,13 @@ class Run(Displayed):
         tasks = list(pairwise(edges))
         size = min(step, stop - start)
         spare = [self.allocate(size), self.allocate(size)] if reuse else None
-        if threads == 1:
-            for i, (low, high) in enumerate(tasks):
-                yield self.make(low, high, threads, spare[i % 2] if spare else None)
-            return
-        with ThreadPoolExecutor(1) as ahead:
-            pending: Future[Block] | None = None
-            for i in range(len(tasks) + 1):
-                following = None
-                if i < len(tasks):
-                    out = spare[i % 2] if spare else None
-                    following = ahead.submit(self.make, *tasks[i], threads, out)
-                if pending is not None:
-                    yield pending.result()
-                pending = following
+
+        def make(task: tuple[int, tuple[int, int]]) -> Block:
+            i, edges = task
+            return self.make(*edges, workers, spare[i % 2] if spare else None)
+
+        blocks = map(make, enumerate(tasks))
+        yield from blocks if workers.threads() == 1 else one_ahead(blocks)
 
 
 def plan(
@@ -336,7 +321,7 @@ def generate(
     start: int = 0,
     stop: int | None = None,
     library: Literal["ak", "np"] = "ak",
-    threads: int | None = None,
+    workers: Here = HERE,
     selected_only: bool = False,
     **options: Any,
 ) -> Any:
@@ -352,8 +337,8 @@ def generate(
         Event numbers; by default all events of the run.
     library
         ``"ak"`` for an awkward Array of records, ``"np"`` for a dict of arrays.
-    threads
-        Threads; the events do not depend on it.
+    workers
+        Threads; the events do not depend on them.
     selected_only
         Leave out events that are not selected.
     **options
@@ -365,7 +350,7 @@ def generate(
         Columns as in `COLUMNS`, in order of time.
     """
     run = plan(experiment, seed, **options)
-    block = run.make(start, run.events if stop is None else min(stop, run.events), threads)
+    block = run.make(start, run.events if stop is None else min(stop, run.events), workers)
     if selected_only:
         block = select(block)
     return _as(block, library)
@@ -379,13 +364,13 @@ def iterate(
     stop: int | None = None,
     step: int = BLOCK_EVENTS,
     library: Literal["ak", "np"] = "ak",
-    threads: int | None = None,
+    workers: Here = HERE,
     selected_only: bool = False,
     **options: Any,
 ) -> Iterator[Any]:
     """Events of a run in blocks of at most `step`; parameters as for `generate`."""
     run = plan(experiment, seed, **options)
-    for block in run.blocks(start, stop, step, threads):
+    for block in run.blocks(start, stop, step, workers):
         yield _as(select(block) if selected_only else block, library)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..columns import Block
 from ..errors import ExperimentError
+from .provenance import Generated, Provenance
 
 TREE = "events"
 
@@ -21,8 +22,6 @@ Format = Literal["ttree", "rntuple"]
 
 HIGHEST_LEVEL = {"none": 0, "zstd": 22, "lz4": 12, "zlib": 9, "lzma": 9}
 """Of each compression; the lowest, and the default, is 1."""
-
-LIBRARIES = ("nuspill", "numpy", "numba", "uproot", "awkward")
 
 
 def parse_compression(text: str) -> tuple[str, int]:
@@ -40,7 +39,7 @@ def parse_compression(text: str) -> tuple[str, int]:
 class Counts:
     """Numbers of events made, by component, window and selection."""
 
-    def __init__(self, table: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, table: list[Generated] | None = None) -> None:
         self._numbers = np.zeros((2, 128, 3), np.int64)
         for row in table or []:
             self._numbers[1, row["component"]] += row["selected"]
@@ -57,7 +56,7 @@ class Counts:
         self._numbers += other._numbers
         return self
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[Generated]:
         """Rows: component, and numbers in no window, beam-on and beam-off, all and selected."""
         both = self._numbers.sum(axis=0)
         return [
@@ -71,11 +70,11 @@ class Counts:
         ]
 
 
-def provenances(file: Any) -> list[dict[str, Any]]:
+def provenances(file: Any) -> list[Provenance]:
     """Provenance of an open file: one, or after ROOT's `hadd` that of each part, in their order."""
     keys = file.keys(recursive=False, filter_name=PROVENANCE)
-    found = [json.loads(str(file[key])) for key in keys or [PROVENANCE]]
-    return sorted(found, key=lambda told: int(told.get("first_event", 0)))
+    every: list[Provenance] = [json.loads(str(file[key])) for key in keys or [PROVENANCE]]
+    return sorted(every, key=lambda one: int(one.get("first_event", 0)))
 
 
 @contextmanager
@@ -89,7 +88,7 @@ def recreated(path: Path, compression: str) -> Iterator[Any]:
         yield file
 
 
-def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, dict[str, Any]]:
+def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, Provenance]:
     """Columns and provenance of an ntuple (one file, or a folder of parts).
 
     Raises
@@ -103,15 +102,16 @@ def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, dic
     files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
     if not files or not path.exists():
         raise ExperimentError(f"{path}: there is no ntuple")
-    blocks, told = [], {}
+    blocks: list[Block] = []
+    about: Provenance = {}
     for name in files:
         try:
             with uproot.open(name) as file:
-                told = json.loads(str(file[PROVENANCE]))
+                about = json.loads(str(file[PROVENANCE]))
                 tree = file[TREE]
-                wanted = columns or list(told["columns"])
+                wanted = columns or list(about["columns"])
                 arrays = tree.arrays(wanted)
                 blocks.append({c: np.asarray(arrays[c]) for c in wanted})
         except (OSError, KeyError, ValueError, uproot.DeserializationError) as error:
             raise ExperimentError(f"{name}: is not an ntuple of nuspill: {error}") from error
-    return {c: np.concatenate([b[c] for b in blocks]) for c in blocks[0]}, told
+    return {c: np.concatenate([b[c] for b in blocks]) for c in blocks[0]}, about

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..cluster.workers import HERE, Here, Progress, nothing, one_ahead
 from ..columns import BLOCK_EVENTS, Block, select
 from ..errors import OutputError
-from ..files import Progress, replacing
+from ..files import replacing
 from .folder import Piece, checksum, pieces, read_manifest, refuse_another
 from .layout import Options, part, restore_run
 from .ntuple import provenance
@@ -54,11 +53,11 @@ def read_blocks(path: Path, columns: Sequence[str]) -> Iterator[Block]:
 
 
 def part_is_right(
-    run: Run, options: Options, folder: Path, number: int, threads: int | None = None
+    run: Run, options: Options, folder: Path, number: int, workers: Here = HERE
 ) -> bool:
     """Make a part anew and compare it with that of the folder, bit for bit."""
     mine = part(run, options.parts, number)
-    made = run.blocks(mine.start, mine.stop, BLOCK_EVENTS, threads)
+    made = run.blocks(mine.start, mine.stop, BLOCK_EVENTS, workers)
     chosen = (select(block) if options.selected_only else block for block in made)
     kept: Block = run.allocate(0)
     for block in read_blocks(folder / mine.name, list(run.dtypes)):
@@ -79,7 +78,7 @@ def join_parts(
     folders: Sequence[Path],
     path: Path,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = nothing,
 ) -> Counts:
     """Write the parts of a run, from one folder or several, as one file.
 
@@ -107,7 +106,7 @@ def join_parts(
             f"{' '.join(map(str, folders))}: {len(missing)} of {len(parts)} parts are not there, "
             f"the first is {missing[0]}; nuspill resume makes them"
         )
-    told: dict[str, Any] = provenance(run, 0, run.events, options.selected_only)
+    about = provenance(run, 0, run.events, options.selected_only)
     counts = Counts()
 
     def blocks() -> Iterator[Block]:
@@ -116,8 +115,7 @@ def join_parts(
             if checksum(source) != piece.sha256:
                 raise OutputError(f"{source}: is damaged; nuspill resume makes it again")
             yield from read_blocks(source, list(run.dtypes))
-            if progress is not None:
-                progress(piece.size)
+            progress(piece.size)
 
     with replacing(path, overwrite) as temporary, recreated(temporary, options.compression) as file:
         make = file.mktree if options.format == "ttree" else file.mkrntuple
@@ -126,15 +124,6 @@ def join_parts(
             tree.extend(block)
         for mine in parts:
             counts += Counts(whole[mine.name][1].generated)
-        told["generated"] = counts.table()
-        file[PROVENANCE] = json.dumps(told)
+        about["generated"] = counts.table()
+        file[PROVENANCE] = json.dumps(about)
     return counts
-
-
-def one_ahead(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The same blocks, each read by a thread while the one before is used."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, blocks, None)
-        while (block := following.result()) is not None:
-            following = pool.submit(next, blocks, None)
-            yield block

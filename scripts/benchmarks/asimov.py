@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...reco.cluster.workers import Here
 from ...reco.experiment import load
 from ..options.output import Output, json_option
 from .stopwatch import best_of, machine
@@ -51,7 +52,7 @@ def command(points: int, sample: int, repeat: int, quick: bool, output: Output) 
 
     def ours(threads: int) -> int:
         for one, sets, start in zip(searches, data, starts, strict=True):
-            one.fit(sets, start, threads)
+            one.fit(sets, start, Here(threads))
         return len(models) * len(plane)
 
     def minuit(number: int, point: int) -> float:
@@ -71,7 +72,7 @@ def command(points: int, sample: int, repeat: int, quick: bool, output: Output) 
         },
         repeat,
     )
-    result: dict[str, Any] = {key: rate for key, (rate, _, _) in times.items()}
+    result = {key: timing.rate for key, timing in times.items()}
     result["seconds_of_the_planes"] = (
         len(models) * len(plane) / result["points_per_second_2_threads"]
     )

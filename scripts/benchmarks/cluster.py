@@ -10,17 +10,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...reco.cluster.workers import ALONE
 from ..options.output import Output, json_option
 from .stopwatch import machine
 
 if TYPE_CHECKING:
-    from ...reco.cluster.workers import Cluster
+    from ...reco.cluster.cluster import Cluster
 
 NAME = "ess-csi"
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -67,57 +68,131 @@ def command(quick: bool, output: Output) -> None:
     """Measure scaling, overhead, dead time, simulated clusters and memory on this machine."""
     from ...reco.cluster.connect import open_cluster
 
-    content: dict[str, Any] = {"machine": machine(), "quick": quick}
     with open_cluster("local:1") as one, open_cluster("local:2") as two:
-        content["scaling"] = scaling(one, two, 2 if quick else 3, 0.1 if quick else 2.0)
-        content["dead_time_s"] = dead_time(two)
-        content["overhead_s"] = overhead(one)
-    shown = [[row["what"], row["one_s"], row["two_s"], row["ratio"]] for row in content["scaling"]]
+        compared = scaling(one, two, 2 if quick else 3, 0.1 if quick else 2.0)
+        dead, between = dead_time(two), overhead(one)
+    shown = [[row.what, row.one_s, row.two_s, row.ratio] for row in compared]
     output.table("two workers beside one, best time", ["", "one, s", "two, s", "ratio"], shown)
-    block = content["overhead_s"] / LOSS
-    output.table(
-        "of a block",
-        ["", "s"],
-        [
-            ["overhead", content["overhead_s"]],
-            [f"length at which it is {LOSS:.0%}", block],
-            ["from submission to the first result, warm", content["dead_time_s"]],
-        ],
-    )
-    numbers = SIMULATED[:: 2 if quick else 1]
-    content["simulated"] = [simulated(n, 2 if quick else 10) for n in numbers]
-    shown = [
-        [r["workers"], r["blocks_per_s"], r["ideal_per_s"], r["efficiency"], r["empty_per_s"]]
-        for r in content["simulated"]
-    ]
+    _tell_block(between, dead, output)
+    slept = [simulated(n, 2 if quick else 10) for n in SIMULATED[:: 2 if quick else 1]]
+    shown = [[r.workers, r.blocks_per_s, r.ideal_per_s, r.efficiency, r.empty_per_s] for r in slept]
     columns = ["workers", "blocks/s", "ideal", "efficiency", "empty blocks/s"]
     output.table(f"workers that sleep {SLEEP} s a block", columns, shown)
-    content["disk"] = disk(1_000_000 if quick else 10_000_000)
-    content["largest"] = largest(content)
-    d = content["disk"]
-    output.table(
-        "bytes and joining",
-        ["", "million/s"],
-        [
-            ["bytes of a thread that makes events", d["thread_bytes_per_s"] / 1e6],
-            ["bytes to this disk", d["disk_bytes_per_s"] / 1e6],
-            ["events of a thread", d["thread_events_per_s"] / 1e6],
-            ["events joined to one file", d["join_events_per_s"] / 1e6],
-        ],
+    speed = disk(1_000_000 if quick else 10_000_000)
+    limits = largest(slept[-1], speed)
+    _tell_disk(speed, limits, output)
+    peaks = [memory(n) for n in ((30, 100) if quick else (100, 1000, 10_000))]
+    columns = ["parts", "client, MB", "scheduler, MB", "worker, MB"]
+    output.table("peak memory", columns, map(astuple, peaks))
+    output.json(
+        {
+            "machine": machine(),
+            "quick": quick,
+            "scaling": [row.as_json() for row in compared],
+            "dead_time_s": dead,
+            "overhead_s": between,
+            "simulated": [row.as_json() for row in slept],
+            "disk": asdict(speed),
+            "largest": limits,
+            "memory_mb": [asdict(peak) for peak in peaks],
+        }
     )
+
+
+def _tell_block(between: float, dead: float, output: Output) -> None:
+    rows = [
+        ["overhead", between],
+        [f"length at which it is {LOSS:.0%}", between / LOSS],
+        ["from submission to the first result, warm", dead],
+    ]
+    output.table("of a block", ["", "s"], rows)
+
+
+def _tell_disk(speed: Disk, limits: dict[str, int], output: Output) -> None:
+    rows = [
+        ["bytes of a thread that makes events", speed.thread_bytes_per_s / 1e6],
+        ["bytes to this disk", speed.disk_bytes_per_s / 1e6],
+        ["events of a thread", speed.thread_events_per_s / 1e6],
+        ["events joined to one file", speed.join_events_per_s / 1e6],
+    ]
+    output.table("bytes and joining", ["", "million/s"], rows)
     output.table(
         f"threads at which a limit is reached, with blocks of {BLOCK:g} s",
         ["limit", "threads"],
-        [[key, value] for key, value in content["largest"].items()],
+        limits.items(),
     )
-    content["memory_mb"] = [memory(n) for n in ((30, 100) if quick else (100, 1000, 10_000))]
-    columns = ["parts", "client, MB", "scheduler, MB", "worker, MB"]
-    shown = [list(row.values()) for row in content["memory_mb"]]
-    output.table("peak memory", columns, shown)
-    output.json(content)
 
 
-def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Scaling:
+    """Something done with one and with two workers, best times in s."""
+
+    what: str
+    one_s: float
+    two_s: float
+
+    @property
+    def ratio(self) -> float:
+        """How much faster two are."""
+        return self.one_s / self.two_s
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return asdict(self) | {"ratio": self.ratio}
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A scheduler with workers that sleep."""
+
+    workers: int
+    blocks_per_s: float
+    empty_per_s: float
+    """Blocks that do not even sleep."""
+
+    @property
+    def ideal_per_s(self) -> float:
+        """Blocks a second of workers that never wait."""
+        return self.workers / SLEEP
+
+    @property
+    def efficiency(self) -> float:
+        """Part of the ideal."""
+        return self.blocks_per_s / self.ideal_per_s
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return {
+            "workers": self.workers,
+            "blocks_per_s": self.blocks_per_s,
+            "ideal_per_s": self.ideal_per_s,
+            "efficiency": self.efficiency,
+            "empty_per_s": self.empty_per_s,
+        }
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What one thread makes, what the disk takes, and how fast parts are joined, a second."""
+
+    thread_bytes_per_s: float
+    disk_bytes_per_s: float
+    thread_events_per_s: float
+    join_events_per_s: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak memory for a number of parts, MB."""
+
+    parts: int
+    client: float
+    scheduler: float
+    worker: float
+    """The greater of two."""
+
+
+def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[Scaling]:
     """Events to files and toys with one and with two workers, in turn."""
     import numpy as np
 
@@ -138,10 +213,10 @@ def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[dict[s
 
     def events(cluster: Cluster) -> None:
         with tempfile.TemporaryDirectory(dir=IN_MEMORY) as place:
-            write_parts(run, Path(place) / "parts", 2 * max(4, round(5 * size)), cluster=cluster)
+            write_parts(run, Path(place) / "parts", 2 * max(4, round(5 * size)), workers=cluster)
 
     def toys(cluster: Cluster) -> None:
-        for _ in throw_tasks(construction, tasks, cluster=cluster):
+        for _ in throw_tasks(construction, tasks, cluster):
             pass
 
     found = []
@@ -154,8 +229,7 @@ def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[dict[s
                 task(cluster)
                 if turn > 0:
                     seconds[number].append(time.perf_counter() - begin)
-        a, b = min(seconds[1]), min(seconds[2])
-        found.append({"what": what, "one_s": a, "two_s": b, "ratio": a / b})
+        found.append(Scaling(what, min(seconds[1]), min(seconds[2])))
     return found
 
 
@@ -186,7 +260,7 @@ def overhead(cluster: Cluster) -> float:
     return best
 
 
-def simulated(workers: int, rounds: int) -> dict[str, float]:
+def simulated(workers: int, rounds: int) -> Simulated:
     """Blocks a second by a scheduler and workers of a thread, up to 16 in a process."""
     from ...reco.cluster.connect import open_cluster
 
@@ -204,17 +278,10 @@ def simulated(workers: int, rounds: int) -> dict[str, float]:
         begin = time.perf_counter()
         blocks = sum(1 for _ in cluster.compute(Sleep(0), range(100 * rounds)))
         empty = blocks / (time.perf_counter() - begin)
-    ideal = workers / SLEEP
-    return {
-        "workers": workers,
-        "blocks_per_s": rate,
-        "ideal_per_s": ideal,
-        "efficiency": rate / ideal,
-        "empty_per_s": empty,
-    }
+    return Simulated(workers, rate, empty)
 
 
-def disk(events: int) -> dict[str, float]:
+def disk(events: int) -> Disk:
     """Bytes a second of one thread that makes events, of the disk, and of joining parts."""
     from ...reco.experiment import load
     from ...reco.runs.parts import write_parts
@@ -226,7 +293,7 @@ def disk(events: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "parts"
         begin = time.perf_counter()
-        write_parts(run, folder, max(1, events // 1_000_000), threads=1)
+        write_parts(run, folder, max(1, events // 1_000_000), workers=ALONE)
         seconds = time.perf_counter() - begin
         size = sum(path.stat().st_size for path in folder.glob("part-*.root"))
         begin = time.perf_counter()
@@ -240,25 +307,23 @@ def disk(events: int) -> dict[str, float]:
             file.flush()
             os.fsync(file.fileno())
         raw = 16 * len(block) / (time.perf_counter() - begin)
-    return {
-        "thread_bytes_per_s": size / seconds,
-        "disk_bytes_per_s": raw,
-        "thread_events_per_s": run.events / seconds,
-        "join_events_per_s": run.events / joined,
-    }
+    return Disk(
+        thread_bytes_per_s=size / seconds,
+        disk_bytes_per_s=raw,
+        thread_events_per_s=run.events / seconds,
+        join_events_per_s=run.events / joined,
+    )
 
 
-def largest(content: dict[str, Any]) -> dict[str, int]:
+def largest(most: Simulated, speed: Disk) -> dict[str, int]:
     """Threads at which scheduler and client, or the disk, have no more to give.
 
     n threads finish n/BLOCK blocks a second, and write n times the bytes of one. The scheduler's
     rate is that of empty blocks with the most simulated workers.
     """
-    rate = content["simulated"][-1]["empty_per_s"]
-    d = content["disk"]
     return {
-        "blocks a second of scheduler and client": int(rate * BLOCK),
-        "bytes a second of this disk": int(d["disk_bytes_per_s"] / d["thread_bytes_per_s"]),
+        "blocks a second of scheduler and client": int(most.empty_per_s * BLOCK),
+        "bytes a second of this disk": int(speed.disk_bytes_per_s / speed.thread_bytes_per_s),
     }
 
 
@@ -307,7 +372,7 @@ def started(folder: Path, workers: int) -> Iterator[tuple[str, list[int]]]:
             process.wait()
 
 
-def memory(parts: int) -> dict[str, float]:
+def memory(parts: int) -> Memory:
     """Peak memory of client, scheduler and the greater of two workers for a number of parts, MB."""
     with tempfile.TemporaryDirectory() as place, started(Path(place), 2) as (address, pids):
         code = "from nuspill.scripts.cli import main; main()"
@@ -324,12 +389,7 @@ def memory(parts: int) -> dict[str, float]:
         if client.returncode:
             raise click.ClickException(f"a run of {parts} parts failed")
         peaks = [_peak(pid) for pid in pids]
-    return {
-        "parts": parts,
-        "client": peak,
-        "scheduler": peaks[0],
-        "worker": max(peaks[1:]),
-    }
+    return Memory(parts, peak, peaks[0], max(peaks[1:]))
 
 
 def _peak(pid: int) -> float:

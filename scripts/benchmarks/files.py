@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -48,6 +48,20 @@ PRECISION = 1e-6
 """Of a mean of float32 that readers add up in another order."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What was done with a run, in a process of its own."""
+
+    what: str
+    seconds: float
+    peak_mb: float
+    """Peak memory of the largest process."""
+
+    def as_json(self, events: int) -> dict[str, object]:
+        """Content for JSON, with the rate for so many events."""
+        return asdict(self) | {"events_per_s": events / self.seconds}
+
+
 @click.command()
 @click.option(
     "--events",
@@ -80,11 +94,11 @@ def command(events: int, directory: Path | None, computing: Computing, output: O
     root = importlib.util.find_spec("ROOT")
     hadd = Path(str(root.origin)).parent / "bin" / "hadd" if root else None
     readers = {name: code for name, code in READERS.items() if root or name != "RDataFrame"}
-    steps: list[dict[str, Any]] = []
+    steps: list[Step] = []
 
     def step(what: str, *command: str) -> str:
         seconds, peak, output = measured(command)
-        steps.append({"what": what, "seconds": seconds, "peak_mb": peak})
+        steps.append(Step(what, seconds, peak))
         return output
 
     with tempfile.TemporaryDirectory(prefix="nuspill-benchmark-", dir=directory) as place:
@@ -118,13 +132,12 @@ def command(events: int, directory: Path | None, computing: Computing, output: O
             read("the file of hadd", one)
     if max(found) - min(found) > PRECISION * max(found):
         raise click.ClickException(f"mean energies differ: {found}")
-    for row in steps:
-        row["events_per_s"] = made["events"] / row["seconds"]
     title = f"{made['events']} events, {made['bytes'] / 1e9:.2f} GB as parts"
-    shown = [[r["what"], r["seconds"], r["events_per_s"] / 1e6, r["peak_mb"]] for r in steps]
+    shown = [[s.what, s.seconds, made["events"] / s.seconds / 1e6, s.peak_mb] for s in steps]
     output.table(title, ["", "s", "million events/s", "peak, MB"], shown)
     numbers = {key: made[key] for key in ("events", "bytes", "years", "seed")}
-    output.json({"machine": machine(), "run": numbers, "steps": steps})
+    each = [one.as_json(made["events"]) for one in steps]
+    output.json({"machine": machine(), "run": numbers, "steps": each})
 
 
 def measured(command: tuple[str, ...]) -> tuple[float, float, str]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,12 @@ from ..options.loading import Loading, setting_options
 from ..options.output import Output, json_option
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...reco.columns import Block
+    from ...reco.experiment import Experiment
     from ...reco.formats.shared.sample import Sample
+    from ...reco.runs.provenance import Provenance
 
 FAST = ("compass", "nexus", "lh5")
 BLOCK = 1_000_000
@@ -61,23 +66,56 @@ def command(
 
     events, repeat = (BLOCK, 1) if quick else (events // BLOCK * BLOCK, repeat)
     experiment = loading.load(name)
-    found: dict[str, Any] = {}
+    speeds: dict[str, Speed] = {}
     for key in FAST:
         if lacking := missing(available()[key]):
             raise click.ClickException(f"format '{key}' needs {', '.join(lacking)}")
-        found[key] = measure(key, experiment, events, repeat)
-    keys = ("events_per_second", "bare_events_per_second", "ratio_to_bare", "bytes_per_event")
+        speeds[key] = measure(key, experiment, events, repeat)
     rows = [
-        [key, *(numbers[one] for one in keys), *numbers["peak_megabytes"].values()]
-        for key, numbers in found.items()
+        [
+            key,
+            speed.events_per_second,
+            speed.bare_events_per_second,
+            speed.ratio_to_bare,
+            speed.bytes_per_event,
+            *speed.peak_megabytes.values(),
+        ]
+        for key, speed in speeds.items()
     ]
     columns = ["", "events/s", "bare events/s", "ratio", "bytes/event"]
     columns += [f"MB of {number:.0e}".replace("e+0", "e") for number in sizes(events)]
     output.table(f"{events} events, best of {repeat}", columns, rows)
-    output.json({"events": events, "formats": found, "machine": machine()})
+    formats = {key: speed.as_json() for key, speed in speeds.items()}
+    output.json({"events": events, "formats": formats, "machine": machine()})
 
 
-def measure(key: str, experiment: Any, events: int, repeat: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Speed:
+    """A writer beside its bare package."""
+
+    events_per_second: float
+    bare_events_per_second: float
+    bytes_per_event: float
+    peak_megabytes: dict[int, float]
+    """By number of events."""
+
+    @property
+    def ratio_to_bare(self) -> float:
+        """Of the rates."""
+        return self.events_per_second / self.bare_events_per_second
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return {
+            "events_per_second": self.events_per_second,
+            "bare_events_per_second": self.bare_events_per_second,
+            "ratio_to_bare": self.ratio_to_bare,
+            "bytes_per_event": self.bytes_per_event,
+            "peak_megabytes": self.peak_megabytes,
+        }
+
+
+def measure(key: str, experiment: Experiment, events: int, repeat: int) -> Speed:
     """Rates of a writer and of its bare package, and peak memory."""
     from ...reco.formats.shared.door import find
 
@@ -103,13 +141,12 @@ def measure(key: str, experiment: Any, events: int, repeat: int) -> dict[str, An
                 task()
                 best[i] = min(best[i], time.perf_counter() - start)
         size = ours.stat().st_size
-    return {
-        "events_per_second": events / best[0],
-        "bare_events_per_second": events / best[1],
-        "ratio_to_bare": best[1] / best[0],
-        "bytes_per_event": size / events,
-        "peak_megabytes": {n: peak(key, experiment.name, n, pulses) for n in sizes(events)},
-    }
+    return Speed(
+        events_per_second=events / best[0],
+        bare_events_per_second=events / best[1],
+        bytes_per_event=size / events,
+        peak_megabytes={n: peak(key, experiment.name, n, pulses) for n in sizes(events)},
+    )
 
 
 def sizes(events: int) -> list[int]:
@@ -117,7 +154,7 @@ def sizes(events: int) -> list[int]:
     return sorted({FEW * BLOCK, events, FEW * events})
 
 
-def repeated(experiment: Any, events: int, pulses: int) -> Sample:
+def repeated(experiment: Experiment, events: int, pulses: int) -> Sample:
     """A sample whose blocks are one, of so many later pulses each time; made before the clock."""
     import numpy as np
 
@@ -140,8 +177,8 @@ def repeated(experiment: Any, events: int, pulses: int) -> Sample:
         for one in blocks:
             yield {name: one[name] for name in columns if name in one}
 
-    told = {"pulses": pulses * times, "protons_on_target": 1e20, "seed": 1}
-    return Sample(experiment, told, 0, pulses * times, source)
+    provenance: Provenance = {"pulses": pulses * times, "protons_on_target": 1e20, "seed": 1}
+    return Sample(experiment, provenance, 0, pulses * times, source)
 
 
 def flush(path: Path) -> None:
@@ -180,7 +217,7 @@ def bare_nexus(path: Path) -> Again:
     """h5py: append arrays to chunked columns."""
     import h5py
 
-    columns: dict[str, Any] = {}
+    columns: dict[str, NDArray[Any]] = {}
     with h5py.File(path) as file:
         for group in ("entry/instrument/detector/events", "entry/energy"):
             columns |= {name: data[()] for name, data in file[group].items()}
@@ -250,7 +287,8 @@ def alone(key: str, name: str, events: int, pulses: int) -> None:
                 yield block | {"pulse": block["pulse"] + i * one.stop_pulse}
 
     stop = one.stop_pulse * times
-    sample = Sample(one.experiment, one.told | {"pulses": stop}, 0, stop, source)
+    provenance: Provenance = {**one.provenance, "pulses": stop}
+    sample = Sample(one.experiment, provenance, 0, stop, source)
     with tempfile.TemporaryDirectory(prefix="nuspill-benchmark-") as folder:
         find(key, "write").write(sample, Path(folder) / "out")
     status = Path("/proc/self/status")  # the resource usage begins with that of the parent

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...reco.cluster.workers import Here
 from ..options.loading import Loading, setting_options
 from ..options.output import Output, json_option
-from .stopwatch import Tasks, best_of, machine
+from .stopwatch import Tasks, Timing, best_of, machine
 
 if TYPE_CHECKING:
     from ...reco.columns import Block
@@ -86,20 +86,52 @@ def command(
     if any(b.enabled for b in experiment.background):
         off = {f"background.{b.name}.enabled": False for b in experiment.background}
         workloads["signal_only"] = replace(loading, settings={**loading.settings, **off}).load(name)
-    found = {}
+    speeds = {}
     for workload, one in workloads.items():
-        found[workload] = measure(one, events, disk, repeat)
+        speeds[workload] = measure(one, events, disk, repeat)
         title = f"{one.name}, {workload.replace('_', ' ')}"
-        show(title, found[workload], output)
-    first = found["as_shipped"]
-    top = {key: first[key] for key in ("ratio_to_numpy", "ratio_to_limit", "ratio_to_uproot")}
-    content = {"experiment": experiment.name, **top, "workloads": found, "machine": machine()}
-    output.text("\n" + ", ".join(f"{key} {value}" for key, value in content["machine"].items()))
-    output.json(content)
+        show(title, speeds[workload], output)
+    first, here = speeds["as_shipped"], machine()
+    top = {key: first.ratio(key) for key in ("ratio_to_numpy", "ratio_to_limit", "ratio_to_uproot")}
+    output.text("\n" + ", ".join(f"{key} {value}" for key, value in here.items()))
+    numbers = {key: one.as_json() for key, one in speeds.items()}
+    output.json({"experiment": experiment.name, **top, "workloads": numbers, "machine": here})
 
 
-def measure(experiment: Experiment, events: int, disk: int, repeat: int) -> dict[str, Any]:
-    """All numbers of one experiment: rates (the best of all times), spreads and ratios."""
+@dataclass(frozen=True)
+class Speeds:
+    """The chain beside its peers, of one experiment."""
+
+    events: int
+    events_to_disk: int
+    repeats: int
+    words_per_event: float
+    """Random words that the chain draws."""
+    times: dict[str, Timing]
+    """By the keys of `MEMORY` and `DISK`."""
+
+    def ratio(self, key: str) -> float:
+        """One of `RATIOS`."""
+        ours, peer = RATIOS[key]
+        return self.times[ours].rate / self.times[peer].rate
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return {
+            "events": self.events,
+            "events_to_disk": self.events_to_disk,
+            "repeats": self.repeats,
+            "statistic": "best",
+            "words_per_event": self.words_per_event,
+            **{key: timing.rate for key, timing in self.times.items()},
+            **{key: self.ratio(key) for key in RATIOS},
+            "spread": {key: timing.spread for key, timing in self.times.items()},
+            "cores": {key: timing.cores for key, timing in self.times.items()},
+        }
+
+
+def measure(experiment: Experiment, events: int, disk: int, repeat: int) -> Speeds:
+    """Time everything, of one experiment."""
     from ...reco.runs.ntuple import write
     from ...reco.runs.run import plan
 
@@ -120,13 +152,7 @@ def measure(experiment: Experiment, events: int, disk: int, repeat: int) -> dict
         peers = (to_disk, lambda: write_bare(columns, bare))
         times |= best_of(dict(zip(DISK, peers, strict=True)), repeat)
 
-    result: dict[str, Any] = {"events": run.events, "events_to_disk": filed.events}
-    result |= {"repeats": repeat, "statistic": "best", "words_per_event": words}
-    result |= {key: rate for key, (rate, _, _) in times.items()}
-    result |= {key: result[ours] / result[peer] for key, (ours, peer) in RATIOS.items()}
-    result["spread"] = {key: spread for key, (_, spread, _) in times.items()}
-    result["cores"] = {key: cores for key, (_, _, cores) in times.items()}
-    return result
+    return Speeds(run.events, filed.events, repeat, words, times)
 
 
 def in_memory(run: Run, words: float) -> Tasks:
@@ -142,7 +168,7 @@ def in_memory(run: Run, words: float) -> Tasks:
     limit = bare_limit(run, words, out)
 
     def chain(threads: int) -> int:
-        return len(run.make(0, run.events, threads, out)["event"])
+        return len(run.make(0, run.events, Here(threads), out)["event"])
 
     def plain() -> int:
         return len(generate_numpy(given, rng, years=run.years, out=out)["event"])
@@ -222,18 +248,14 @@ def bare_limit(run: Run, words: float, out: Block) -> Callable[[int], int]:
     columns = tuple(out[name] for name in COLUMNS)
     edges = [*range(0, run.slices, max(TASK_EVENTS * run.slices // run.events, 1)), run.slices]
 
-    def task(first: int, last: int) -> None:
+    def task(edges: tuple[int, int]) -> None:
+        first, last = edges
         scratch = np.empty((4, BATCH), np.uint32)
         limit_kernel()(run.offsets[first : last + 1], first, words / 4, scratch, columns)
 
     def limit(threads: int) -> int:
-        if threads == 1:
-            for part in pairwise(edges):
-                task(*part)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                for future in [pool.submit(task, *part) for part in pairwise(edges)]:
-                    future.result()
+        for _ in Here(threads).map(task, pairwise(edges)):
+            pass
         return run.events
 
     return limit
@@ -256,14 +278,15 @@ def write_bare(columns: Block, path: Path) -> int:
     return events
 
 
-def show(title: str, found: dict[str, Any], output: Output) -> None:
+def show(title: str, speeds: Speeds, output: Output) -> None:
     """Print a table of rates."""
     peers = {peer: key for key, (_, peer) in RATIOS.items()}
     rows = []
     for key, label in (MEMORY | DISK).items():
-        spread, cores = f"{100 * found['spread'][key]:.0f} %", f"{found['cores'][key]:.2f}"
-        over = found[peers[key]] if key in peers else None
-        rows.append([label, found[key] / 1e6, spread, cores, over])
-    title += f": {found['events']} events, {found['words_per_event']:.3g} random words an event"
+        timing = speeds.times[key]
+        over = speeds.ratio(peers[key]) if key in peers else None
+        spread, cores = f"{100 * timing.spread:.0f} %", f"{timing.cores:.2f}"
+        rows.append([label, timing.rate / 1e6, spread, cores, over])
+    title += f": {speeds.events} events, {speeds.words_per_event:.3g} random words an event"
     columns = ["million events/s", "median slower by", "cores in use", "chain over it"]
-    output.table(title, [f"best of {found['repeats']}", *columns], rows)
+    output.table(title, [f"best of {speeds.repeats}", *columns], rows)

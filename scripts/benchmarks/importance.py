@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from ..options.computing import Computing, threads_option
@@ -60,10 +58,10 @@ def command(
     size = len(construction.points)
     fits = toys + asimov_fits(len(axes))
     with progress_bar(size * (toys + times * fits), "toys") as advance:
-        found = compare(construction, cl, toys, times, computing.threads, advance)
+        found = compare(construction, cl, toys, times, computing.here.reporting(advance))
     ratio, pull = found.ratio, found.pull
     worst = int(np.argmax(ratio))
-    result: dict[str, Any] = {
+    result: dict[str, float] = {
         "points": size,
         "toys_and_fits_a_point": found.fits,
         "brute_force_toys_a_point": found.brute_toys,
@@ -80,5 +78,5 @@ def command(
     title = f"{' + '.join(e.name for e in experiments)}: critical values at {100 * cl:g} % CL"
     rows = [[key.replace("_", " "), value] for key, value in result.items()]
     output.table(title, ["", "value"], rows)
-    result |= {"worst_at": dict(zip(construction.names, construction.points[worst], strict=True))}
-    output.json(result | {"seed": seed, "cl": cl, "machine": machine()})
+    at = dict(zip(construction.names, construction.points[worst], strict=True))
+    output.json(result | {"worst_at": at, "seed": seed, "cl": cl, "machine": machine()})

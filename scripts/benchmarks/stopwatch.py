@@ -6,18 +6,29 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 Tasks = dict[str, Callable[[], int]]
 
 
-def best_of(tasks: Tasks, repeat: int) -> dict[str, tuple[float, float, float]]:
-    """Events per second of each task at its best, how much longer its median takes, cores in use.
+@dataclass(frozen=True)
+class Timing:
+    """A task that was done several times."""
 
-    The tasks, which return numbers of events, are called in turn; the first turn does not count.
-    Cores are CPU time over time in the best turn: less than threads if others use the machine.
+    rate: float
+    """Events per second at its best."""
+    spread: float
+    """How much longer the median takes, a part."""
+    cores: float
+    """CPU time over time in the best turn: less than threads if others use the machine."""
+
+
+def best_of(tasks: Tasks, repeat: int) -> dict[str, Timing]:
+    """Times of tasks, which return numbers of events.
+
+    They are called in turn; the first turn does not count.
     """
     seen: dict[str, list[tuple[float, float]]] = {key: [] for key in tasks}
     for turn in range(repeat + 1):
@@ -30,11 +41,11 @@ def best_of(tasks: Tasks, repeat: int) -> dict[str, tuple[float, float, float]]:
     result = {}
     for key, turns in seen.items():
         rate, cores = max(turns)
-        result[key] = rate, rate / sorted(turns)[len(turns) // 2][0] - 1, cores
+        result[key] = Timing(rate, rate / sorted(turns)[len(turns) // 2][0] - 1, cores)
     return result
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, str | int | None]:
     """Processor and versions."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")

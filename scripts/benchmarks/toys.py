@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...reco.cluster.workers import Here
 from ...reco.experiment import load
 from ..options.output import Output, json_option
 from .stopwatch import Tasks, best_of, machine
@@ -68,7 +69,7 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
             key = f"{name.replace('-', '_')}_nsi_toys_per_second_{threads}_threads"
             tasks[key] = partial(_throw, plane, toys // 4, threads)
     times = best_of(tasks, repeat)
-    result: dict[str, Any] = {key: rate for key, (rate, _, _) in times.items()}
+    result = {key: timing.rate for key, timing in times.items()}
     for peer in ("iminuit", "pyhf", "root"):
         if f"{peer}_toys_per_second" in result:
             result[f"ratio_to_{peer}"] = (
@@ -81,11 +82,13 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
 
 def _throw(construction: Construction, toys: int, threads: int) -> int:
     """Throw and fit toys of the first grid point in pieces."""
-    from ...toys.records.distribute import run
+    from ...toys.records.distribute import throw_tasks
 
     piece = max(toys // 16, 1)
     tasks = [(0, low, min(low + piece, toys)) for low in range(0, toys, piece)]
-    return sum(len(statistic.value) for _, statistic in run(construction, tasks, threads))
+    return sum(
+        len(statistic.value) for _, statistic in throw_tasks(construction, tasks, Here(threads))
+    )
 
 
 def _data(construction: Construction, toys: int) -> Data:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..options.loading import Loading, setting_option
 from ..options.output import Output, json_option
+
+if TYPE_CHECKING:
+    from ...reco.comparison.compare import Comparison
 
 
 def _edges(
@@ -70,33 +73,36 @@ def command(
     output: Output,
 ) -> None:
     """Compare two samples, ntuples or files that can be imported: counts, spectra, χ² and KS."""
-    from ...reco.comparison.compare import both, compare
+    from ...reco.comparison.compare import compare
     from ...reco.comparison.report import write_report
+    from ...reco.comparison.side import both
 
     sides = both(
         a, b, (from_a, from_b),
         experiment=experiment, settings=loading.settings, repair=repair,
     )  # fmt: skip
-    numbers = compare(*sides, shape=shape, energy=energy, time=time)
+    comparison = compare(*sides, shape=shape, energy=energy, time=time)
     if report is not None:
-        write_report(numbers, report, overwrite)
-    _tell(numbers, output)
+        write_report(comparison, report, overwrite)
+    _tell(comparison, output)
     if report is not None:
         output.text(f"\n{report}")
-    output.json(numbers)
+    output.json(comparison.as_json())
 
 
-def _tell(numbers: dict[str, Any], output: Output) -> None:
+def _tell(comparison: Comparison, output: Output) -> None:
     """Print the counts and the tests."""
     from ...reco.comparison.report import TITLES
 
-    keys = ("name", "on", "off", "on_minus_off", "error", "live_days")
-    rows = [[row.get(key) for key in keys] for row in numbers["counts"]]
+    rows: list[list[object]] = [
+        [t.name, t.on, t.off, t.on_minus_off, t.error, t.live_days] for t in comparison.totals
+    ]
+    d = comparison.difference
+    rows.append([d.name, d.on, d.off, d.on_minus_off, None, None])
     columns = ["", "on", "off", "on - off/tau", "+-", "live days"]
     output.table("Selected events", columns, rows)
-    tests = []
-    for panel in numbers["panels"]:
-        chi2, ks = panel["chi2"], panel["ks"] or {}
-        title = TITLES[panel["key"]]
-        tests.append([title, chi2["value"], chi2["ndf"], chi2["p_value"], ks.get("p_value")])
+    tests = [
+        [TITLES[p.key], p.chi2.value, p.chi2.ndf, p.chi2.p_value, p.ks and p.ks.p_value]
+        for p in comparison.panels
+    ]
     output.table("Tests", ["", "chi2", "ndf", "p", "KS p"], tests)

@@ -19,6 +19,8 @@ from ..output import progress_bar
 
 if TYPE_CHECKING:
     from ...reco.experiment import Experiment
+    from ...reco.runs.parts import Existing
+    from ...reco.runs.provenance import Generated
     from ...reco.runs.run import Run
     from ...reco.runs.tree import Counts, Format
 
@@ -34,8 +36,8 @@ def _weights(
     ctx: click.Context,  # noqa: ARG001
     option: click.Parameter,  # noqa: ARG001
     values: tuple[str, ...],
-) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
     for text in values:
         name, _, assignments = text.partition(":")
         settings = parse_settings(assignments.split(",")) if assignments else {}
@@ -163,8 +165,8 @@ def _write_file(run: Run, writing: Writing, machines: Computing) -> Counts:
     with interruptible(), progress_bar(run.events, "events") as advance:
         return write(
             run, w.path, format=w.format, compression=w.compression,
-            selected_only=w.selected_only, overwrite=w.overwrite, threads=machines.threads,
-            progress=advance,
+            selected_only=w.selected_only, overwrite=w.overwrite,
+            workers=machines.here.reporting(advance),
         )  # fmt: skip
 
 
@@ -179,17 +181,18 @@ def _write_parts(run: Run, writing: Writing, machines: Computing) -> Counts:
     folder = w.path.with_name(w.path.name + ".parts") if one_file else w.path
     if one_file and w.path.exists() and not w.overwrite:
         raise OutputError(f"{w.path}: exists; --overwrite replaces it")
-    # the file was named, not a folder of others beside it
-    anew = w.overwrite and (not one_file or (folder / MANIFEST).is_file())
+    existing: Existing = "keep" if one_file else "refuse"
+    if w.overwrite and (not one_file or (folder / MANIFEST).is_file()):
+        existing = "replace"  # where the file was named, no folder of others beside it
     with (
-        machines.opened() as on,
+        machines.opened() as workers,
         interrupted_keeps(folder),
         progress_bar(run.events, "events") as advance,
     ):
         counts = write_parts(
             run, folder, w.parts, format=w.format, compression=w.compression,
-            selected_only=w.selected_only, overwrite=anew, again=one_file,
-            threads=machines.threads, progress=advance, cluster=on,
+            selected_only=w.selected_only, existing=existing,
+            workers=workers.reporting(advance),
         )  # fmt: skip
         if one_file:
             join_parts([folder], w.path, w.overwrite)
@@ -236,19 +239,21 @@ def tell(run: Run, counts: Counts, path: Path, seconds: float, output: Output) -
     )
 
 
-def _summary(run: Run, table: list[dict[str, Any]]) -> list[Row]:
+def _summary(run: Run, table: list[Generated]) -> list[Row]:
     made = {row["component"]: row for row in table}
+    none = [0, 0, 0]
     rows = []
     for e in run.expected:
-        got = made.get(e.component, {"in_window": [0, 0, 0], "selected": [0, 0, 0]})
+        got = made.get(e.component)
+        in_window, selected = (got["in_window"], got["selected"]) if got else (none, none)
         for window, label in ((1, "on"), (2, "off"), (0, "none")):
             row = Row(
                 component=e.name,
                 window=label,
                 expected=e.in_window[window] * run.years,
-                generated=got["in_window"][window],
+                generated=in_window[window],
                 expected_selected=e.selected[window] * run.years,
-                selected=got["selected"][window],
+                selected=selected[window],
             )
             if row.expected > 1e-6 or row.generated > 0:
                 rows.append(row)

@@ -46,7 +46,7 @@ def command(
     from ...reco.formats.shared.transfer import import_events
 
     with interruptible():
-        told = import_events(
+        about = import_events(
             file,
             ntuple,
             name,
@@ -56,16 +56,23 @@ def command(
             repair=repair,
             overwrite=overwrite,
         )
+    made, source = about["generated"], about["imported"]
     rows = [
-        [label, sum(r["in_window"][w] for r in told["generated"]), selected]
+        [label, sum(row["in_window"][w] for row in made), sum(row["selected"][w] for row in made)]
         for w, label in ((1, "on"), (2, "off"), (0, "none"))
-        for selected in [sum(r["selected"][w] for r in told["generated"])]
     ]
-    source = told["imported"]
     output.table(f"{source['format']}", ["window", "events", "selected"], rows)
     for what, number in source["dropped"].items():
         output.text(f"dropped: {number} {what}")
-    known = f"{told['pulses']} pulses, by {source['pulses_from']}"
-    output.text(f"\n{told['events']} events, {known}: {ntuple}")
-    keys = ("imported", "events", "pulses", "live_time_s", "generated")
-    output.json({"output": str(ntuple)} | {key: told[key] for key in keys})
+    known = f"{about['pulses']} pulses, by {source['pulses_from']}"
+    output.text(f"\n{about['events']} events, {known}: {ntuple}")
+    output.json(
+        {
+            "output": str(ntuple),
+            "imported": source,
+            "events": about["events"],
+            "pulses": about["pulses"],
+            "live_time_s": about["live_time_s"],
+            "generated": about["generated"],
+        }
+    )

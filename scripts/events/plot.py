@@ -31,11 +31,10 @@ def command(ntuple: Path, figure: Path, output: Output, overwrite: bool) -> None
 
     numbers = plot(ntuple, figure, overwrite)
     rows = [
-        [row[key] for key in ("name", "on", "expected_on", "off", "expected_off")]
-        for row in numbers["counts"]
+        [row.name, row.on, row.expected_on, row.off, row.expected_off] for row in numbers.counts
     ]
-    title = f"{numbers['experiment']}: selected events"
+    title = f"{numbers.experiment}: selected events"
     columns = ["component", "beam-on", "expected", "beam-off", "expected"]
     output.table(title, columns, rows)
     output.text(f"\n{figure}")
-    output.json(numbers)
+    output.json(numbers.as_json())

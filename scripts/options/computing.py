@@ -14,7 +14,7 @@ from ...reco.errors import OutputError
 from .group import group_options, option
 
 if TYPE_CHECKING:
-    from ...reco.cluster.workers import Cluster
+    from ...reco.cluster.workers import Here, Workers
 
 
 def _cluster(
@@ -44,16 +44,23 @@ class Computing:
         help="Compute on N processes here, by a Dask scheduler, or on the cluster of a file.",
     )
 
+    @property
+    def here(self) -> Here:
+        """Threads of this process."""
+        from ...reco.cluster.workers import Here
+
+        return Here(self.threads)
+
     @contextmanager
-    def opened(self) -> Iterator[Cluster | None]:
-        """The cluster, or none."""
+    def opened(self) -> Iterator[Workers]:
+        """The cluster that is asked for, else threads."""
         if self.cluster is None:
-            yield None
+            yield self.here
             return
         from ...reco.cluster.connect import open_cluster
 
-        with open_cluster(self.cluster) as found:
-            yield found
+        with open_cluster(self.cluster) as cluster:
+            yield cluster
 
 
 computing_options = group_options(Computing)

@@ -24,9 +24,9 @@ def setting_value(text: str) -> Any:
         return text
 
 
-def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
+def parse_settings(assignments: Iterable[str]) -> dict[str, object]:
     """Settings from texts such as ``source.distance=25``."""
-    settings = {}
+    settings: dict[str, object] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         if not (key.strip() and equals):
@@ -39,7 +39,7 @@ def _settings(
     ctx: click.Context,  # noqa: ARG001
     option: click.Parameter,  # noqa: ARG001
     values: tuple[str, ...],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return parse_settings(values)
 
 
@@ -47,7 +47,7 @@ def _settings(
 class Loading:
     """How experiments are loaded."""
 
-    settings: dict[str, Any] = option(
+    settings: dict[str, object] = option(
         "--set",
         multiple=True,
         metavar="KEY=VALUE",

@@ -39,12 +39,12 @@ def command(folder: Path, computing: Computing, output: Output) -> None:
 
 
 def _coverage(record: Record, computing: Computing, output: Output) -> None:
-    from ...toys.coverage import restore_wanted
+    from ...toys.coverage import restore_study
     from ..statistics.coverage import throw
 
-    wanted = restore_wanted(record)
+    study = restore_study(record)
     _drop(record.folder)
-    throw(wanted, record.folder, True, computing, output)
+    throw(study, record.folder, True, computing, output)
 
 
 def _toys(record: Record, computing: Computing, output: Output) -> None:
@@ -79,12 +79,12 @@ def _events(folder: Path, computing: Computing, output: Output) -> None:
     run, options = restore_run(folder)
     with (
         interrupted_keeps(folder),
-        computing.opened() as on,
+        computing.opened() as workers,
         progress_bar(run.events, "events") as advance,
     ):
         counts = write_parts(
             run, folder, options.parts, format=options.format, compression=options.compression,
-            selected_only=options.selected_only, again=True, threads=computing.threads,
-            progress=advance, cluster=on,
+            selected_only=options.selected_only, existing="keep",
+            workers=workers.reporting(advance),
         )  # fmt: skip
     tell(run, counts, folder, time.perf_counter() - begin, output)

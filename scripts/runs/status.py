@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ...reco.runs.folder import Manifest, pieces, read_log, read_manifest
+from ...reco.runs.folder import Entry, Manifest, pieces, read_log, read_manifest
 from ..options.output import Output, json_option
 
 RESULT = {"toys": "region.json", "coverage": "coverage.json"}
@@ -34,8 +33,8 @@ class Status:
     manifest: Manifest
     blocks: list[Block]
     seconds: float
-    last: dict[str, Any]
-    """What happened last, as the log tells it."""
+    last: Entry | None
+    """What happened last."""
 
     @property
     def whole(self) -> list[Block]:
@@ -76,7 +75,7 @@ class Status:
             "wanted": _wanted(self.manifest)[0],
             "bytes": self.bytes,
             "seconds": self.seconds,
-            "last": self.last,
+            "last": self.last or {},
             "blocks": [asdict(block) for block in self.blocks],
         }
 
@@ -88,14 +87,15 @@ class Status:
         parts = f" of {config['parts']}" if self.manifest.kind == "events" else ""
         lost = len(self.blocks) - len(self.whole)
         missing = f"; {lost} are missing" if lost else ""
-        last = (str(self.last.get(key, "")) for key in ("time", "what", "file", "why"))
+        last = self.last or Entry()
+        happened = last.get("time"), last.get("what"), last.get("file"), last.get("why")
         return [
             ("state", "complete" if self.complete else "not complete: nuspill resume goes on"),
             (unit, f"{self.done}{of}"),
             ("files", f"{len(self.whole)}{parts}, {self.bytes / 1e6:.1f} MB{missing}"),
             ("seed", str(config["seed"])),
             ("version", config["version"]),
-            ("last", " ".join(last)),
+            ("last", " ".join(text or "" for text in happened)),
         ]
 
 
@@ -128,7 +128,7 @@ def look(folder: Path) -> Status:
         for name, piece in sorted(pieces(folder).items())
     ]
     seconds = sum((float(entry.get("seconds", 0.0)) for entry in log), 0.0)
-    return Status(folder, manifest, blocks, seconds, log[-1] if log else {})
+    return Status(folder, manifest, blocks, seconds, log[-1] if log else None)
 
 
 def _names(manifest: Manifest) -> list[str]:

@@ -17,6 +17,7 @@ from ..options.output import Output, json_option
 from ..output import progress_bar
 
 if TYPE_CHECKING:
+    from ...reco.cluster.workers import Here
     from ...toys.records.distribute import Thrower
     from ...toys.records.record import Record
 
@@ -90,16 +91,14 @@ def command(folder: Path, choice: Choice, computing: Computing, output: Output) 
     wrong = list(wrong_files(folder))
     files = len(pieces(folder))
     make_again = _events if manifest.kind == "events" else _toys
-    again, differ = make_again(folder, wrong, choice, computing.threads)
+    again, differ = make_again(folder, wrong, choice, computing.here)
     verified = Verified(str(folder), manifest.kind, files, wrong, again, differ)
     output.json(asdict(verified))
     verified.refuse(manifest.configuration["parts"] if manifest.kind == "events" else files)
     output.text(f"{folder}: {files} files as written; {again} blocks made again, all the same")
 
 
-def _events(
-    folder: Path, wrong: list[str], choice: Choice, threads: int | None
-) -> tuple[int, list[str]]:
+def _events(folder: Path, wrong: list[str], choice: Choice, workers: Here) -> tuple[int, list[str]]:
     from ...reco.runs.folder import pieces
     from ...reco.runs.layout import part, restore_run
     from ...reco.runs.verify import part_is_right
@@ -111,15 +110,13 @@ def _events(
     chosen = choice.of(there)
     with progress_bar(len(chosen), "parts") as advance:
         for number in chosen:
-            if not part_is_right(run, options, folder, number, threads):
+            if not part_is_right(run, options, folder, number, workers):
                 differ.append(part(run, options.parts, number).name)
             advance(1)
     return len(chosen), differ
 
 
-def _toys(
-    folder: Path, wrong: list[str], choice: Choice, threads: int | None
-) -> tuple[int, list[str]]:
+def _toys(folder: Path, wrong: list[str], choice: Choice, workers: Here) -> tuple[int, list[str]]:
     from ...toys.records.distribute import throw_tasks
     from ...toys.records.record import load_record, read_file
 
@@ -130,7 +127,7 @@ def _toys(
     chosen = choice.of(list(where))
     differ = []
     with progress_bar(len(chosen), "tasks") as advance:
-        for task, made in throw_tasks(thrower, chosen, threads):
+        for task, made in throw_tasks(thrower, chosen, workers):
             kept = dict(read_file(where[task]))[task]
             if kept.value.tobytes() != made.value.tobytes() or kept.failed != made.failed:
                 differ.append(where[task].name)
@@ -141,9 +138,9 @@ def _toys(
 def _thrower(record: Record) -> Thrower:
     """What makes the toys of a record."""
     if record.manifest.kind == "coverage":
-        from ...toys.coverage import restore_wanted
+        from ...toys.coverage import restore_study
 
-        return restore_wanted(record).trials()
+        return restore_study(record).trials()
     from ...toys.records.restore import restore
 
     return restore(record)

@@ -13,18 +13,18 @@ def command(output: Output) -> None:
     """List the formats that events are exported to and imported from."""
     from ...reco.formats.shared.door import described
 
-    found = described()
+    formats = described()
     rows = [
         [
-            row["name"],
-            ", ".join(ability for ability in ("export", "import") if row[ability]),
-            f"nuspill[{row['extra']}]" if row["extra"] else "-",
-            "no" if row["missing"] else "yes",
-            row["description"],
+            form.name,
+            ", ".join(["export"] * form.exported + ["import"] * form.imported),
+            f"nuspill[{form.extra}]" if form.extra else "-",
+            "no" if form.missing else "yes",
+            form.description,
         ]
-        for row in found
+        for form in formats
     ]
     output.table("Formats", ["format", "can", "needs", "installed", ""], rows)
-    for row in found:
-        output.text(f"\n{row['name']} keeps {row['keeps']}; loses {row['loses']}.")
-    output.json({"formats": found})
+    for form in formats:
+        output.text(f"\n{form.name} keeps {form.keeps}; loses {form.loses}.")
+    output.json({"formats": [form.as_json() for form in formats]})

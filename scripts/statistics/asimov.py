@@ -36,16 +36,16 @@ def command(
     from ...toys.counts.combination import build
     from ...toys.fit.scan import scan_1d, scan_2d
 
-    axes, cl, threads = statistics.axes(), statistics.cl, computing.threads
+    axes, cl, workers = statistics.axes(), statistics.cl, computing.here
     experiments = loading.load_all(names)
     model = build(experiments, statistics.parameters())
     title = " + ".join(e.name for e in experiments)
     result: Scan1D | Scan2D
     if len(axes) == 1:
-        result = scan_1d(model, axes[0], cl, threads=threads)
+        result = scan_1d(model, axes[0], cl, workers=workers)
         _print_intervals(title, result, output)
     else:
-        result = scan_2d(model, (axes[0], axes[1]), cl, threads=threads)
+        result = scan_2d(model, (axes[0], axes[1]), cl, workers=workers)
         _print_contours(title, result, output)
     if result.failed:
         click.echo(f"warning: {result.failed} fits did not converge", err=True)

@@ -20,7 +20,7 @@ from ..output import progress_bar, write_json
 
 if TYPE_CHECKING:
     from ...toys.construction.ensemble import Ensemble
-    from ...toys.coverage import Wanted
+    from ...toys.coverage import CoverageStudy
     from ...toys.records.record import Record
 
 
@@ -88,7 +88,7 @@ def command(
     import numpy as np
 
     from ...toys.counts.combination import build
-    from ...toys.coverage import Wanted
+    from ...toys.coverage import CoverageStudy
 
     points = trial.parsed()
     scanned = list(points[0])
@@ -97,10 +97,10 @@ def command(
     grid = np.array([list(point.values()) for point in points])
     levels = [_level(text) for text in trial.levels.split(",")]
     ensemble, nature = _ensembles(toy_ensemble, trial.nature or toy_ensemble.truth)
-    wanted = Wanted(
-        experiments, model, scanned, grid, levels, trial.toys, ensemble, nature, toy_ensemble.seed
+    study = CoverageStudy(
+        model, scanned, grid, levels, trial.toys, ensemble, nature, toy_ensemble.seed, experiments
     )
-    throw(wanted, trial.folder, trial.resume, computing, output)
+    throw(study, trial.folder, trial.resume, computing, output)
 
 
 def _ensembles(options: ToyEnsemble, nature: Truth) -> tuple[Ensemble, Ensemble]:
@@ -120,38 +120,34 @@ def _ensembles(options: ToyEnsemble, nature: Truth) -> tuple[Ensemble, Ensemble]
 
 
 def throw(
-    wanted: Wanted, folder: Path | None, resume: bool, computing: Computing, output: Output
+    study: CoverageStudy, folder: Path | None, resume: bool, computing: Computing, output: Output
 ) -> None:
     """Find the coverage, keep its toys in a folder if one is given, and tell."""
     from ...toys.coverage import coverage
     from ...toys.records.record import open_record
 
-    w = wanted
     keep: Callable[[], Record] | None = None
     if folder is not None:
-        asked = {"levels": w.levels}
-        keep = partial(open_record, folder, w.configuration(), resume, asked, "coverage")
+        asked = {"levels": study.levels}
+        keep = partial(open_record, folder, study.configuration(), resume, asked, "coverage")
     ending = interrupted_keeps(folder) if folder is not None else nullcontext()
-    total = w.toys * (2 * len(w.points) + 1)
-    with ending, computing.opened() as on, progress_bar(total, "toys") as advance:
-        results = coverage(
-            w.model, w.names, w.points, w.levels, w.toys, w.ensemble, w.nature, w.seed,
-            computing.threads, advance, keep, on,
-        )  # fmt: skip
-    columns = [*w.names, "CL", "region", "critical", "coverage", "low", "high", "failed"]
+    total = study.toys * (2 * len(study.points) + 1)
+    with ending, computing.opened() as workers, progress_bar(total, "toys") as advance:
+        results = coverage(study, workers.reporting(advance), keep)
+    columns = [*study.names, "CL", "region", "critical", "coverage", "low", "high", "failed"]
     rows = [
         (*c.point, c.cl, c.region, c.critical, c.coverage, c.low, c.high, c.failed) for c in results
     ]
-    title = " + ".join(e.name for e in w.experiments)
-    output.table(f"{title}: coverage of {w.toys} toys a point", columns, rows)
-    content = w.as_json(results)
+    title = " + ".join(e.name for e in study.experiments)
+    output.table(f"{title}: coverage of {study.toys} toys a point", columns, rows)
+    content = study.as_json(results)
     output.json(content)
     if folder is not None:
         write_json(str(folder / "coverage.json"), content)
     if output.plot_file is not None:
         from ...toys.plot import plot_coverage
 
-        plot_coverage(results, w.model, w.names, output.plot_file)
+        plot_coverage(results, study.model, study.names, output.plot_file)
 
 
 def _point(text: str) -> dict[str, float]:

@@ -49,7 +49,7 @@ def command(
     content = {}
     for name in chosen:
         result = RESULTS[name]()
-        content[name] = result.content()
+        content[name] = result.as_json()
         if folder is not None:
             _keep(result, folder / f"{name}.{form}", overwrite)
         for table in result.tables:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,7 +21,7 @@ from ..output import interval_text, progress_bar, write_json
 if TYPE_CHECKING:
     from ...toys.construction.belt import Ordering
     from ...toys.construction.neyman import Construction
-    from ...toys.construction.region import Region
+    from ...toys.construction.region import Area, Intervals, Region
     from ...toys.records.record import Record
 
 POINTS = {1: 101, 2: 51}
@@ -208,7 +208,7 @@ def _by_importance(
     total = len(construction.points) * t.toys
     with interrupted_keeps(t.folder), progress_bar(total, "toys") as advance:
         region = importance_region(
-            construction, cl, t.toys, t.first_toy, computing.threads, advance, t.ordering
+            construction, cl, t.toys, t.first_toy, computing.here.reporting(advance), t.ordering
         )
     tell(construction, t.folder, region, output)
 
@@ -227,22 +227,22 @@ def throw(
     from ...toys.records.record import missing
     from ...toys.records.restore import write_ntuple
 
-    r, points, threads = request, range(len(construction.points)), computing.threads
+    r, points = request, range(len(construction.points))
     total = len(points) * r.toys
-    with computing.opened() as on:
+    with computing.opened() as opened:
         record = keep()
         with interrupted_keeps(record.folder), progress_bar(total, "toys") as advance:
+            workers = opened.reporting(advance)
             if r.adaptive is None:
                 todo = missing(points, r.first_toy, r.first_toy + r.toys, record.done())
                 advance(total - sum(stop - start for _, start, stop in todo))
-                results = throw_tasks(construction, todo, threads, on)
-                for number in record.write(results, computing.cluster or "here"):
+                results = throw_tasks(construction, todo, workers)
+                for number in record.write(results, workers.name):
                     advance(number)
             else:
                 throw_adaptively(
-                    construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys,
-                    threads, advance, on,
-                )  # fmt: skip
+                    construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys, workers
+                )
         found = region(construction, record.by_point(len(points)), r.cl, r.ordering)
     tell(construction, record.folder, found, output)
     if r.ntuple:
@@ -254,8 +254,8 @@ def tell(construction: Construction, folder: Path, region: Region, output: Outpu
     names = [e.name for e in construction.experiments]
     scanned = construction.names
     profiled = [p.name for p in construction.model.parameters if p.name not in scanned]
-    content = region.describe() | {"experiments": names, "profiled": profiled}
-    _report(region, content, " + ".join(names), output)
+    content = region.as_json() | {"experiments": names, "profiled": profiled}
+    _report(region, " + ".join(names), output)
     output.json(content)
     write_json(str(folder / "region.json"), content)
     if output.plot_file is not None:
@@ -264,19 +264,18 @@ def tell(construction: Construction, folder: Path, region: Region, output: Outpu
         plot_region(region, output.plot_file)
 
 
-def _report(region: Region, content: dict[str, Any], title: str, output: Output) -> None:
+def _report(region: Region, title: str, output: Output) -> None:
     """Print a region beside that of Wilks."""
     error = region.belt.error[abs(region.belt.error) < float("inf")]
     _warn_of_few_toys(region, len(error))
+    toys = f"{region.toys.sum()} toys at {len(region.toys)} points"
     head = (
-        f"{title}: {100 * region.cl:g} % CL, {content['toys']} toys at {len(region.toys)} points, "
-        f"{content['failed']} failed; error of the critical values "
-        + (f"up to {max(error):.3g}" if len(error) else "unknown")
+        f"{title}: {100 * region.cl:g} % CL, {toys}, {region.failed.sum()} failed; "
+        "error of the critical values " + (f"up to {max(error):.3g}" if len(error) else "unknown")
     )
-    line = "intervals" in content
-    first = content["parameter"] if line else "plane"
-    rows = _interval_rows(region, content) if line else _area_rows(content)
-    output.table(head, [first, "by toys", "Wilks", "Wilks, Asimov data"], rows)
+    names = region.construction.names
+    first = names[0] if len(names) == 1 else "plane"
+    output.table(head, [first, "by toys", "Wilks", "Wilks, Asimov data"], _rows(region))
 
 
 def _warn_of_few_toys(region: Region, known: int) -> None:
@@ -293,24 +292,32 @@ def _warn_of_few_toys(region: Region, known: int) -> None:
         )
 
 
-def _interval_rows(region: Region, content: dict[str, Any]) -> list[tuple[object, ...]]:
+def _rows(region: Region) -> list[tuple[object, ...]]:
+    """The region by toys, by Wilks, and by Wilks for the Asimov data."""
+    from ...toys.construction.region import Area, Intervals
+
+    outlines = region.by_toys, region.wilks, region.asimov
+    lines = [one for one in outlines if isinstance(one, Intervals)]
+    if lines:
+        return _interval_rows(region, lines)
+    return _area_rows([one for one in outlines if isinstance(one, Area)])
+
+
+def _interval_rows(region: Region, outlines: Sequence[Intervals]) -> list[tuple[object, ...]]:
     from ...toys.fit.outline import open_ends
 
     c = region.construction
     ends = open_ends(c.model, c.names[0], c.axes[0][1])
-    by_toys = zip(content["intervals"], content["interval_errors"], strict=True)
-    shown = [[interval_text(pair, ends, 5, errors) for pair, errors in by_toys]]
-    shown += [
-        [interval_text(pair, ends, 5) for pair in content[other]["intervals"]]
-        for other in ("wilks", "asimov")
-    ]
+    by_toys, *others = outlines
+    by_toys_errors = zip(by_toys.intervals, region.interval_errors(by_toys), strict=True)
+    shown = [[interval_text(pair, ends, 5, errors) for pair, errors in by_toys_errors]]
+    shown += [[interval_text(pair, ends, 5) for pair in other.intervals] for other in others]
     return [("region", *(" ".join(part) or "none" for part in shown))]
 
 
-def _area_rows(content: dict[str, Any]) -> list[tuple[object, ...]]:
-    parts = (content, content["wilks"], content["asimov"])
-    rows = [("area", *(part["area"] for part in parts))]
-    if any(part["clipped"] for part in parts):
-        words = ("yes" if part["clipped"] else "no" for part in parts)
+def _area_rows(outlines: Sequence[Area]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = [("area", *(one.area for one in outlines))]
+    if any(one.clipped for one in outlines):
+        words = ("yes" if one.clipped else "no" for one in outlines)
         rows += [("goes on beyond the scan", *words)]
     return rows

@@ -48,11 +48,16 @@ def test_published_flux(name):
         assert flavour.per_year == approx(FLUX[name], rel=1e-9)
 
 
+def duty_factor(source):
+    """Part of the time in which the beam-on window is open."""
+    return source.beam_window / source.period
+
+
 def test_published_duty_factors():
     # 14 Hz × 2.8 ms without a tail, and 60 Hz × 10 µs
-    assert ess().duty_factor == approx(FLUX["ess_duty_factor"], rel=1e-9)
-    assert shipped("sns").duty_factor == approx(FLUX["sns_duty_factor"], rel=1e-9)
-    assert shipped("ess").duty_factor == approx(14 * 2.81e-3, rel=1e-9)
+    assert duty_factor(ess()) == approx(FLUX["ess_duty_factor"], rel=1e-9)
+    assert duty_factor(shipped("sns")) == approx(FLUX["sns_duty_factor"], rel=1e-9)
+    assert duty_factor(shipped("ess")) == approx(14 * 2.81e-3, rel=1e-9)
 
 
 def test_upgrades_are_the_ess_with_more_of_something():

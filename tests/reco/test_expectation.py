@@ -248,7 +248,7 @@ def test_expectations_add_up():
     assert steady.selected[1] == pytest.approx(0.75 * steady.in_window[1])
     per_day = background_per_kg_day(experiment, experiment.background[0])
     assert steady.in_window[1] == pytest.approx(
-        per_day * 22.5 * 5000 / 24 * experiment.source.duty_factor
+        per_day * 22.5 * 5000 / 24 * experiment.source.beam_window / experiment.source.period
     )
 
 

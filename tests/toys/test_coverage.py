@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from nuspill import ExperimentError, load
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.problem import counting, reference_problem
-from nuspill.toys.coverage import clopper_pearson, coverage
+from nuspill.toys.coverage import CoverageStudy, clopper_pearson, coverage
 from scipy.stats import binom, chi2
 
 SMALL = 1e-3
@@ -44,7 +45,9 @@ def test_nsi_plane(name):
     """
     model = build([load(name)], ["nsi.u.ee", "nsi.u.mumu"])
     toys = 6000 if name == "ess-csi" else 30_000
-    found = coverage(model, ("nsi.u.ee", "nsi.u.mumu"), NSI, LEVELS, toys, seed=5, threads=2)
+    found = coverage(
+        CoverageStudy(model, ("nsi.u.ee", "nsi.u.mumu"), NSI, LEVELS, toys, seed=5), Here(2)
+    )
     is_covered(found)
     assert np.abs(pulls(found, "wilks")).max() > 5
 
@@ -64,7 +67,7 @@ def test_one_parameter(name, parameter, values, settings):
     """Fails if Feldman-Cousins does not cover sin²θ_W, a moment at its bound, or low counts."""
     model = build([load(name, settings)], [parameter])
     points = np.array(values)[:, None]
-    found = coverage(model, (parameter,), points, LEVELS, 4000, seed=9, threads=2)
+    found = coverage(CoverageStudy(model, (parameter,), points, LEVELS, 4000, seed=9), Here(2))
     is_covered(found)
 
 
@@ -74,7 +77,9 @@ def test_wilks_overcovers_at_a_bound():
     There q is 0 in half of the toys and χ² in the others: coverage (1 + 0.9)/2.
     """
     model = counting([100.0], [1e4])
-    found = coverage(model, ("mu",), np.array([[0.0]]), LEVELS, 40_000, Ensemble("fixed"))
+    found = coverage(
+        CoverageStudy(model, ("mu",), np.array([[0.0]]), LEVELS, 40_000, Ensemble("fixed"))
+    )
     wilks = next(c for c in found if c.region == "wilks" and c.cl == 0.9)
     assert wilks.coverage == pytest.approx(0.95, abs=4 * wilks.error)
     assert wilks.low < wilks.coverage < wilks.high
@@ -85,7 +90,7 @@ def test_points_have_toys_of_their_own():
     """Fails if toys of the points of a map share random numbers: errors would all be one error."""
     model = reference_problem()
     points = np.linspace(0.7, 1.3, 40)[:, None]
-    found = coverage(model, ("mu",), points, (0.9,), 1000, seed=2)
+    found = coverage(CoverageStudy(model, ("mu",), points, (0.9,), 1000, seed=2))
     z = pulls(found)
     assert chi2.cdf(np.sum((z - z.mean()) ** 2), 39) > SMALL  # too alike
     is_covered([c for c in found if c.cl == 0.9])
@@ -98,7 +103,7 @@ def test_coverage_of_few_counts_is_never_below():
     """
     model = counting([1.0], [0.5])
     points = np.array([[0.2], [1.0], [2.5], [6.0]])
-    found = coverage(model, ("mu",), points, LEVELS, 20_000, Ensemble("fixed"))
+    found = coverage(CoverageStudy(model, ("mu",), points, LEVELS, 20_000, Ensemble("fixed")))
     for c in found:
         if c.region == "feldman_cousins":
             assert c.coverage > c.cl - 4 * c.error
@@ -112,7 +117,9 @@ def test_centres_that_are_fixed_cover_nothing():
     model = reference_problem()
     one = np.array([[1.0]])
     wrong = coverage(
-        model, ("mu",), one, (0.9,), 20_000, Ensemble("fixed", "fixed"), Ensemble("fixed")
+        CoverageStudy(
+            model, ("mu",), one, (0.9,), 20_000, Ensemble("fixed", "fixed"), Ensemble("fixed")
+        )
     )
     part = next(c for c in wrong if c.region == "feldman_cousins")
     assert part.coverage == pytest.approx(0.09, abs=0.01)
@@ -121,20 +128,18 @@ def test_centres_that_are_fixed_cover_nothing():
 def test_nature_elsewhere():
     """Fails if a truth drawn from the prior is not covered by the profiled construction."""
     model = reference_problem()
-    found = coverage(
-        model, ("mu",), np.array([[0.5], [1.0], [1.7]]), LEVELS, 20_000, Ensemble(),
-        Ensemble("prior"), seed=3,
-    )  # fmt: skip
-    is_covered(found)
+    points = np.array([[0.5], [1.0], [1.7]])
+    ensembles = Ensemble(), Ensemble("prior")
+    is_covered(coverage(CoverageStudy(model, ("mu",), points, LEVELS, 20_000, *ensembles, seed=3)))
 
 
 def test_threads_and_points_do_not_matter():
     """Fails if results depend on threads, or on which other points are asked for."""
     model = reference_problem()
     points = np.array([[0.8], [1.0]])
-    a, b = (coverage(model, ("mu",), points, (0.9,), 500, threads=n) for n in (1, 2))
+    a, b = (coverage(CoverageStudy(model, ("mu",), points, (0.9,), 500), Here(n)) for n in (1, 2))
     assert a == b
-    assert coverage(model, ("mu",), points[:1], (0.9,), 500) == a[:3]
+    assert coverage(CoverageStudy(model, ("mu",), points[:1], (0.9,), 500)) == a[:3]
 
 
 @pytest.mark.parametrize(("held", "toys"), [(0, 10), (10, 10), (3, 10), (900, 1000)])
@@ -150,6 +155,6 @@ def test_points_and_levels_out_of_range():
     """Fails if a point beyond the bounds, or a level of 1, is taken."""
     model = reference_problem()
     with pytest.raises(ExperimentError, match="mu = -1"):
-        coverage(model, ("mu",), np.array([[-1.0]]), (0.9,), 100)
+        coverage(CoverageStudy(model, ("mu",), np.array([[-1.0]]), (0.9,), 100))
     with pytest.raises(ExperimentError, match="cl"):
-        coverage(model, ("mu",), np.array([[1.0]]), (1.0,), 100)
+        coverage(CoverageStudy(model, ("mu",), np.array([[1.0]]), (1.0,), 100))

@@ -78,35 +78,3 @@ def p_values(values: Sequence[Array], observed: Array, parameters: int) -> Array
             for toys, seen in zip(values, observed, strict=True)
         ]
     )
-
-
-def exact_belt(
-    statistic: Array, probability: Array, cl: float, ordering: Ordering = "likelihood-ratio"
-) -> tuple[float, float]:
-    """Acceptance at one point where all outcomes and their probabilities can be listed.
-
-    Parameters
-    ----------
-    statistic
-        r of each outcome, shape (outcomes,).
-    probability
-        Of each outcome, summing to one.
-
-    Returns
-    -------
-    low, high
-        Least acceptance with at least the level: limits of q for the likelihood ratio, of r else.
-    """
-    value = statistic**2 if ordering == "likelihood-ratio" else statistic
-    order = np.argsort(value, kind="stable")
-    ordered = value[order]
-    below = np.cumsum(probability[order])
-
-    def quantile(level: float) -> float:
-        return float(ordered[min(int(np.searchsorted(below, level - 1e-12)), len(ordered) - 1)])
-
-    if ordering == "likelihood-ratio":
-        return -np.inf, quantile(cl)
-    if ordering == "upper":
-        return quantile(1 - cl), np.inf
-    return quantile((1 - cl) / 2), quantile((1 + cl) / 2)

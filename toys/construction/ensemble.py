@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -29,6 +29,15 @@ MOST_TOYS = 2**32
 """Toys of a grid point, and grid points."""
 MEANINGLESS = 0.9
 """A warning is given where the toys' q is expected to be below this part of what it should be."""
+
+
+class Described(TypedDict):
+    """An ensemble in a file."""
+
+    counts: Literal["poisson", "events"]
+    nuisance_truth: Literal["profiled", "fixed", "prior"]
+    nuisance_values: dict[str, float]
+    pull_centres: Literal["fluctuated", "fixed"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Ensemble:
                 f"is fixed, not {self.truth}"
             )
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> Described:
         """For files."""
         return {
             "counts": "poisson" if self.level == "bins" else "events",

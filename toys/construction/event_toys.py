@@ -8,16 +8,19 @@ where the templates do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
+from ...reco.cluster.workers import ALONE
 from ...reco.columns import Block
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
 from ..counts.bins import column_and_edges, counted
+from ..counts.effect import Template
 from ..counts.model import Model
 from ..counts.parameter import STRENGTH
 from ..kernels.throw import event_seed
@@ -44,7 +47,8 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
         analysis = experiment.analysis
         own = {analysis.signal_pull, experiment.background_pull}
         own |= {systematic.name for systematic in analysis.systematic}
-        factors = {"signal": values.get(STRENGTH.name, STRENGTH.default), "background": 1.0}
+        factors: dict[Template, float] = dict.fromkeys(get_args(Template), 1.0)
+        factors["signal"] = values.get(STRENGTH.name, STRENGTH.default)
         for nuisance in model.nuisances:
             if nuisance.name in own and nuisance.effect.is_factor:
                 factors[nuisance.effect.acts_on] *= 1 + nuisance.uncertainty * values[nuisance.name]
@@ -56,8 +60,8 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
         }
         settings["source.distance"] = distance
         for b in experiment.background:
-            if b.timing == "steady":
-                settings[f"background.{b.name}.rate"] = b.rate * factors["background"]
+            template: Template = "background" if b.timing == "steady" else "beam background"
+            settings[f"background.{b.name}.rate"] = b.rate * factors[template]
         found.append(plan(experiment.replace(**settings)))
     return found
 
@@ -88,7 +92,7 @@ def throw_events(
         column, edges = column_and_edges(run.experiment, section.edges)
         for row, toy in enumerate(range(start, stop)):
             own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
-            block = own.make(0, own.events, threads=1)
+            block = own.make(0, own.events, ALONE)
             counts[row, section.on] = _histogram(block, column, edges, ON)
             if section.off is not None:
                 counts[row, section.off] = _histogram(block, column, edges, OFF).sum()

@@ -9,16 +9,17 @@ signed root r = sign(θ̂ − θ) √q also gives central intervals and upper li
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ...generator.arrays import Array
+from ...reco.cluster.workers import ALONE
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ..counts.model import Data, Model
-from ..fit.search import Fits, Search, local_fit, search, take
+from ..fit.search import Fits, Search, search, take
 from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
 from .event_toys import runs_at, throw_events
@@ -88,7 +89,7 @@ class Construction:
     def best(self) -> Fits:
         """Global minimum of the data, no worse than at any grid point."""
         nearest = self.profiled.values[[int(np.argmin(self.profiled.chi2))]]
-        return self._first.better(local_fit(self.model, self.data, nearest))
+        return self._first.better(self.search_free.local(self.data, nearest))
 
     @cached_property
     def profiled(self) -> Fits:
@@ -154,11 +155,12 @@ class Construction:
 
         The free fit is global, and never above the other.
         """
-        at = self.search_held.fit(data, values, threads=1)
-        free = self.search_free.fit(data, at.values, threads=1)
+        thrown_at = tuple(values[0].tolist())
+        at = _around(self.search_held, thrown_at).fit(data, values, workers=ALONE)
+        free = _around(self.search_free, thrown_at).fit(data, at.values, workers=ALONE)
         above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
         if above.size:
-            again = local_fit(self.model, take(data, above), at.values[above], threads=1)
+            again = self.search_free.local(take(data, above), at.values[above], ALONE)
             old = Fits(free.values[above], free.chi2[above], free.status[above], free.steps[above])
             for whole, new in zip(free, old.better(again), strict=True):
                 whole[above] = new
@@ -182,3 +184,9 @@ class Construction:
     def warm(self) -> None:
         """Compute what all toys share, before threads ask for it."""
         _ = self.observed, self.search_held, self.search_free
+
+
+@lru_cache(maxsize=16)
+def _around(search: Search, values: tuple[float, ...]) -> Search:
+    """The search for toys thrown at some values, kept for the next toys of the same."""
+    return search.around(np.array(values))

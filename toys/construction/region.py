@@ -29,6 +29,47 @@ class Weighted(NamedTuple):
     """Data sets without fluctuations of their own that were fitted beside the toys, in all."""
 
 
+@dataclass(frozen=True)
+class Intervals:
+    """A region of one parameter."""
+
+    intervals: list[list[float]]
+    """Lower and upper ends."""
+    clipped: bool
+    """Whether it goes on beyond the scan."""
+
+    def facts(self) -> dict[str, object]:
+        """What it is, in a line."""
+        return {"intervals": ", ".join(f"[{a:.4g}, {b:.4g}]" for a, b in self.intervals) or "none"}
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        return {"intervals": self.intervals, "clipped": self.clipped}
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """A region of two parameters."""
+
+    contours: list[Array]
+    """Closed lines, each of shape (points, 2)."""
+    area: float
+    clipped: bool
+    """Whether it goes on beyond the scan."""
+
+    def facts(self) -> dict[str, object]:
+        """What it is, in a line."""
+        return {"area": f"{self.area:.5g}"}
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        lines = [line.tolist() for line in self.contours]
+        return {"contours": lines, "area": self.area, "clipped": self.clipped}
+
+
+Outline = Intervals | Area
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Region(Displayed):
     """Region of the data of a construction."""
@@ -47,22 +88,13 @@ class Region(Displayed):
 
     def facts(self) -> dict[str, object]:
         """Parameters, ordering, toys, and the intervals or the area."""
-        outline = self._outline(self.fine.by_toys)
-        found = (
-            {"area": f"{outline['area']:.5g}"}
-            if "area" in outline
-            else {
-                "intervals": ", ".join(f"[{a:.4g}, {b:.4g}]" for a, b in outline["intervals"])
-                or "none"
-            }
-        )
         return {
             "parameters": ", ".join(self.construction.names),
             "CL": f"{100 * self.cl:g} %",
             "ordering": self.ordering,
             "toys": int(self.toys.sum()),
             "failed fits": int(self.failed.sum()),
-        } | found
+        } | self.by_toys.facts()
 
     @property
     def critical(self) -> Array:
@@ -96,12 +128,30 @@ class Region(Displayed):
         expected = replace(c, data=c.model.asimov())
         return Fine(axes, outside, q - level, expected.observed_at(points)[0] - level)
 
-    def describe(self) -> dict[str, Any]:
+    @cached_property
+    def by_toys(self) -> Outline:
+        """Where the region is."""
+        return self._outline(self.fine.by_toys)
+
+    @cached_property
+    def wilks(self) -> Outline:
+        """The same by the theorem of Wilks."""
+        return self._outline(self.fine.wilks)
+
+    @cached_property
+    def asimov(self) -> Outline:
+        """The same by the theorem of Wilks, of the Asimov data."""
+        return self._outline(self.fine.asimov)
+
+    def as_json(self) -> dict[str, object]:
         """Content for JSON."""
-        c = self.construction
-        numbers = [c.model.number(name) for name in c.names]
-        content: dict[str, Any] = {
-            "best": [float(c.best.values[0, i]) for i in numbers],
+        c, by_toys, grid = self.construction, self.by_toys, self._grid()
+        best = [float(c.best.values[0, c.model.number(name)]) for name in c.names]
+        line, errors = len(c.axes) == 1, dict[str, object]()
+        if isinstance(by_toys, Intervals):
+            errors["interval_errors"] = self.interval_errors(by_toys)
+        return {
+            "best": best[0] if line else best,
             "cl": self.cl,
             "ordering": self.ordering,
             "ensemble": c.ensemble.describe(),
@@ -109,8 +159,20 @@ class Region(Displayed):
             "toys": int(self.toys.sum()),
             "failed": int(self.failed.sum()),
             "delta_chi2": threshold(self.cl, len(c.axes)),
+            **({"expected_fits": self.weighted.expected_fits} if self.weighted is not None else {}),
+            "critical": grid["critical"],
+            "critical_error": grid["critical_error"],
+            **({"parameter": c.names[0]} if line else {"parameters": list(c.names)}),
+            **by_toys.as_json(),
+            **errors,
+            "wilks": self.wilks.as_json(),
+            "asimov": self.asimov.as_json(),
+            "grid": grid,
         }
-        grid: dict[str, Any] = dict(zip(("x", "y"), (x.tolist() for _, x in c.axes), strict=False))
+
+    def _grid(self) -> dict[str, object]:
+        """Content for JSON: numbers at each point."""
+        c = self.construction
         arrays = {
             "delta_chi2": c.delta_chi2,
             "critical": self.critical,
@@ -121,26 +183,14 @@ class Region(Displayed):
         }
         if self.weighted is not None:
             arrays["effective_toys"] = self.weighted.effective
-            content["expected_fits"] = self.weighted.expected_fits
         if self.ordering == "central":
             arrays["critical_low"] = self.belt.low
-        for name, values in arrays.items():
-            grid[name] = _finite(values.reshape(c.shape))
-        for name in ("critical", "critical_error"):
-            content[name] = grid[name]
-        if len(c.axes) == 1:
-            content |= {"parameter": c.names[0], "best": content["best"][0]}
-        else:
-            content["parameters"] = list(c.names)
-        content |= self._outline(self.fine.by_toys)
-        if len(c.axes) == 1:
-            content["interval_errors"] = [
-                [self._edge_error(edge) for edge in pair] for pair in content["intervals"]
-            ]
-        content["wilks"] = self._outline(self.fine.wilks)
-        content["asimov"] = self._outline(self.fine.asimov)
-        content["grid"] = grid
-        return content
+        axes = dict(zip(("x", "y"), (x.tolist() for _, x in c.axes), strict=False))
+        return axes | {name: _finite(v.reshape(c.shape)) for name, v in arrays.items()}
+
+    def interval_errors(self, region: Intervals) -> list[list[float | None]]:
+        """Standard errors of the limits of intervals; see `_edge_error`."""
+        return [[self._edge_error(edge) for edge in pair] for pair in region.intervals]
 
     def _edge_error(self, edge: float) -> float | None:
         """Standard error of a limit from those of the critical values; none at ends of the scan."""
@@ -158,16 +208,15 @@ class Region(Displayed):
         error = abs(float(parts.sum() if same_toys else np.hypot(*parts)) / slope)
         return error if np.isfinite(error) else None
 
-    def _outline(self, outside: Array) -> dict[str, Any]:
+    def _outline(self, outside: Array) -> Outline:
         """Where `outside` ≤ 0, and whether it goes on beyond the scan."""
         c, axes = self.construction, self.fine.axes
         if len(axes) == 1:
             found = intervals(axes[0], outside)
             ends = open_ends(c.model, c.names[0], axes[0])
-            return {"intervals": found, "clipped": is_clipped(found, ends)}
+            return Intervals(found, is_clipped(found, ends))
         lines, area = contours(axes, outside)
-        clipped = reaches_the_edge(axes, outside)
-        return {"contours": [line.tolist() for line in lines], "area": area, "clipped": clipped}
+        return Area(lines, area, reaches_the_edge(axes, outside))
 
 
 class Fine(NamedTuple):

@@ -8,7 +8,7 @@ same nuisance parameter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from .effect import (
     MeasuredInBeamOff,
     Nominal,
     SignalNormalisation,
+    Template,
 )
 from .model import Model, Nuisance
 from .parameter import STRENGTH, Parameter, parameter, parameters_of
@@ -134,22 +135,25 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
     check_measurable(counts)
     nuisances = _nuisances_of(experiment)
     nominal, total = _changed_signal(counts, nuisances, space, _signal_rows)
+    _refuse_without_effect(experiment, nominal)
     rows = len(nominal.steady)
     zeros = np.zeros(rows)
     nothing = Polynomial.constant(zeros, space.size)
-    beam = beam_rows(counts)
     if statistic == "on-off":
-        total = total + beam
+        total = total + nominal.beam
         background, leaked = counts.steady + counts.beam_off / counts.tau, nothing
         if any(off.any() for off in counts.signal_off.values()):
             _, leaked = _changed_signal(counts, nuisances, space, _leaked_rows)
+        for change in _changes("beam background", nuisances, nominal, space):
+            total = total + change.counts
         return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.edges)
     if statistic == "pulls":
-        total = total + (nominal.steady + beam)
+        total = total + (nominal.steady + nominal.beam)
     else:
-        total = total + beam + nominal.steady
-    for change in _changes("background", nuisances, nominal, space):
-        total = total + change.counts
+        total = total + nominal.beam + nominal.steady
+    for template in ("beam background", "background"):
+        for change in _changes(template, nuisances, nominal, space):
+            total = total + change.counts
     return _Piece(total, rows, zeros, zeros, nothing, counts.edges)
 
 
@@ -175,17 +179,43 @@ def _changed_signal(
         _signal(counts, space, rows_of),
         lambda shift: _signal(templates(experiment, shift), space, rows_of),
         steady_rows(counts),
+        beam_rows(counts),
+        counts.edges,
+        counts.tau,
     )
-    total = nominal.signal
-    for change in _changes("signal", nuisances, nominal, space):
-        total = total + change.counts
-    return nominal, total
+    shapes = [n for n in nuisances if not n.effect.is_factor]
+    changes = list(_changes("signal", shapes, nominal, space))
+    shaped = sum((change.counts for change in changes), nominal.signal)
+    # where a shape can take all counts of a bin, a factor is on what it leaves
+    multiplied = replace(nominal, signal=shaped) if any(c.dips for c in changes) else nominal
+    factors = [n for n in nuisances if n.effect.is_factor]
+    for change in _changes("signal", factors, multiplied, space):
+        shaped = shaped + change.counts
+    return nominal, shaped
+
+
+def _refuse_without_effect(experiment: Experiment, nominal: Nominal) -> None:
+    """Refuse systematics of a background that is not there, or is free in each bin."""
+    for number, systematic in enumerate(experiment.analysis.systematic):
+        acts_on = SYSTEMATICS[systematic.effect].acts_on
+        where = f"{experiment.name}: analysis.systematic.{number} ('{systematic.name}')"
+        counts = {"background": nominal.steady, "beam background": nominal.beam}.get(acts_on)
+        if counts is not None and not counts.any():
+            raise ExperimentError(
+                f"{where}: effect = '{systematic.effect}' acts on the {acts_on}, of which none is "
+                "expected: give it a rate (background.<name>.rate)"
+            )
+        if acts_on == "background" and experiment.analysis.statistic == "on-off":
+            raise ExperimentError(
+                f"{where}: effect = '{systematic.effect}' acts on the steady-state background, "
+                "which statistic = 'on-off' leaves free in each bin; use pulls or on-off-scaled"
+            )
 
 
 def _changes(
-    acts_on: str, nuisances: Sequence[Nuisance], nominal: Nominal, space: _Space
+    acts_on: Template, nuisances: Sequence[Nuisance], nominal: Nominal, space: _Space
 ) -> Iterator[Change]:
-    """What the nuisance parameters of an experiment change of its signal or its background."""
+    """What the nuisance parameters of an experiment change of one of its templates."""
     for nuisance in nuisances:
         if nuisance.effect.acts_on == acts_on:
             eta = space.nuisance(nuisance.name)

@@ -1,9 +1,11 @@
 """Effects: what a nuisance parameter does to the expected counts of an experiment.
 
 A further effect is a class here, put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`.
+It acts on one template: the signal, the steady-state background, or what comes with the beam.
 
 A factor on counts is 1 + σ η, linear in the nuisance parameter η. Anything else is a parabola in η
-through the expected counts at −1, 0 and +1 standard deviations.
+through the expected counts at −1, 0 and +1 standard deviations, or the square of one in bins where
+a parabola falls below zero: counts that are impossible would hold a fit.
 """
 
 from __future__ import annotations
@@ -12,12 +14,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...generator.arrays import Array
 from ...reco.analysis import EffectName
 from ...reco.response.detector import Shift
 from .polynomial import Polynomial
 
+ROUNDING = 1e-9
+"""Below zero by this part, counts are zero."""
+FARTHEST = 8.0
+"""Standard deviations within which an effect leaves no counts below zero."""
 Modifier = Literal["histosys", "normfactor"]
+Template = Literal["signal", "background", "beam background"]
+"""What an effect may act on; the background is the steady-state one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +41,17 @@ class Nominal:
     """The signal with another response."""
     steady: Array
     """Steady-state background, shape (rows,)."""
+    beam: Array
+    """Backgrounds that come with the beam, shape (rows,)."""
+    edges: Array
+    """Of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
+    tau: float
+    """Length of beam-off over that of beam-on."""
+
+    def in_rows(self, on: Array) -> Array:
+        """What is steady, and has counts `on` in the bins of beam-on, shape (bins,), in rows."""
+        has_off = len(self.steady) == len(self.edges)
+        return np.append(on, self.tau * on.sum()) if has_off else on
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +60,8 @@ class Change:
 
     counts: Polynomial
     """Polynomial that holds η, coefficients of shape (rows,)."""
+    dips: bool = False
+    """Whether it can take all counts of a bin; it adds to others, and two such may take more."""
 
 
 class Effect(Protocol):
@@ -48,8 +72,8 @@ class Effect(Protocol):
         """In experiment files and in errors."""
 
     @property
-    def acts_on(self) -> Literal["signal", "background"]:
-        """The templates that it changes; the background is the steady-state one."""
+    def acts_on(self) -> Template:
+        """The template that it changes."""
 
     @property
     def is_factor(self) -> bool:
@@ -72,7 +96,7 @@ class SignalNormalisation:
     """A factor on the signal, `analysis.signal_uncertainty`."""
 
     name: str = "signal"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "histosys"
@@ -87,7 +111,7 @@ class BackgroundNormalisation:
     """A factor on the steady-state background, `analysis.background_uncertainty`."""
 
     name: str = "background"
-    acts_on: Literal["signal", "background"] = "background"
+    acts_on: Template = "background"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "histosys"
@@ -102,7 +126,7 @@ class MeasuredInBeamOff:
     """A factor on the steady-state background that beam-off measures, without a pull."""
 
     name: str = "background, measured in beam-off,"
-    acts_on: Literal["signal", "background"] = "background"
+    acts_on: Template = "background"
     is_factor: bool = True
     has_pull: bool = False
     modifier: Modifier | None = "normfactor"
@@ -113,18 +137,33 @@ class MeasuredInBeamOff:
 
 
 @dataclass(frozen=True)
+class BeamBackground:
+    """A factor on the backgrounds that come with the beam, neutrons for example."""
+
+    name: str = "beam background"
+    acts_on: Template = "beam background"
+    is_factor: bool = True
+    has_pull: bool = True
+    modifier: Modifier | None = "histosys"
+
+    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+        """σ η times the background."""
+        return Change(eta * (nominal.beam * uncertainty))
+
+
+@dataclass(frozen=True)
 class Flux:
     """The number of neutrinos."""
 
     name: str = "flux"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "histosys"
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """A signal in proportion."""
-        return _parabola(nominal, eta, uncertainty, lambda factor: nominal.signal * factor)
+        return _through(nominal, eta, uncertainty, lambda factor: nominal.signal * factor)
 
 
 @dataclass(frozen=True)
@@ -132,14 +171,14 @@ class Distance:
     """The distance of the detector from the source, by which the flux falls squared."""
 
     name: str = "distance"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """A signal as one over the distance squared."""
-        return _parabola(nominal, eta, uncertainty, lambda factor: nominal.signal * factor**-2)
+        return _through(nominal, eta, uncertainty, lambda factor: nominal.signal * factor**-2)
 
 
 @dataclass(frozen=True)
@@ -147,14 +186,14 @@ class Quenching:
     """The scale of the mean reconstructed energy."""
 
     name: str = "quenching"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """The signal at another energy scale."""
-        return _parabola(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(energy=x)))
+        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(energy=x)))
 
 
 @dataclass(frozen=True)
@@ -162,14 +201,14 @@ class Resolution:
     """The width of the resolution."""
 
     name: str = "resolution"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """The signal at another width."""
-        return _parabola(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(width=x)))
+        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(width=x)))
 
 
 @dataclass(frozen=True)
@@ -177,30 +216,78 @@ class Threshold:
     """The threshold of the acceptance."""
 
     name: str = "threshold"
-    acts_on: Literal["signal", "background"] = "signal"
+    acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
         """The signal at another threshold."""
-        return _parabola(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(threshold=x)))
+        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(threshold=x)))
 
 
-def _parabola(
+def _through(
     nominal: Nominal,
     eta: Polynomial,
     uncertainty: float,
     signal_at: Callable[[float], Polynomial],
 ) -> Change:
-    """Parabola through the signal at factors 1 − σ, 1 and 1 + σ on what is uncertain."""
+    """Signal through that at factors 1 − σ, 1 and 1 + σ on what is uncertain, never negative.
+
+    A parabola in η; in bins where it falls below zero, the square of one through the roots.
+    """
     up, down = signal_at(1 + uncertainty), signal_at(1 - uncertainty)
-    linear = (up - down) * 0.5 * eta
-    return Change(linear + (up + down - nominal.signal * 2.0) * 0.5 * eta**2)
+    parts = {
+        powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal.signal, up)]
+        for powers, value in nominal.signal.terms.items()
+        for zero in [np.zeros(np.shape(value))]
+    }
+    dips = np.any([_dips(*part) for part in parts.values()], axis=0)
+    changes = [_parabola(*part) for part in parts.values()]
+    squares = [_square(*part) for part in parts.values()]
+    result = eta * 0.0
+    for order in range(4):
+        terms = {}
+        for powers, parabola, square in zip(parts, changes, squares, strict=True):
+            terms[powers] = np.where(dips, square[order], parabola[order])
+        result = result + Polynomial(terms) * eta ** (order + 1)
+    return Change(result.without_zeros(), bool(dips.any()))
+
+
+def _parabola(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
+    """Coefficients of η to η⁴ of a parabola through values at −1, 0 and 1, shape (bins,) each."""
+    none = np.zeros_like(zero)
+    return (up - down) / 2, (up + down) / 2 - zero, none, none
+
+
+def _square(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
+    """The same of the square of a parabola; of a parabola where values differ in sign."""
+    sign = np.sign(down + zero + up)
+    low, middle, high = (np.sqrt(np.maximum(sign * x, 0.0)) for x in (down, zero, up))
+    linear, bend = (high - low) / 2, (high + low) / 2 - middle
+    square = (
+        2 * middle * linear, linear**2 + 2 * middle * bend, 2 * linear * bend, bend**2
+    )  # fmt: skip
+    least = np.minimum(np.minimum(sign * down, sign * zero), sign * up)
+    alike = least >= -ROUNDING * np.abs(down + zero + up)
+    parabola = _parabola(down, zero, up)
+    return tuple(np.where(alike, sign * a, b) for a, b in zip(square, parabola, strict=True))
+
+
+def _dips(down: Array, zero: Array, up: Array) -> NDArray[np.bool_]:
+    """Whether a parabola through values at −1, 0 and 1 changes its sign within FARTHEST."""
+    linear, bend, *_ = _parabola(down, zero, up)
+    sign = np.sign(down + zero + up)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = np.clip(np.nan_to_num(-linear / (2 * bend)), -FARTHEST, FARTHEST)
+    places = (turn, -FARTHEST, FARTHEST)
+    least = np.min([sign * (zero + linear * x + bend * x**2) for x in places], axis=0)
+    return np.asarray(least < 0)
 
 
 SYSTEMATICS: Mapping[str, Effect] = {
-    effect.name: effect for effect in (Flux(), Distance(), Quenching(), Resolution(), Threshold())
+    effect.name: effect
+    for effect in (Flux(), Distance(), Quenching(), Resolution(), Threshold(), BeamBackground())
 }
 """Effects of `analysis.systematic` by name."""
 

@@ -14,6 +14,7 @@ from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ...reco.runs.provenance import Provenance
 from ...reco.runs.tree import TREE, read
 from .bins import column_and_edges, counted
 from .model import Data, Model
@@ -73,8 +74,8 @@ def _counts(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Arr
 
 def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array]:
     column, edges = column_and_edges(experiment, edges)
-    columns, told = read(file, [column, "window", "selected"])
-    _check_exposure(file, told, experiment)
+    columns, about = read(file, [column, "window", "selected"])
+    _check_exposure(file, about, experiment)
     found = []
     for window in (ON, OFF):
         chosen = columns["selected"] & (columns["window"] == window)
@@ -82,11 +83,11 @@ def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Arr
     return found[0], found[1]
 
 
-def _check_exposure(file: str, told: dict[str, Any], experiment: Experiment) -> None:
+def _check_exposure(file: str, about: Provenance, experiment: Experiment) -> None:
     """Refuse an ntuple of another target or exposure than the model's."""
     try:
-        protons, its_years = float(told["protons_on_target"]), float(told["years_of_operation"])
-        its_material = told["experiment"]["target"]["material"]
+        protons, its_years = float(about["protons_on_target"]), float(about["years_of_operation"])
+        its_material = about["experiment"]["target"]["material"]
     except (KeyError, TypeError, ValueError) as error:
         raise ExperimentError(f"{file}: does not tell its exposure and target: {error}") from error
     years = experiment.exposure.years

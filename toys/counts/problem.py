@@ -1,4 +1,4 @@
-"""Small models by hand: the reference problem of the benchmarks, and the textbook cases."""
+"""Small models by hand: the reference problem of the benchmarks, and counting in bins."""
 
 from __future__ import annotations
 
@@ -59,17 +59,3 @@ def reference_problem() -> Model:
     """20 bins, s_i ∝ exp(−i/4) with Σ s_i = 25 215, b_i = 400, pulls of 10 % and 1 %."""
     shape = np.exp(-np.arange(20) / 4)
     return counting(25_215 * shape / shape.sum(), np.full(20, 400.0), 0.10, 0.01)
-
-
-def bounded_gaussian() -> Model:
-    """A measurement x of a mean μ ≥ 0 with unit width; x is the centre of the data."""
-    return Model(
-        (Parameter("mu", "", r"$\mu$", 0.0, default=0.0, weight=1.0),),
-        (),
-        Polynomial.constant(np.zeros(0), 1),
-        0,
-        np.zeros(1),
-        np.zeros(0),
-        np.zeros(0),
-        (),
-    )

@@ -1,7 +1,7 @@
 """Templates: expected counts a bin by flavour, nucleus and coupling structure, and of backgrounds.
 
-The structures are those of `generator.cross_section`; what multiplies them comes from
-`generator.coupling`. By quadrature, or from generated or imported events with their weights.
+The structures are those of `generator.cross_section`, by quadrature; what multiplies them
+comes from `generator.coupling`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.cross_section import energy_min, structure_factors
 from ...generator.rate import quadrature_nodes, recoil_grid
 from ...reco.arrival import background_shares, window_shares
-from ...reco.chain.codes import ON
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.detector import Shift
-from .bins import bin_edges, column_and_edges, counted
+from .bins import bin_edges
 
 if TYPE_CHECKING:
     import hist
@@ -149,55 +147,3 @@ def _backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Ar
             beam += counts * on * share * experiment.exposure.years * live
             beam_off += counts * off * share * experiment.exposure.years * live
     return steady, beam, beam_off
-
-
-def event_templates(
-    experiment: Experiment,
-    events: Mapping[str, NDArray[Any]],
-    years: float,
-    weight: NDArray[Any] | None = None,
-) -> tuple[dict[tuple[str, str, str], Array], dict[tuple[str, str, str], Array]]:
-    """Signal templates in beam-on from events, and their variances.
-
-    An event counts with dσ/dT of a structure over that of the sample's couplings, at its energies.
-
-    Parameters
-    ----------
-    experiment
-        That of the sample.
-    events
-        Columns ``component``, ``target``, ``e_nu``, ``e_nr``, ``window``, ``selected`` and the
-        binned ``e_reco_nr`` or ``e_reco`` (of `column_and_edges`), shape (n,).
-    years
-        Exposure of the sample, in years of operation; counts are scaled to the experiment's.
-    weight
-        Of the events, shape (n,), e.g. a ``weight_`` column; by default one.
-
-    Returns
-    -------
-    counts, variances
-        Arrays of shape (bins,) by (flavour, nucleus, structure).
-    """
-    column, edges = column_and_edges(experiment, bin_edges(experiment))
-    scale = experiment.exposure.years / years
-    counts, variances = {}, {}
-    for channel in experiment.channels:
-        chosen = np.flatnonzero(
-            (events["component"] == channel.flavour.component)
-            & (events["target"] == channel.nucleus.pdg)
-            & (events["window"] == ON)
-            & events["selected"]
-        )
-        e, t = (np.asarray(events[name], float)[chosen] for name in ("e_nu", "e_nr"))
-        powers = np.stack([np.ones_like(e), 1 / e, 1 / e**2])
-        sample = (channel.factors(t) * powers).sum(axis=0)
-        factors = structure_factors(
-            t, channel.nucleus, experiment.interaction, channel.flavour.name
-        )
-        start = np.ones(len(chosen)) if weight is None else np.asarray(weight, float)[chosen]
-        for structure, factor in factors.items():
-            w = start * (factor * powers).sum(axis=0) / sample * scale
-            key = channel.flavour.name, channel.nucleus.name, structure
-            counts[key] = counted(events[column][chosen], edges, w)
-            variances[key] = counted(events[column][chosen], edges, w**2)
-    return counts, variances

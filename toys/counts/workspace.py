@@ -18,11 +18,10 @@ whose effect has no `modifier`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from ...generator.arrays import Array
+from ...generator.arrays import Array, Json
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .combination import build
@@ -30,8 +29,6 @@ from .effect import SYSTEMATICS
 from .model import Data, Model, Nuisance
 from .parameter import STRENGTH
 from .polynomial import Powers
-
-Json = dict[str, Any]
 
 ROUNDING = 1e-9
 """Relative size of counts that are nothing but rounding."""
@@ -119,7 +116,6 @@ def _samples(model: Model, part: slice) -> list[Json]:
                 _sample(nuisance.name, measured, nuisance.effect.modifier, nuisance.name)
             )
     background = _sample("background", fixed)
-    samples.append(background)
     for i, nuisance in enumerate(model.nuisances, 1):
         for sample, powers in ((signal, _powers(model, 0, i)), (background, _powers(model, i))):
             change = terms.pop(powers, nothing)
@@ -127,7 +123,8 @@ def _samples(model: Model, part: slice) -> list[Json]:
                 sample["modifiers"].append(_pull(nuisance, sample, change))
     rest = max((float(np.abs(c).max()) for c in terms.values()), default=0.0)
     assert rest <= ROUNDING * max(signal["data"], default=0.0)
-    return [sample for sample in samples if any(sample["data"])]
+    samples.append(background)
+    return [s for s in samples if any(s["data"]) or (s is background and s["modifiers"])]
 
 
 def _powers(model: Model, *variables: int) -> Powers:

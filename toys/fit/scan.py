@@ -15,11 +15,12 @@ import numpy as np
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
+from ...reco.cluster.workers import HERE, Here
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
 from ..kernels.status import CONVERGED
 from .outline import is_clipped, open_ends, outlines, threshold, total_area
-from .search import Fits, Search, local_fit, search
+from .search import Fits, Search, search
 
 POINTS_1D, POINTS_2D = 401, 201
 MOST_POINTS_2D = 4_000_000
@@ -162,12 +163,12 @@ class Profile:
         model: Model,
         names: Sequence[str],
         data: Data | None = None,
-        threads: int | None = None,
+        workers: Here = HERE,
     ) -> None:
         self.model, self.names = model, tuple(names)
         self.data = model.asimov() if data is None else data
-        self.threads = threads
-        self.best = search(model).fit(self.data, threads=threads)
+        self.workers = workers
+        self.best = search(model).fit(self.data, workers=workers)
         self._failed_best = int(self.best.status[0] != CONVERGED)
         self.failed = self._failed_best
         """Fits of the last call that did not converge, that of the minimum included."""
@@ -188,7 +189,7 @@ class Profile:
         start = np.repeat(self.best.values, np.size(values[0]), axis=0)
         for name, value in zip(self.names, values, strict=True):
             start[:, self.model.number(name)] = np.ravel(value)
-        fits = self._search.fit(self.data, start, self.threads)
+        fits = self._search.fit(self.data, start, self.workers)
         if self._search.straight is None:
             fits = self._continued(fits, start)
             if len(start) > 1 or len(self._known) == 1:
@@ -202,13 +203,13 @@ class Profile:
         apart = start[:, None, held] - self._known[None, :, held]
         there = self._known[np.argmin(np.sum(apart**2, axis=2), axis=1)]
         there[:, held] = start[:, held]
-        fits = fits.better(local_fit(self.model, self.data, there, held, self.threads))
+        fits = fits.better(self._search.local(self.data, there, self.workers))
         distance = 1
         while distance < len(start):
             for shift in (distance, -distance):
                 there = np.roll(fits.values, shift, axis=0)
                 there[:, held] = start[:, held]
-                fits = fits.better(local_fit(self.model, self.data, there, held, self.threads))
+                fits = fits.better(self._search.local(self.data, there, self.workers))
             distance *= 2
         return fits
 
@@ -218,7 +219,7 @@ def scan_1d(
     axis: Axis,
     cl: float = 0.9,
     data: Data | None = None,
-    threads: int | None = None,
+    workers: Here = HERE,
 ) -> Scan1D:
     """Scan one parameter; all other variables of the model are profiled.
 
@@ -235,7 +236,7 @@ def scan_1d(
         If the range is empty, or the data do not limit the parameter.
     """
     level = threshold(cl, 1)
-    profile = Profile(model, [axis.name], data, threads)
+    profile = Profile(model, [axis.name], data, workers)
     low, high = _range(axis, profile, level)
     x = np.linspace(low, high, axis.points or POINTS_1D)
     delta = profile(x)
@@ -256,7 +257,7 @@ def scan_2d(
     axes: tuple[Axis, Axis],
     cl: float = 0.9,
     data: Data | None = None,
-    threads: int | None = None,
+    workers: Here = HERE,
 ) -> Scan2D:
     """Scan the plane of two parameters; all other variables of the model are profiled.
 
@@ -266,12 +267,12 @@ def scan_2d(
     names = axes[0].name, axes[1].name
     if names[0] == names[1]:
         raise ExperimentError(f"parameter '{names[0]}' is scanned twice")
-    x, y = (grid(model, axis, level, POINTS_2D, data, threads) for axis in axes)
+    x, y = (grid(model, axis, level, POINTS_2D, data, workers) for axis in axes)
     if x.size * y.size > MOST_POINTS_2D:
         raise ExperimentError(
             f"{x.size} x {y.size} points: a plane may have {MOST_POINTS_2D} at most"
         )
-    profile = Profile(model, names, data, threads)
+    profile = Profile(model, names, data, workers)
     delta = profile(*np.meshgrid(x, y)).reshape(len(y), len(x))
     best = profile.best_of(names[0]), profile.best_of(names[1])
     return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed)
@@ -283,7 +284,7 @@ def grid(
     level: float,
     points: int,
     data: Data | None = None,
-    threads: int | None = None,
+    workers: Here = HERE,
 ) -> Array:
     """Values of a parameter: as given, or over what holds Δχ² below the level.
 
@@ -292,7 +293,7 @@ def grid(
     ExperimentError
         If the range is empty, or the data do not limit the parameter.
     """
-    low, high = _range(axis, Profile(model, [axis.name], data, threads), level)
+    low, high = _range(axis, Profile(model, [axis.name], data, workers), level)
     return np.linspace(low, high, axis.points or points)
 
 

@@ -13,28 +13,34 @@ start from the truth and from the minima that a lattice of starts finds on the A
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
+from ...reco.cluster.workers import ALONE, HERE, Here
 from ..counts.model import Data, Model
 from ..counts.polynomial import Polynomial, Powers
 from ..kernels.lanes import DataSets, Objective, Results
 from ..kernels.minimise import minimise
-from ..kernels.status import CONVERGED
+from ..kernels.status import CONVERGED, NO_STEP_LOWERS, SADDLE, TOO_MANY_STEPS
+from .careful import careful_fit
+from .coordinates import Coordinates, coordinates
 
 SETS_A_TASK = 2048
 MOST_STARTS = 16
 EXACT = 1e-12
 """What x may leave out of the rate, relative, for its minima to be those of χ²."""
+WEAK = 0.01
+"""Relative size of products of couplings up to which a rate counts as a sum of squares."""
 ALIKE = 0.01
 """Relative difference of vertices up to which minima lie where the common x has them."""
+NOT_ARRIVED = TOO_MANY_STEPS, NO_STEP_LOWERS, SADDLE
+"""Ends of the compiled fit after which another one goes on."""
 NO_LIMIT = np.full(1, np.inf)
 """χ² above which a minimum is of no interest, where any is."""
 LATTICE = 200
@@ -70,7 +76,7 @@ def local_fit(
     data: Data,
     start: Array,
     held: Sequence[int] = (),
-    threads: int | None = None,
+    workers: Here = HERE,
     bounds: tuple[Array, Array] | None = None,
     highest: Array | None = None,
 ) -> Fits:
@@ -84,8 +90,8 @@ def local_fit(
         Values of the variables, shape (1, variables) or (sets, variables).
     held
         Numbers of the variables that stay at their start.
-    threads
-        By default one a core. Results do not depend on it.
+    workers
+        Threads; results do not depend on them.
     bounds
         Lower and upper ones in place of the model's, shape (variables,) each.
     highest
@@ -129,21 +135,36 @@ def local_fit(
         )
 
     starts = range(0, sets, SETS_A_TASK)
-    threads = threads or os.cpu_count() or 1
-    if threads == 1 or len(starts) == 1:
-        for low in starts:
-            run(low)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, starts))
+    for _ in (workers if len(starts) > 1 else ALONE).map(run, starts):
+        pass
+    left = np.flatnonzero(np.isin(fits.status, NOT_ARRIVED))
+    if left.size:
+        _go_on(objective, take(data, left), fits, left, top[left] if len(top) > 1 else top)
     return fits
+
+
+def _go_on(
+    objective: Objective, data: Data, fits: Fits, left: NDArray[np.int64], highest: Array
+) -> None:
+    """Fit with care the data sets that the compiled fit has left, from where it was."""
+    sets = DataSets(
+        counts=data.counts,
+        off=data.off,
+        centre=data.centre,
+        start=fits.values[left],
+        highest=highest,
+    )
+    values, chi2, status, steps = careful_fit(objective, sets)
+    fits.values[left], fits.chi2[left], fits.status[left] = values, chi2, status
+    fits.steps[left] += steps
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
     """How the global minimum of a model is found; made once, used for any data."""
 
-    model: Model
+    coordinates: Coordinates
+    """In which the model is fitted."""
     held: tuple[int, ...]
     """Numbers of the variables that are not fitted."""
     straight: Model | None
@@ -159,7 +180,7 @@ class Search:
     starts: Array
     """Other starts, shape (starts, variables)."""
 
-    def fit(self, data: Data, start: Array | None = None, threads: int | None = None) -> Fits:
+    def fit(self, data: Data, start: Array | None = None, workers: Here = HERE) -> Fits:
         """Global minimum of each data set.
 
         Parameters
@@ -167,44 +188,86 @@ class Search:
         start
             Values of the variables, shape (1, variables) or (sets, variables), with those of the
             held ones; by default the truth. The fit is never worse than from there.
-        threads
+        workers
             By default one a core.
         """
+        truth = self.coordinates.original.truth
+        start = truth[None] if start is None else np.atleast_2d(np.asarray(start, float))
+        fits = self._fit(data, self.coordinates.inward(start), workers)
+        return fits._replace(values=self.coordinates.outward(fits.values, start))
+
+    def local(self, data: Data, start: Array, workers: Here = HERE) -> Fits:
+        """Minimum that is reached from starts, shape (sets, variables), as `local_fit`."""
+        fits = local_fit(self.model, data, self.coordinates.inward(start), self.held, workers)
+        return fits._replace(values=self.coordinates.outward(fits.values, start))
+
+    def around(self, values: Array) -> Search:
+        """The search for data thrown at some values, shape (variables,), of the variables."""
+        if self.straight is not None:
+            return self
+        z = self.coordinates.inward(values[None])[0]
         model = self.model
-        start = model.truth[None] if start is None else np.atleast_2d(np.asarray(start, float))
+        data = Data(model.counts(z)[None], (model.tau * model.background)[None], z[None])
+        return replace(self, starts=_lattice(model, self.held, data, z))
+
+    @property
+    def model(self) -> Model:
+        """The model in the variables of the fit."""
+        return self.coordinates.model
+
+    def _fit(self, data: Data, start: Array, workers: Here) -> Fits:
+        """Global minima, in the variables of the fit."""
         if self.straight is None:
-            best = local_fit(model, data, start, self.held, threads)
-            for other in self.starts:
-                there = start.copy()
-                fitted = [i for i in range(model.variables) if i not in self.held]
-                there[:, fitted] = other[fitted]
-                best = best.better(local_fit(model, data, there, self.held, threads))
-            for i in self._fitted_parameters():
-                there = best.values.copy()
-                there[:, i] = 2 * self._vertices_at(i, there) - there[:, i]
-                there[:, i] = np.clip(there[:, i], model.lower[i], model.upper[i])
-                best = best.better(local_fit(model, data, there, self.held, threads))
-            return best
+            return self._fit_from_all(data, start, workers)
         squared = start.copy()
         for i, v in self.vertices.items():
             squared[:, i] = (start[:, i] - v) ** 2
         for i, (k, sigma) in self.factors.items():
             squared[:, i] *= 1 + sigma * start[:, k]
-        straight = local_fit(self.straight, data, squared, self.held, threads, self.bounds)
+        straight = local_fit(self.straight, data, squared, self.held, workers, self.bounds)
         mirrors = [self._mirrors(i) for i in self.vertices]
         images = list(itertools.product(*mirrors))
         found = [self._there_and_back(straight, start, beyond) for beyond in images]
         if self.lost < EXACT:  # all are as good: the one on the side of the start
             return Fits(found[0], *straight[1:])
-        best = local_fit(model, data, found[0], self.held, threads)
+        best = local_fit(self.model, data, found[0], self.held, workers)
         for values in found[1:]:
-            best = self._or_from(best, data, values, threads)
+            best = self._or_from(best, data, values, workers)
         if self.lost > ALIKE:
             for beyond in images[1:]:
-                best = self._or_from(best, data, self._image(best.values, beyond), threads)
+                best = self._or_from(best, data, self._image(best.values, beyond), workers)
+        if self.bent:
+            nuisances = slice(len(self.model.parameters), None)
+            for beyond in images:
+                there = self._image(best.values, beyond)
+                there[:, nuisances] = start[:, nuisances]
+                best = self._or_from(best, data, there, workers)
         failed = np.flatnonzero(best.status != CONVERGED)
         if failed.size:
-            best = self._again(best, data, start, failed, threads)
+            best = self._again(best, data, start, failed, workers)
+        return best
+
+    @cached_property
+    def bent(self) -> bool:
+        """Whether a nuisance parameter is more than a factor, so that there are more minima."""
+        first = len(self.model.parameters)
+        return any(max(powers[first:], default=0) > 1 for powers in self.model.expected.terms)
+
+    def _fit_from_all(self, data: Data, start: Array, workers: Here) -> Fits:
+        """The best of the fits from the start, from all others, and from mirror images."""
+        model, one = self.model, len(data) == len(start) == 1
+        starts = _lattice(model, self.held, data, start[0]) if one else self.starts
+        best = local_fit(model, data, start, self.held, workers)
+        fitted = [i for i in range(model.variables) if i not in self.held]
+        for other in starts:
+            there = start.copy()
+            there[:, fitted] = other[fitted]
+            best = self._or_from(best, data, there, workers)
+        for i in self._fitted_parameters() * 2:
+            there = best.values.copy()
+            there[:, i] = 2 * self._vertices_at(i, there) - there[:, i]
+            there[:, i] = np.clip(there[:, i], model.lower[i], model.upper[i])
+            best = self._or_from(best, data, there, workers)
         return best
 
     def _fitted_parameters(self) -> list[int]:
@@ -225,10 +288,10 @@ class Search:
             found = -parts[1] / (2 * parts[2])
         return np.where(parts[2] > 0, found, values[:, i])
 
-    def _or_from(self, best: Fits, data: Data, start: Array, threads: int | None) -> Fits:
+    def _or_from(self, best: Fits, data: Data, start: Array, workers: Here) -> Fits:
         """The better of fits and those from another start, which are left if they end above."""
         highest = np.where(best.status == CONVERGED, best.chi2, np.inf)
-        return best.better(local_fit(self.model, data, start, self.held, threads, highest=highest))
+        return best.better(local_fit(self.model, data, start, self.held, workers, highest=highest))
 
     def _image(self, values: Array, beyond: Sequence[bool]) -> Array:
         """Values with some parameters mirrored about their vertices."""
@@ -256,12 +319,12 @@ class Search:
         return values
 
     def _again(
-        self, best: Fits, data: Data, start: Array, failed: NDArray[np.int64], threads: int | None
+        self, best: Fits, data: Data, start: Array, failed: NDArray[np.int64], workers: Here
     ) -> Fits:
         """Fit the data sets that failed once more, from their best point and from the start."""
         some = take(data, failed)
         for there in (best.values[failed], start[failed] if len(start) > 1 else start):
-            again = local_fit(self.model, some, there, self.held, threads)
+            again = local_fit(self.model, some, there, self.held, workers)
             old = Fits(
                 best.values[failed], best.chi2[failed], best.status[failed], best.steps[failed]
             )
@@ -280,10 +343,13 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     """Prepare to find global minima, with some parameters held at the start's values."""
     numbers = tuple(model.number(name) for name in held)
     parameters = [i for i in range(len(model.parameters)) if i not in numbers]
-    if not _apart(model, parameters):
-        starts = _lattice(model, numbers, parameters)
-        return Search(model, numbers, None, None, {}, {}, 0.0, starts)
-    vertices, straight, most = {}, model.expected, 0.0
+    simple = coordinates(model, parameters)
+    model = simple.model
+    straight, weak = _without_weak_products(model, simple.bases)
+    if not _apart(straight, len(model.parameters), parameters):
+        starts = _lattice(model, numbers, model.asimov(), model.truth)
+        return Search(simple, numbers, None, None, {}, {}, 0.0, starts)
+    vertices, most = {}, weak
     lower, upper = model.lower.copy(), model.upper.copy()
     for i in parameters:
         if max(powers[i] for powers in straight.terms) < 2:
@@ -306,15 +372,37 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
             )
     other = replace(model, expected=straight)
     none = np.empty((0, model.variables))
-    return Search(model, numbers, other, (lower, upper), vertices, factors, most, none)
+    return Search(simple, numbers, other, (lower, upper), vertices, factors, most, none)
 
 
-def _apart(model: Model, parameters: Sequence[int]) -> bool:
-    """Whether the rate is a sum of quadratic functions of one of the parameters each."""
-    others = range(len(model.parameters))
-    for powers in model.expected.terms:
-        for i in parameters:
-            if powers[i] > 2 or (powers[i] and any(powers[k] for k in others if k != i)):
+def _without_weak_products(
+    model: Model, bases: Sequence[tuple[Sequence[int], Array]]
+) -> tuple[Polynomial, float]:
+    """The rate without small products of combined couplings, and how large they are, relative."""
+    terms, weak = dict(model.expected.terms), 0.0
+    for numbers, _ in bases:
+        products = [q for q in terms if sum(q[i] > 0 for i in numbers) > 1]
+        squares = [q for q in terms if any(q[i] == 2 for i in numbers) and q not in products]
+        scale = max(float(np.max(np.abs(terms[q]))) for q in squares)
+        size = max((float(np.max(np.abs(terms[q]))) for q in products), default=0.0) / scale
+        if size < WEAK:
+            weak = max(weak, size)
+            for q in products:
+                del terms[q]
+    return Polynomial(terms), weak
+
+
+def _apart(expected: Polynomial, among: int, parameters: Sequence[int]) -> bool:
+    """Whether the rate is a sum of linear or quadratic functions of one of the parameters each.
+
+    Those that are held may multiply linear ones alone: vertices would depend on them.
+    """
+    terms = list(expected.terms)
+    most = {i: max(powers[i] for powers in terms) for i in parameters}
+    for powers in terms:
+        for i in (i for i in parameters if powers[i]):
+            others = [k for k in range(among) if k != i and powers[k]]
+            if powers[i] > 2 or (others and most[i] == 2) or any(k in most for k in others):
                 return False
     return True
 
@@ -366,23 +454,24 @@ def _factor(model: Model, polynomial: Polynomial, i: int) -> tuple[int, float] |
     return (k, sigma) if same else None
 
 
-def _lattice(model: Model, held: Sequence[int], parameters: Sequence[int]) -> Array:
-    """Starts from which the distinct minima of the Asimov data are reached."""
+def _lattice(model: Model, held: Sequence[int], data: Data, around: Array) -> Array:
+    """Distinct minima of one data set, found from a lattice of starts around some values."""
     from scipy.stats import qmc
 
+    parameters = [i for i in range(len(model.parameters)) if i not in held]
     scale = np.array([_reach(model, i) for i in parameters])
     points = qmc.Halton(len(parameters), scramble=False).random(LATTICE + 1)[1:]
-    starts = np.repeat(model.truth[None], LATTICE, axis=0)
+    starts = np.repeat(around[None], LATTICE, axis=0)
     for place, i in enumerate(parameters):
-        start = model.truth[i] + scale[place] * (8 * points[:, place] - 4)
+        start = around[i] + scale[place] * (8 * points[:, place] - 4)
         starts[:, i] = np.clip(start, model.lower[i], model.upper[i])
-    fits = local_fit(model, model.asimov(), starts, held)
+    fits = local_fit(model, data, starts, held)
     chosen: list[Array] = []
     for k in np.argsort(fits.chi2):
         if fits.chi2[k] > fits.chi2.min() + 50 or len(chosen) == MOST_STARTS:
             break
         new = fits.values[k]
-        apart = [np.abs((new - old)[list(parameters)] / scale).max() > 0.1 for old in chosen]
+        apart = [np.abs((new - old)[parameters] / scale).max() > 0.1 for old in chosen]
         if all(apart):
             chosen.append(new)
     return np.array(chosen)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from ...generator.arrays import Array
+from ...reco.cluster.workers import HERE, Here
 from ..construction.belt import order_statistic
 from ..construction.neyman import Construction
 from ..construction.region import Region
-from ..records.distribute import run
+from ..records.distribute import throw_tasks
 from .mixture import importance_region
 from .surrogate import asimov_fits
 
@@ -45,8 +45,7 @@ def compare(
     cl: float,
     toys: int,
     times: int = 10,
-    threads: int | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    workers: Here = HERE,
 ) -> Comparison:
     """Compare with brute force that fits so many times the data sets, with toys of its own.
 
@@ -54,21 +53,21 @@ def compare(
     ----------
     toys
         Of importance sampling, at each point.
-    progress
-        Called with numbers of toys: `toys` and those of brute force at each point.
+    workers
+        Threads, and what is told numbers of toys: `toys` and those of brute force at each point.
     """
     fits = toys + asimov_fits(len(construction.axes))
     many = times * fits
-    found = importance_region(construction, cl, toys, many, threads, progress)
+    found = importance_region(construction, cl, toys, many, workers)
     size = len(construction.points)
     critical, error, pull = (np.empty(size) for _ in range(3))
     tasks = [(g, 0, many) for g in range(size)]
-    for (g, *_), statistic in run(construction, tasks, threads):
+    for (g, *_), statistic in throw_tasks(construction, tasks, workers):
         q = statistic.value ** (2 if len(construction.axes) == 1 else 1)
         critical[g], error[g] = order_statistic(q, cl)
         value, sigma = found.critical[g], found.belt.error[g]
         above = np.mean(q > value)
         slope = np.mean(np.abs(q - value) < 0.5)  # of the probability: the part within ±0.5
         pull[g] = (above - (1 - cl)) / np.hypot(np.sqrt(cl * (1 - cl) / many), slope * sigma)
-        progress(many)
+        workers.progress(many)
     return Comparison(found, fits, many, critical, error, pull)

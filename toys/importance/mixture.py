@@ -12,15 +12,13 @@ distribution.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
+from ...reco.cluster.workers import ALONE, HERE, Here
 from ...reco.errors import ExperimentError
 from ..construction.belt import Belt, Ordering
 from ..construction.neyman import Construction
@@ -64,8 +62,7 @@ def importance_region(
     cl: float,
     toys: int,
     first_toy: int = 0,
-    threads: int | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    workers: Here = HERE,
     ordering: Ordering = "likelihood-ratio",
 ) -> Region:
     """Region by importance sampling.
@@ -74,8 +71,8 @@ def importance_region(
     ----------
     toys, first_toy
         Thrown at each grid point, and number of the first.
-    progress
-        Called with numbers of toys.
+    workers
+        Threads, and what is told numbers of toys.
 
     Returns
     -------
@@ -90,16 +87,14 @@ def importance_region(
     check(construction, toys, ordering)
     size = len(construction.points)
     construction.warm()
-    threads = threads or os.cpu_count() or 1
-    mixture = throw_mixture(construction, toys, first_toy, threads, progress)
+    mixture = throw_mixture(construction, toys, first_toy, workers)
     dimension = len(construction.axes)
     on = lattice(dimension, cl) if dimension in RAYS else None
 
     def at_point(g: int) -> tuple[float, float, float, float, int, int]:
         return _at_point(construction, mixture, first_toy, g, cl, on)
 
-    with ThreadPoolExecutor(threads) as pool:
-        rows = np.array(list(pool.map(at_point, range(size))))
+    rows = np.array(list(workers.map(at_point, range(size))))
     critical, error, effective, p_value, failed, expected_fits = rows.T
     number = np.full(size, toys, np.int64)
     limits = Belt(np.full(size, -np.inf), critical, error)
@@ -136,8 +131,7 @@ def throw_mixture(
     construction: Construction,
     toys: int,
     first_toy: int,
-    threads: int,
-    progress: Callable[[int], object] = lambda _: None,
+    workers: Here = HERE,
 ) -> Mixture:
     """Toys of every grid point with their global minima and the density of the mixture."""
     c, model = construction, construction.model
@@ -147,12 +141,11 @@ def throw_mixture(
 
     def make(g: int) -> tuple[Data, Array, NDArray[np.bool_]]:
         data = throw(model, c.ensemble, truths[g], c.seed, c.first_point + g, *numbers)
-        fits = c.search_free.fit(data, truths[g].values[None], threads=1)
-        progress(toys)
+        fits = c.search_free.fit(data, truths[g].values[None], workers=ALONE)
+        workers.progress(toys)
         return data, fits.chi2, fits.status != CONVERGED
 
-    with ThreadPoolExecutor(threads) as pool:
-        made = list(pool.map(make, range(size)))
+    made = list(workers.map(make, range(size)))
     on_off = bool(model.tau.any())
     data = Data(
         np.concatenate([d.counts for d, *_ in made]),
@@ -177,9 +170,8 @@ def throw_mixture(
     table = np.ascontiguousarray(np.concatenate(features, axis=1))
     log_mixture = np.empty(len(table))
     edges = range(0, len(table), 1024)
-    with ThreadPoolExecutor(threads) as pool:
-        parts = [(table[a : a + 1024], log_mixture[a : a + 1024]) for a in edges]
-        list(pool.map(lambda p: mixture_density(p[0], slopes.T.copy(), offsets, p[1]), parts))
+    parts = [(table[a : a + 1024], log_mixture[a : a + 1024]) for a in edges]
+    list(workers.map(lambda p: mixture_density(p[0], slopes.T.copy(), offsets, p[1]), parts))
     free, bad = (np.concatenate(column) for column in list(zip(*made, strict=True))[1:])
     return Mixture(data, free, bad, table, slopes, offsets, log_mixture)
 
@@ -206,7 +198,7 @@ def _at_point(
     if not used.size:
         return float("nan"), float("inf"), 0.0, 0.0, 0, 0
     some = take(mixture.data, used)
-    at = c.search_held.fit(some, c.truth(g).values[None], threads=1)
+    at = c.search_held.fit(some, c.truth(g).values[None], workers=ALONE)
     q = np.maximum(at.chi2 - mixture.free[used], 0.0)
     failed = np.count_nonzero((at.status != CONVERGED) | mixture.failed[used])
     critical, error = weighted_quantile(q, weight, cl)

@@ -254,15 +254,15 @@ def reload(lanes, sets, following, total):  # type: ignore[no-untyped-def]
             d = 0
         else:
             continue
-        _copy_row(counts, d, n, lane)
-        _copy_row(off, d, m_off, lane)
-        _copy_row(centre, d, c, lane)
-        _copy_row(start, d, z, lane)
+        copy_row(counts, d, n, lane)
+        copy_row(off, d, m_off, lane)
+        copy_row(centre, d, c, lane)
+        copy_row(start, d, z, lane)
     return following
 
 
 @kernel_inline
-def _copy_row(rows, d, columns, lane):  # type: ignore[no-untyped-def]
+def copy_row(rows, d, columns, lane):  # type: ignore[no-untyped-def]
     """Copy row d, or the only one, into the column of a lane."""
     row = d if len(rows) > 1 else 0
     for i in range(rows.shape[1]):

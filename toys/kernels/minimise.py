@@ -5,7 +5,8 @@ not depend on blocks or threads, see `deviance`.
 
 A round is a few steps, each for all lanes: `evaluate` gives χ² and its derivatives at a trial
 point, `accept` takes it if χ² did not rise, `judge` ends what has converged or failed,
-`newton_step` solves for the next step, `foresee` reads from it whether the fit is about to end, and
+`newton_step` solves for the next step, `find_saddles`
+tells what has ended at one, `foresee` reads from it whether the fit is about to end, and
 `propose` takes it, clipped to the bounds, to the next trial point. `store` and `reload` then change
 the data sets of lanes whose fit has ended. All but the bins are copied into the loop: to pass all
 the arrays costs 0.1 µs a call, of the 9 µs of a round (measured).
@@ -22,7 +23,7 @@ import numpy as np
 from ...generator.sampling.kernel import borrow, kernel, kernel_inline
 from .deviance import evaluate
 from .lanes import LANES, new_lanes, reload
-from .newton import MOST_DAMPING, more, newton_step
+from .newton import MOST_DAMPING, find_saddles, more, newton_step
 from .status import (
     CONVERGED,
     HIGHER,
@@ -64,6 +65,7 @@ def _minimise(objective, sets, results, lanes):  # type: ignore[no-untyped-def]
         accept(lanes)
         judge(lanes)
         newton_step(objective, lanes)
+        find_saddles(lanes.now, lanes.newton, lanes.progress)
         foresee(lanes, sets.highest)
         propose(objective, lanes)
         ended += store(lanes, results)

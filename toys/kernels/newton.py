@@ -14,7 +14,7 @@ import math
 
 from ...generator.sampling.kernel import kernel, kernel_inline
 from .lanes import LANES
-from .status import RUNNING
+from .status import CONVERGED, RUNNING, SADDLE
 
 MOST_DAMPING = 1e12
 """λ above which no step lowers χ²."""
@@ -38,6 +38,23 @@ def newton_step(objective, lanes):  # type: ignore[no-untyped-def]
     _factorise(now, newton, 0, LANES, NO_FLOOR)
     _substitute(now, newton, 0, LANES)
     _damp(now, newton, status)
+
+
+@kernel_inline
+def find_saddles(now, newton, progress):  # type: ignore[no-untyped-def]
+    """Tell fits that have converged where H is not positive definite from those at a minimum.
+
+    `now`, `newton` and `progress` are of `lanes`; H + λ D has been decomposed, and is once more
+    where λ is not 0.
+    """
+    status, positive, damping = progress.status, newton.positive, newton.damping
+    for lane in range(LANES):
+        if progress.owner[lane] >= 0 and status[lane] == CONVERGED:
+            if damping[lane] > 0.0:
+                damping[lane] = 0.0
+                _factorise(now, newton, lane, lane + 1, NO_FLOOR)
+            if positive[lane] == 0.0:
+                status[lane] = SADDLE
 
 
 @kernel_inline

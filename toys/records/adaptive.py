@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from ...reco.cluster.workers import HERE, Workers
 from ..construction.belt import Ordering
 from ..construction.neyman import Construction
 from ..construction.region import region
 from .distribute import throw_tasks
 from .record import Record, missing
-
-if TYPE_CHECKING:
-    from ...reco.cluster.workers import Cluster
 
 FIRST_TOYS = 500
 """Thrown at every point."""
@@ -30,9 +25,7 @@ def throw_adaptively(
     error: float,
     start: int,
     most: int,
-    threads: int | None = None,
-    progress: Callable[[int], object] = lambda _: None,
-    cluster: Cluster | None = None,
+    workers: Workers = HERE,
 ) -> None:
     """Throw toys in rounds of doubled numbers, into a record.
 
@@ -43,23 +36,21 @@ def throw_adaptively(
         NEAR errors away from the critical value.
     start, most
         Number of the first toy, and the most toys of a point.
-    progress
-        Called with the number of toys made, or not needed.
-    cluster
-        Throw them on its workers.
+    workers
+        Threads here, or a cluster, and what is told the number of toys made, or not needed.
     """
     size = len(construction.points)
     points = np.arange(size)
     low, high = 0, min(FIRST_TOYS, most)
     while points.size:
         todo = missing((int(p) for p in points), start + low, start + high, record.done())
-        progress(points.size * (high - low) - sum(b - a for _, a, b in todo))
-        for number in record.write(throw_tasks(construction, todo, threads, cluster)):
-            progress(number)
+        workers.progress(points.size * (high - low) - sum(b - a for _, a, b in todo))
+        for number in record.write(throw_tasks(construction, todo, workers)):
+            workers.progress(number)
         found = region(construction, record.by_point(size), cl, ordering)
         reached = found.belt.error <= error
         far = np.abs(found.margin) > NEAR * found.belt.error
         left = points[~(reached | far)[points]] if high < most else points[:0]
-        progress((points.size - left.size) * (most - high))
+        workers.progress((points.size - left.size) * (most - high))
         points = left
         low, high = high, min(2 * high, most)

@@ -6,20 +6,16 @@ together to the tasks that were asked for, so that the files of a run are the sa
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from ...reco.cluster.workers import HERE, Here, Workers
 from ...reco.runs.folder import tables
 from ..construction.neyman import Construction, Statistic
-
-if TYPE_CHECKING:
-    from ...reco.cluster.workers import Cluster
 
 PILOT_TOYS = 64
 BLOCK_SECONDS = 2.0
@@ -91,18 +87,21 @@ class Cutter:
 
 
 def throw_tasks(
-    thrower: Thrower,
-    tasks: Sequence[Task],
-    threads: int | None = None,
-    cluster: Cluster | None = None,
+    thrower: Thrower, tasks: Sequence[Task], workers: Workers = HERE
 ) -> Iterator[tuple[Task, Statistic]]:
-    """Make the toys of tasks, in their order, on threads or on a cluster."""
-    if cluster is None:
-        yield from run(thrower, tasks, threads)
-        return
+    """Make the toys of tasks, in their order."""
+    if isinstance(workers, Here):
+        thrower.warm()
+        yield from zip(tasks, workers.map(lambda task: thrower.toys(*task), tasks), strict=True)
+    elif tasks:
+        yield from _throw_blocks(thrower, tasks, workers)
+
+
+def _throw_blocks(
+    thrower: Thrower, tasks: Sequence[Task], workers: Workers
+) -> Iterator[tuple[Task, Statistic]]:
+    """Make the toys of tasks in blocks of some seconds, in other processes."""
     work = ToyWork(thrower)
-    if not tasks:
-        return
     work.warm()
     point, start, stop = tasks[0]
     pilot = min(PILOT_TOYS, stop - start)
@@ -110,11 +109,11 @@ def throw_tasks(
     thrower.toys(point, start, start + pilot)
     seconds = (time.perf_counter() - begin) / pilot
     toys = sum(stop - start for _, start, stop in tasks)
-    cutter = Cutter(seconds, -(-toys // (SHARES * max(cluster.threads(), 1))))
+    cutter = Cutter(seconds, -(-toys // (SHARES * max(workers.threads(), 1))))
     parts: list[Statistic] = []
     whole = iter(tasks)
     task, held = next(whole), 0
-    for block, made in cluster.compute(work, cutter.blocks(tasks)):
+    for block, made in workers.compute(work, cutter.blocks(tasks)):
         cutter.learn(sum(stop - start for _, start, stop in block), made.seconds)
         for piece in made.result:
             parts.append(piece)
@@ -134,29 +133,3 @@ class Thrower(Protocol):
 
     def toys(self, point: int, start: int, stop: int) -> Statistic:
         """Toys of a point by number."""
-
-
-def run(
-    construction: Thrower,
-    tasks: Sequence[tuple[int, int, int]],
-    threads: int | None = None,
-) -> Iterator[tuple[tuple[int, int, int], Statistic]]:
-    """Make the toys of tasks (point, start, stop), in their order, on several threads."""
-    construction.warm()
-    threads = threads or os.cpu_count() or 1
-    if threads == 1:
-        for task in tasks:
-            yield task, construction.toys(*task)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        ahead = 4 * threads
-        pending = [pool.submit(construction.toys, *task) for task in tasks[:ahead]]
-        try:
-            for k, task in enumerate(tasks):
-                result = pending.pop(0).result()
-                if k + ahead < len(tasks):
-                    pending.append(pool.submit(construction.toys, *tasks[k + ahead]))
-                yield task, result
-        finally:
-            for future in pending:
-                future.cancel()

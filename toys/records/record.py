@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...generator.arrays import Json
 from ...reco.errors import OutputError
 from ...reco.files import replacing
 from ...reco.runs.folder import (
@@ -80,7 +80,7 @@ class Record:
     manifest: Manifest
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         """All that decides its toys."""
         return self.manifest.configuration
 
@@ -217,9 +217,9 @@ def read_file(path: Path) -> Iterator[tuple[Task, Statistic]]:
 
 def open_record(
     folder: str | Path,
-    config: dict[str, Any],
+    config: Json,
     resume: bool,
-    request: dict[str, Any] | None = None,
+    request: Json | None = None,
     kind: Kind = "toys",
 ) -> Record:
     """A folder to write toys to: a new one, or with `resume` one of the same configuration.

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ...generator.arrays import Json
 from ...reco.errors import OutputError
 from ...reco.experiment import Experiment, validate
 from ...reco.files import replacing
 from ...reco.runs.folder import MANIFEST, Manifest, refuse_another, tables
-from ..construction.ensemble import Ensemble
+from ..construction.ensemble import Described, Ensemble
 from ..construction.neyman import Construction
 from ..counts.combination import build
 from ..counts.model import Data
 from .record import Record
 
 
-def configuration(construction: Construction, experiments: Sequence[Experiment]) -> dict[str, Any]:
+def configuration(construction: Construction, experiments: Sequence[Experiment]) -> Json:
     """Everything that decides the toys of a construction."""
     data = construction.data
     return {
@@ -65,13 +65,13 @@ def restore_experiments(record: Record) -> list[Experiment]:
     return [validate(dict(e), origin) for e in record.config["experiments"]]
 
 
-def restore_ensemble(told: dict[str, Any]) -> Ensemble:
+def restore_ensemble(content: Described) -> Ensemble:
     """An ensemble from its description."""
     return Ensemble(
-        told["nuisance_truth"],
-        told["pull_centres"],
-        told["nuisance_values"],
-        "events" if told["counts"] == "events" else "bins",
+        content["nuisance_truth"],
+        content["pull_centres"],
+        content["nuisance_values"],
+        "events" if content["counts"] == "events" else "bins",
     )
 
 

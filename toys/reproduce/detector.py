@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,11 @@ from ...reco.experiment import Experiment
 from ...reco.style import COLOURS as BY_COMPONENT
 from ...reco.style import LABELS
 from ..counts.template import templates
-from .paper import COLOURS, DETECTORS, experiment, printed
+from .paper import COLOURS, DETECTORS, Text, experiment, printed
 from .result import Result, Table
+
+STACKED = {"numu": 1, "numubar": 3, "nue": 2}
+"""Flavours of figure 13 from below, with their components."""
 
 
 def figure_7() -> Result:
@@ -43,7 +49,7 @@ def figure_7() -> Result:
     return Result("fig7", "Rate above threshold", (table, _csi_gain(text)), _draw_7(chosen))
 
 
-def _csi_gain(text: dict[str, float]) -> Table:
+def _csi_gain(text: Text) -> Table:
     """Cryogenic CsI against CsI[Na], section 3.1."""
     new = float(_above(experiment("ess-csi"), 1.0)[0])
     old = float(_above(experiment("ess-csi"), text["csi_na_threshold"])[0])
@@ -147,75 +153,88 @@ def figure_10() -> Result:
     return Result("fig10", "Germanium: signal and background", (table,), draw)
 
 
+@dataclass(frozen=True, eq=False)
+class _Flavours:
+    """Events in CsI by bin, shape (bins,)."""
+
+    experiment: Experiment
+    edges: Array
+    """Reconstructed energy, keV_nr, shape (bins + 1,)."""
+    signal: dict[str, Array]
+    """By flavour."""
+    root_background: Array
+    end: float
+    """Mean recoil of the nuclei at the end point of the prompt ν_μ, keV."""
+
+
 def figure_13() -> Result:
     """Rates a bin by flavour in CsI, and the recoil at which the prompt ν_μ end."""
-    text = printed()["text"]
     chosen = experiment("ess-csi")
     found = templates(chosen)
-    flavours: dict[str, Array] = {}
+    signal: dict[str, Array] = {}
     for (flavour, _, structure), counts in found.signal.items():
         coupling = structure_couplings(chosen.interaction, flavour)[structure]
-        flavours[flavour] = flavours.get(flavour, np.zeros(len(counts))) + coupling * counts
-    root_background = np.sqrt(found.steady)
-    ends = [float(recoil_max(text["prompt_line"], n.mass)) for n in chosen.target.nuclei]
-    end = float(np.mean(ends))
-    order = ("numu", "numubar", "nue")
+        signal[flavour] = signal.get(flavour, np.zeros(len(counts))) + coupling * counts
+    line = printed()["text"]["prompt_line"]
+    ends = [float(recoil_max(line, n.mass)) for n in chosen.target.nuclei]
+    shown = _Flavours(chosen, found.edges, signal, np.sqrt(found.steady), float(np.mean(ends)))
+    tables = _bins_13(shown), _end_point_13(shown)
+    return Result("fig13", "CsI by flavour", tables, _draw_13(shown))
+
+
+def _bins_13(shown: _Flavours) -> Table:
+    """Events by bin and flavour."""
     rows = [
-        (f"{low:.2f} to {high:.2f}", *(float(flavours[f][i]) for f in order),
-         float(root_background[i]), "above the prompt end point" if low >= end else "")
-        for i, (low, high) in enumerate(zip(found.edges[:-1], found.edges[1:], strict=True))
+        (f"{low:.2f} to {high:.2f}", *(float(shown.signal[f][i]) for f in STACKED),
+         float(shown.root_background[i]), "above the prompt end point" if low >= shown.end else "")
+        for i, (low, high) in enumerate(pairwise(shown.edges))
     ]  # fmt: skip
-    total = float(sum(counts.sum() for counts in flavours.values()))
+    return Table(
+        f"Figure 13: events in CsI in {shown.experiment.exposure.years:g} years, by flavour",
+        ("bin, keV_nr", "ν_μ", "ν̄_μ", "ν_e", "√background", ""),
+        tuple(rows),
+    )
+
+
+def _end_point_13(shown: _Flavours) -> Table:
+    """All events against Table 1, and the end of the prompt ν_μ."""
+    chosen, numu = shown.experiment, shown.signal["numu"]
+    total = float(sum(counts.sum() for counts in shown.signal.values()))
     paper = printed()["table1"]["ess-csi"]
-    expected = paper * chosen.exposure.years * chosen.detector.efficiency.at(1e6)
-    above_end = found.edges[:-1] >= end
-    part = float(flavours["numu"][above_end].sum() / flavours["numu"].sum())
-    tables = (
-        Table(
-            f"Figure 13: events in CsI in {chosen.exposure.years:g} years, by flavour",
-            ("bin, keV_nr", "ν_μ", "ν̄_μ", "ν_e", "√background", ""),
-            tuple(rows),
+    expected = float(paper * chosen.exposure.years * chosen.detector.efficiency.at(1e6))
+    part = float(numu[shown.edges[:-1] >= shown.end].sum() / numu.sum())
+    return Table(
+        "Figure 13: the prompt end point",
+        ("quantity", "nuspill", "paper", "ratio"),
+        (
+            ("events, against Table 1 × 3 years × 80 %", total, expected, total / expected),
+            ("recoil that a 29.8 MeV neutrino reaches, keV_nr", shown.end, None, None),
+            ("part of ν_μ in bins above it", part, None, None),
         ),
-        Table(
-            "Figure 13: the prompt end point",
-            ("quantity", "nuspill", "paper", "ratio"),
-            (
-                ("events, against Table 1 × 3 years × 80 %", total, float(expected),
-                 total / float(expected)),
-                ("recoil that a 29.8 MeV neutrino reaches, keV_nr", end, None, None),
-                ("part of ν_μ in bins above it", part, None, None),
-            ),
-            "The paper prints none of the figure's numbers. Events are those whose measured energy "
-            "is above threshold, so smearing at the threshold is in the first ratio.",
-        ),
-    )  # fmt: skip
+        "The paper prints none of the figure's numbers. Events are those whose measured energy "
+        "is above threshold, so smearing at the threshold is in the first ratio.",
+    )
+
+
+def _draw_13(shown: _Flavours) -> Callable[[Any], None]:
+    edges, background = shown.edges, shown.root_background
 
     def draw(axes: Any) -> None:
-        below = np.zeros(len(root_background))
-        for flavour, component in zip(order, (1, 3, 2), strict=True):
-            axes.stairs(
-                below + flavours[flavour],
-                found.edges,
-                baseline=below,
-                fill=True,
-                color=BY_COMPONENT[component],
-                alpha=0.7,
-                label=LABELS[flavour],
-            )
-            below = below + flavours[flavour]
+        below = np.zeros(len(background))
+        for flavour, component in STACKED.items():
+            top = below + shown.signal[flavour]
+            axes.stairs(top, edges, baseline=below, fill=True, color=BY_COMPONENT[component],
+                        alpha=0.7, label=LABELS[flavour])  # fmt: skip
+            below = top
         axes.stairs(
-            root_background,
-            found.edges,
-            color="black",
-            ls="--",
-            label=r"$\sqrt{\mathrm{background}}$",
+            background, edges, color="black", ls="--", label=r"$\sqrt{\mathrm{background}}$"
         )
-        axes.axvline(end, color="black", ls=":", label="prompt end point")
+        axes.axvline(shown.end, color="black", ls=":", label="prompt end point")
         axes.set_yscale("log")
-        axes.set_xlim(found.edges[0], found.edges[-1])
+        axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(1, 3 * below.max())
         axes.set_xlabel(r"reconstructed energy [keV$_\mathrm{nr}$]")
         axes.set_ylabel("events / bin")
-        axes.legend()  # fmt: skip
+        axes.legend()
 
-    return Result("fig13", "CsI by flavour", tables, draw)
+    return draw

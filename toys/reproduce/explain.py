@@ -10,8 +10,6 @@ c  Xe + Ar: whether the fills share their signal pull, and what either half give
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...generator.coupling import charge_radius_coupling, vector_couplings
 from ...reco.experiment import Experiment
 from .limits import LABELS, Entry, limits, strength_excess
@@ -19,7 +17,7 @@ from .paper import BOTH, YEARS, experiment, periods
 from .result import Table
 
 HALF = {"exposure.years": YEARS / 2}
-SILICON: dict[str, dict[str, Any]] = {
+SILICON: dict[str, dict[str, object]] = {
     "quenching 0.10": {"detector.quenching": {"model": "constant", "factor": 0.10}},
     "quenching 0.10, 365 days × 0.04": {
         "detector.quenching": {"model": "constant", "factor": 0.10},

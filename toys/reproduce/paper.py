@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import TypedDict, cast
 
+from ...generator.arrays import Json
 from ...reco.experiment import Experiment, load
 
 DETECTORS = {
@@ -30,13 +32,41 @@ BOTH = "Xe+Ar"
 YEARS = 3.0
 
 
-def printed() -> dict[str, Any]:
+class Text(TypedDict):
+    """Numbers in the text of the paper; energies in MeV, thresholds in keV as the file says."""
+
+    prompt_energy: float
+    end_point: float
+    csi_per_mass: float
+    csi_na_threshold: float
+    csi_na_acceptance: float
+    csi_na_signal_to_background: float
+    ge_demonstrated_threshold: float
+    prompt_line: float
+    moment_visible: list[float]
+
+
+class Printed(TypedDict):
+    """Numbers of the paper, and the same computed apart from nuspill."""
+
+    table1: dict[str, float]
+    """Events a year by experiment."""
+    table1_computed: dict[str, float]
+    table3: dict[str, Json]
+    """Limits by quantity and column, and how they are rounded."""
+    computed: dict[str, dict[str, list[float | list[float]]]]
+    """Limits by quantity and column; a range where one number would hide what it depends on."""
+    computed_silicon: dict[str, dict[str, list[float]]]
+    text: Text
+
+
+def printed() -> Printed:
     """Numbers of the paper, as the file beside this one says."""
     file = resources.files(__package__) / "paper-1911.00762.toml"
-    return tomllib.loads(file.read_text("utf-8"))
+    return cast(Printed, tomllib.loads(file.read_text("utf-8")))
 
 
-def experiment(name: str, settings: dict[str, Any] | None = None) -> Experiment:
+def experiment(name: str, settings: Mapping[str, object] | None = None) -> Experiment:
     """Experiment with the paper's choices, and some settings changed."""
     return load(name, settings, "paper")
 

@@ -33,8 +33,8 @@ class Result:
     failed: int = 0
     """Fits that did not converge."""
 
-    def content(self) -> dict[str, Any]:
-        """All numbers, for JSON."""
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
         return {
             "title": self.title,
             "failed": self.failed,

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -100,18 +101,38 @@ def _recognised(path: Path) -> Iterator[str]:
             continue
 
 
-def described() -> list[dict[str, Any]]:
-    """Every format: what it can do, needs, keeps and loses."""
+@dataclass(frozen=True)
+class Description:
+    """What a format can do, needs, keeps and loses."""
+
+    name: str
+    description: str
+    imported: bool
+    exported: bool
+    extra: str
+    missing: list[str]
+    """Packages that are not installed."""
+    keeps: str
+    loses: str
+
+    def as_json(self) -> dict[str, object]:
+        """Content for JSON."""
+        names = {"imported": "import", "exported": "export"}
+        return {names.get(key, key): value for key, value in vars(self).items()}
+
+
+def described() -> list[Description]:
+    """Every format."""
     return [
-        {
-            "name": name,
-            "description": form.DESCRIPTION,
-            "import": hasattr(form, "read"),
-            "export": hasattr(form, "write"),
-            "extra": form.EXTRA,
-            "missing": missing(form),
-            "keeps": form.KEEPS,
-            "loses": form.LOSES,
-        }
+        Description(
+            name=name,
+            description=form.DESCRIPTION,
+            imported=hasattr(form, "read"),
+            exported=hasattr(form, "write"),
+            extra=form.EXTRA,
+            missing=missing(form),
+            keeps=form.KEEPS,
+            loses=form.LOSES,
+        )
         for name, form in available().items()
     ]

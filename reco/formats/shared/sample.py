@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ import numpy as np
 from ...columns import BLOCK_EVENTS, PLACE_COLUMNS, Block
 from ...errors import ExperimentError
 from ...experiment import Experiment, validate
-from .clock import clock_of, lead
+from ...runs.provenance import Provenance
+from .about import About
+from .digitiser import clock_of, lead
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +23,8 @@ class Sample:
     """Events of a run, in order of time."""
 
     experiment: Experiment
-    told: dict[str, Any]
-    """Provenance of the ntuple."""
+    provenance: Provenance
+    """Of the ntuple."""
     first_pulse: int
     stop_pulse: int
     source: Callable[[Iterable[str]], Iterator[Block]]
@@ -37,7 +38,7 @@ class Sample:
         """
         columns = list(columns)
         cut = {"pulse"} | ({"selected"} if self.selected_only else set())
-        all_pulses = self.told.get("first_pulse", 0), self.told["pulses"]
+        all_pulses = self.provenance.get("first_pulse", 0), self.provenance["pulses"]
         everything = (self.first_pulse, self.stop_pulse) == all_pulses
         for block in self.source([*columns, *(cut - set(columns))]):
             pulse = block["pulse"]
@@ -57,8 +58,8 @@ class Sample:
     @property
     def protons(self) -> float:
         """Protons on target in the stretch."""
-        made = self.told["pulses"] - self.told.get("first_pulse", 0)
-        return float(self.told["protons_on_target"] * self.pulses / max(made, 1))
+        made = self.provenance["pulses"] - self.provenance.get("first_pulse", 0)
+        return float(self.provenance["protons_on_target"] * self.pulses / max(made, 1))
 
     def ticks(self, block: Block, per_ns: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Time of each event since the recording of the stretch began, in ticks of 1/`per_ns` ns.
@@ -78,25 +79,21 @@ class Sample:
 
     def about(self) -> str:
         """JSON of what makes a file of this sample complete, to be kept in it."""
-        return json.dumps(
-            {
-                "program": "nuspill",
-                "version": version("nuspill"),
-                "experiment": self.experiment.model_dump(mode="json"),
-                "seed": self.told.get("seed"),
-                "first_pulse": self.first_pulse,
-                "pulses": self.pulses,
-                "protons_on_target": self.protons,
-                "selected_only": self.selected_only or bool(self.told.get("selected_only")),
-            }
-        )
+        return About(
+            experiment=self.experiment.model_dump(mode="json"),
+            seed=self.provenance.get("seed"),
+            first_pulse=self.first_pulse,
+            pulses=self.pulses,
+            protons_on_target=self.protons,
+            selected_only=self.selected_only or bool(self.provenance.get("selected_only")),
+        ).text()
 
 
 def stretch(
-    experiment: Experiment, told: dict[str, Any], pulses: tuple[int, int] | None, origin: str
+    experiment: Experiment, provenance: Provenance, pulses: tuple[int, int] | None, origin: str
 ) -> tuple[Experiment, int, int]:
     """Experiment whose clock starts with a stretch of pulses, and its first pulse and stop."""
-    begin, end = int(told.get("first_pulse", 0)), int(told["pulses"])
+    begin, end = int(provenance.get("first_pulse", 0)), int(provenance["pulses"])
     first, stop = pulses or (begin, max(end, begin + 1))
     if not begin <= first < stop <= max(end, begin + 1):
         raise ExperimentError(
@@ -107,7 +104,7 @@ def stretch(
 
 def sample_of(
     path: str | Path,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     pulses: tuple[int, int] | None = None,
     selected_only: bool = True,
 ) -> Sample:
@@ -142,14 +139,14 @@ def sample_of(
             raise ExperimentError(f"{path}: {key}: the events are made; only daq can be set")
     try:
         with uproot.open(files[0]) as root:
-            told = json.loads(str(root[PROVENANCE]))
+            provenance: Provenance = json.loads(str(root[PROVENANCE]))
             names = set(root[TREE].keys())
-        experiment = validate(told["experiment"], str(path)).replace(**(settings or {}))
+        experiment = validate(provenance["experiment"], str(path)).replace(**(settings or {}))
     except ExperimentError:
         raise
     except Exception as error:  # uproot and the codecs raise errors of many kinds
         raise ExperimentError(f"{path}: is not an ntuple of nuspill: {error}") from error
-    experiment, first, stop = stretch(experiment, told, pulses, str(path))
+    experiment, first, stop = stretch(experiment, provenance, pulses, str(path))
 
     def source(columns: Iterable[str]) -> Iterator[Block]:
         wanted = [name for name in columns if name in names or name not in PLACE_COLUMNS]
@@ -160,4 +157,4 @@ def sample_of(
             except Exception as error:  # as above
                 raise ExperimentError(f"{file}: is damaged: {error}") from error
 
-    return Sample(experiment, told, first, stop, source, selected_only)
+    return Sample(experiment, provenance, first, stop, source, selected_only)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,11 +16,13 @@ from ...columns import COLUMNS, PLACE_COLUMNS, Block
 from ...errors import ExperimentError, OutputError
 from ...experiment import Experiment, load, validate
 from ...files import replacing
-from ...runs.tree import LIBRARIES, PROVENANCE, TREE, Counts, recreated
-from .complete import clean, complete
+from ...runs.provenance import Provenance, described, live_time, versions
+from ...runs.tree import PROVENANCE, TREE, Counts, recreated
+from .about import About
+from .blocks import clean, complete
 from .door import find, recognised
 from .sample import Sample, sample_of
-from .source import Damage, Source
+from .source import Damage, Facts, Source
 
 
 def export_sample(sample: Sample, name: str, output: Path, overwrite: bool = False) -> int:
@@ -50,7 +51,7 @@ def export_events(
     name: str,
     output: str | Path,
     *,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     pulses: tuple[int, int] | None = None,
     selected_only: bool = True,
     overwrite: bool = False,
@@ -86,7 +87,7 @@ def opened_source(
     name: str | None = None,
     *,
     experiment: str | Path | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     repair: bool = False,
     fallback: Experiment | None = None,
 ) -> tuple[Any, Source]:
@@ -103,34 +104,33 @@ def opened_source(
         raise ExperimentError(f"{path}: is a folder; '{form.NAME}' is a file")
     if path.is_file() and path.stat().st_size == 0:
         raise ExperimentError(f"{path}: is empty")
-    told = _embedded(form, path)
-    if experiment is not None or (told is None and form.DEFAULT is not None):
-        found = load(experiment or form.DEFAULT, settings)
-    elif told is not None:
-        found = validate(told["experiment"], str(path))
-        given = {"daq.first_pulse": told["first_pulse"]} | (settings or {})
-        found = found.replace(**given)
+    about = _embedded(form, path)
+    if experiment is not None or (about is None and form.DEFAULT is not None):
+        known = load(experiment or form.DEFAULT, settings)
+    elif about is not None:
+        known = validate(about.experiment, str(path))
+        known = known.replace(**{"daq.first_pulse": about.first_pulse, **(settings or {})})
     elif fallback is not None:
-        found = fallback.replace(**(settings or {}))
+        known = fallback.replace(**(settings or {}))
     else:
         raise ExperimentError(
             f"{path}: '{form.NAME}' does not tell of which experiment it is: give --experiment"
         )
-    facts = {k: told[k] for k in ("pulses", "protons_on_target", "seed")} if told else {}
-    return form, Source(path, found, Damage(path, repair), facts)
+    facts = Facts(about.pulses, about.protons_on_target, about.seed) if about else Facts()
+    return form, Source(path, known, Damage(path, repair), facts)
 
 
-def _embedded(form: Any, path: Path) -> dict[str, Any] | None:
+def _embedded(form: Any, path: Path) -> About | None:
     """What nuspill wrote into a file, if it is there and can be read."""
     if not hasattr(form, "embedded"):
         return None
     try:
-        told: dict[str, Any] | None = form.embedded(path)
+        about: About | None = form.embedded(path)
     except ExperimentError:
         raise
     except Exception:  # the reader finds out what is wrong with the file
         return None
-    return told
+    return about
 
 
 def blocks_of(form: Any, source: Source) -> Iterator[Block]:
@@ -149,8 +149,7 @@ def blocks_of(form: Any, source: Source) -> Iterator[Block]:
     except Exception as error:  # the packages raise errors of many kinds on damaged files
         text = str(error) or type(error).__name__
         raise source.wrong(f"is no whole file of format '{form.NAME}': {text[:200]}") from error
-    source.facts["last_pulse"] = last_pulse
-    source.facts["events"] = events
+    source.facts.last_pulse, source.facts.events = last_pulse, events
 
 
 def import_events(
@@ -159,11 +158,11 @@ def import_events(
     name: str | None = None,
     *,
     experiment: str | Path | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     pulses: int | None = None,
     repair: bool = False,
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> Provenance:
     """Read a file of a format into an ntuple.
 
     Parameters
@@ -209,30 +208,28 @@ def import_events(
             counts.add(block)
         if tree is None:
             file.mktree(TREE, {name: column.dtype for name, column in empty.items()})
-        told = imported_provenance(form.NAME, source, list(empty), pulses)
-        told["generated"] = counts.table()
-        file[PROVENANCE] = json.dumps(told)
-    return told
+        about = imported_provenance(form.NAME, source, list(empty), pulses)
+        about["generated"] = counts.table()
+        file[PROVENANCE] = json.dumps(about)
+    return about
 
 
 def imported_provenance(
     name: str, source: Source, columns: list[str], pulses: int | None
-) -> dict[str, Any]:
+) -> Provenance:
     """What an imported ntuple says of itself; keys as of a generated one, where they are known."""
     experiment, facts = source.experiment, source.facts
     windows = experiment.beam_windows
-    number, origin = pulses, "given"
-    if number is None and "pulses" in facts:
-        number, origin = int(facts["pulses"]), "the file"
-    if number is None:
-        number, origin = facts["last_pulse"] + 1 - experiment.daq.first_pulse, "the last event"
-    number = max(number, 0)
-    years = number / experiment.source.pulses_per_year
+    origin: Literal["given", "the file", "the last event"] = "given"
+    if pulses is None:
+        origin = "the last event" if facts.pulses is None else "the file"
+    number = max(source.pulses if pulses is None else pulses, 0)
+    protons, years = facts.protons_on_target, number / experiment.source.pulses_per_year
     meaning = COLUMNS | PLACE_COLUMNS
     meaning["e_reco"] = ("float32", experiment.detector.unit, COLUMNS["e_reco"][2])
     return {
         "program": "nuspill",
-        "versions": {library: version(library) for library in LIBRARIES},
+        "versions": versions(),
         "imported": {
             "file": str(source.path),
             "format": name,
@@ -240,25 +237,17 @@ def imported_provenance(
             "dropped": dict(source.damage.dropped),
             "unknown": "0 in whole-number columns, NaN in the others; pulse -1",
         },
-        "seed": facts.get("seed"),
+        "seed": facts.seed,
         "experiment": experiment.model_dump(mode="json"),
         "years_of_operation": years,
-        "protons_on_target": facts.get("protons_on_target", experiment.source.protons * years),
+        "protons_on_target": experiment.source.protons * years if protons is None else protons,
         "first_pulse": experiment.daq.first_pulse,
         "pulses": experiment.daq.first_pulse + number,
         "pulse_period_ns": windows.period,
-        "live_time_s": {
-            "beam": number * windows.period * 1e-9,
-            "on": number * windows.on_length * 1e-9,
-            "off": number * windows.off_length * 1e-9,
-        },
+        "live_time_s": live_time(number, windows),
         "components": {"0": "measured"},
-        "run_events": facts["events"],
+        "run_events": facts.events,
         "first_event": 0,
-        "events": facts["events"],
-        "columns": {
-            column: {"type": kind, "unit": unit, "meaning": text}
-            for column, (kind, unit, text) in meaning.items()
-            if column in columns
-        },
+        "events": facts.events,
+        "columns": described({c: about for c, about in meaning.items() if c in columns}),
     }

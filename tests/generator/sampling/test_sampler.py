@@ -47,9 +47,8 @@ from nuspill.generator.sampling.sampler import (
     recoil_tables,
     sample,
     sample_recoils,
-    sample_spectrum,
 )
-from nuspill.generator.spectrum import PION_LINE, decay_at_rest, line, tabulated
+from nuspill.generator.spectrum import PION_LINE, line, tabulated
 from nuspill.generator.target import nuclei_of
 from scipy import stats
 
@@ -563,31 +562,3 @@ def test_channels_come_by_their_rates():
     for i, c in enumerate(found):
         edges = recoil_edges(c, low)
         check_counts(histogram(edges, t[number == i]), rates(c, edges), tests=4)
-
-
-@pytest.mark.parametrize(("flavour", "cdf"), [("nue", cdf_nue), ("numubar", cdf_numubar)])
-def test_energies_of_the_flux(flavour, cdf):
-    # 10⁷ neutrinos: the polynomial of decay at rest is uniform
-    e = sample_spectrum(decay_at_rest()[flavour], 10_000_000, 12)
-    assert len(e) == 10_000_000
-    check_uniform(np.clip(cdf(e), 0, 1), tests=2)
-
-
-@pytest.mark.parametrize("spectrum", [REACTOR, SAW, BOX], ids=["reactor", "saw", "box"])
-def test_energies_of_a_tabulated_flux(spectrum):
-    # 10⁷ neutrinos: the table's own cumulative function is uniform, however sharp its features
-    e = sample_spectrum(spectrum, 10_000_000, 13)
-    edges = np.unique(np.concatenate([spectrum.edges, np.linspace(*spectrum.edges[[0, -1]], 801)]))
-    below = 1 - spectrum.moments(edges)[0]
-    edges[-1] *= 1 + 1e-12
-    check_counts(histogram(edges, e), np.clip(np.diff(below), 0, None), tests=3)
-
-
-def test_energy_of_a_line():
-    assert np.array_equal(sample_spectrum(line(30.0), 5, 1), np.full(5, 30.0))
-
-
-def test_flux_and_seed():
-    one, two, other = (sample_spectrum(BOX, 100_000, seed) for seed in (1, 1, 2))
-    assert np.array_equal(one, two)
-    check(correlation_pvalue(one, other))

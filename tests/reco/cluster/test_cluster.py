@@ -11,11 +11,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from nuspill import ExperimentError, OutputError, load, plan, read, write_parts
+from nuspill.reco.cluster.cluster import Cluster
 from nuspill.reco.cluster.connect import describe_cluster, open_cluster
-from nuspill.reco.cluster.workers import AHEAD, Cluster
+from nuspill.reco.cluster.workers import AHEAD, Here, Made, Progress, Workers, nothing
 from nuspill.reco.runs.folder import pieces, read_log
 from nuspill.reco.runs.layout import MAKING, Options, PartWork, restore_run
 from nuspill.reco.runs.verify import join_parts, part_is_right, wrong_files
@@ -134,7 +136,7 @@ def test_other_tables(cluster, tmp_path, monkeypatch):
     (tmp_path / "f.csv").write_text("0,1\n1,0.5\n")
     run = plan(load("ess-csi", {"interaction.form_factor": "f.csv"}), 5, years=0.01)
     with pytest.raises(ExperimentError, match=r"the worker .*'f\.csv' cannot be read"):
-        write_parts(run, tmp_path / "parts", 1, cluster=cluster)
+        write_parts(run, tmp_path / "parts", 1, workers=cluster)
     shared = SharedWork("a", sources_digest(), pickle.dumps(Squares(files={"f": "1"})), {"f": "2"})
     shared.setup(SimpleNamespace(address="there"))
     with pytest.raises(ExperimentError, match="worker there has another file f than the client"):
@@ -143,8 +145,8 @@ def test_other_tables(cluster, tmp_path, monkeypatch):
 
 def test_parts(cluster, run, tmp_path):
     """Fails if parts of a cluster are not the run, bit for bit, or anything else is left."""
-    counts = write_parts(run, tmp_path / "parts", 9, cluster=cluster)
-    write_parts(run, tmp_path / "here", 9, threads=1)
+    counts = write_parts(run, tmp_path / "parts", 9, workers=cluster)
+    write_parts(run, tmp_path / "here", 9, workers=Here(1))
     events = run.make(0, run.events)
     same(read(tmp_path / "parts")[0], events)
     same(read(tmp_path / "here")[0], events)
@@ -161,35 +163,36 @@ def test_parts(cluster, run, tmp_path):
 
 def test_number_of_parts_by_time(cluster, run, tmp_path):
     """Fails if parts of no given number are not found again when the run goes on."""
-    write_parts(run, tmp_path / "parts", None, cluster=cluster)
+    write_parts(run, tmp_path / "parts", None, workers=cluster)
     names = sorted(pieces(tmp_path / "parts"))
     (tmp_path / "parts" / names[-1]).unlink()
-    write_parts(run, tmp_path / "parts", None, cluster=cluster)
+    write_parts(run, tmp_path / "parts", None, workers=cluster)
     assert sorted(pieces(tmp_path / "parts")) == names
     same(read(tmp_path / "parts")[0], run.make(0, run.events))
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class Elsewhere(Workers):
     """A cluster whose workers do not see the folder, and make each part in this process."""
 
+    remote: ClassVar[bool] = True
     name = "elsewhere"
+    progress: Progress = nothing
 
     def threads(self):
         """Of it."""
         return 1
 
-    def compute(self, work, tasks, ordered, bulky):
+    def compute(self, work, tasks, ordered=True, bulky=False):
         """Make parts where there is no such folder."""
         away = PartWork(work.run, Path("/no/such/folder"), work.token, work.options)
         for task in tasks:
-            result = away.make(task)
-            yield task, type("Made", (), {"result": result, "seconds": 0.1, "worker": "away"})
+            yield task, Made(away.make(task), 0.1, "away")
 
 
 def test_parts_that_are_sent_back(run, tmp_path):
     """Fails if parts of workers that see no common folder are not the run."""
-    write_parts(run, tmp_path / "parts", 3, cluster=Elsewhere())
+    write_parts(run, tmp_path / "parts", 3, workers=Elsewhere())
     same(read(tmp_path / "parts")[0], run.make(0, run.events))
     assert list(wrong_files(tmp_path / "parts")) == []
 
@@ -197,11 +200,11 @@ def test_parts_that_are_sent_back(run, tmp_path):
 def test_what_was_given_up_is_not_taken(cluster, run, tmp_path):
     """Fails if a part that a worker writes for a client that is gone comes into the run."""
     folder = tmp_path / "parts"
-    write_parts(run, folder, 3, cluster=cluster)
+    write_parts(run, folder, 3, workers=cluster)
     (folder / MAKING).mkdir()
     (folder / MAKING / "0123456789abcdef").write_bytes(b"half a part")
     (folder / "part-00001.root").unlink()
-    write_parts(run, folder, 3, cluster=cluster)
+    write_parts(run, folder, 3, workers=cluster)
     assert not (folder / MAKING).exists()
     same(read(folder)[0], run.make(0, run.events))
 
@@ -398,7 +401,7 @@ def test_temporary_certificates(run, tmp_path):
     with open_cluster(str(path)) as found:
         assert found.client.scheduler.address.startswith("tls://")
         assert all(worker.startswith("tls://") for worker in found.client.nthreads())
-        write_parts(run, tmp_path / "parts", 2, cluster=found)
+        write_parts(run, tmp_path / "parts", 2, workers=found)
     same(read(tmp_path / "parts")[0], run.make(0, run.events))
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, export_events, load, plan, write
 from nuspill.reco.comparison.agreement import chi2_of, ks_of
-from nuspill.reco.comparison.compare import both, compare, side_of
+from nuspill.reco.comparison.compare import compare
 from nuspill.reco.comparison.report import write_report
+from nuspill.reco.comparison.side import both, side_of
 
 SNS = "sns-csi-2017"
 
@@ -28,7 +29,7 @@ def samples(tmp_path_factory):
 
 def test_the_same_experiment(samples):
     """Fails if two samples of one experiment are told apart, or the scale is not the exposure's."""
-    found = compare(*both(samples / "a.root", samples / "b.root"))
+    found = compare(*both(samples / "a.root", samples / "b.root")).as_json()
     assert found["scale"] == pytest.approx(0.2)
     assert found["scaled_by"] == "live time"
     assert [panel["key"] for panel in found["panels"]] == [
@@ -42,9 +43,25 @@ def test_the_same_experiment(samples):
     assert abs(found["counts"][2]["on_minus_off"]) < 4
 
 
+def test_a_comparison_shows_itself(samples):
+    """Fails if it is more than a line, or its JSON loses a number or the order of its keys."""
+    found = compare(*both(samples / "a.root", samples / "b.root"))
+    assert repr(found).startswith("<Comparison: A a.root, B b.root, scale 0.2 by live time, ")
+    assert "\n" not in repr(found)
+    assert found._repr_html_().count("<tr>") == len(found.facts())
+    numbers = json.loads(json.dumps(found.as_json()))
+    assert [*numbers] == ["a", "b", "experiments", "scale", "scaled_by", "counts", "panels"]
+    live, row = numbers["panels"][4], numbers["counts"][1]
+    assert " ".join(live) == "key edges unit a a_error b b_error chi2 steady ks"
+    assert [one["name"] for one in live["steady"]] == ["a.root", "b.root"]
+    assert sum(live["b"]) == sum(found.panel("live_time").b.value) == row["on"]
+    assert row["on_a_day"] == row["on"] / found.totals[1].live_days
+    assert [*numbers["counts"][2]] == ["name", "on", "off", "on_minus_off"]
+
+
 def test_half_the_signal_is_seen(samples):
     """Fails if the loss of half the signal is not seen where it must be, and only there."""
-    found = compare(*both(samples / "a.root", samples / "half.root"))
+    found = compare(*both(samples / "a.root", samples / "half.root")).as_json()
     p_values = {panel["key"]: panel["chi2"]["p_value"] for panel in found["panels"]}
     assert p_values["e_reco_on"] < 1e-4
     assert p_values["e_reco_residual"] < 0.05
@@ -54,7 +71,7 @@ def test_half_the_signal_is_seen(samples):
 
 def test_shapes(samples):
     """Fails if scaling to the counts does not make them equal."""
-    found = compare(*both(samples / "a.root", samples / "half.root"), shape=True)
+    found = compare(*both(samples / "a.root", samples / "half.root"), shape=True).as_json()
     a, b = (row["on"] for row in found["counts"][:2])
     assert found["scale"] == b / a
 
@@ -67,7 +84,7 @@ def test_chi2_has_its_distribution():
     mu, p_values = np.linspace(2, 60, 30), []
     for _ in range(400):
         a, b = rng.poisson(5 * mu), rng.poisson(mu)
-        p_values.append(chi2_of(b - a / 5, (a + b) / 5, (a + b) / 6)["p_value"])
+        p_values.append(chi2_of(b - a / 5, (a + b) / 5, (a + b) / 6).p_value)
     assert kstest(p_values, "uniform").pvalue > 1e-3
 
 
@@ -76,8 +93,8 @@ def test_binned_ks():
     spread = np.arange(6.0, 30.0, 0.01)
     centres = np.floor(spread / 2) * 2 + 1
     edges = np.arange(6.0, 31.0, 2.0)
-    assert ks_of(spread, centres, edges)["distance"] == pytest.approx(0, abs=1e-9)
-    assert ks_of(spread, centres, None)["distance"] > 0.02
+    assert ks_of(spread, centres, edges).distance == pytest.approx(0, abs=1e-9)
+    assert ks_of(spread, centres, None).distance > 0.02
 
 
 def test_a_file_of_a_format_is_as_good_as_its_ntuple(samples, tmp_path):
@@ -107,13 +124,13 @@ def test_report(ending, samples, tmp_path):
     assert re.findall(r'(?:src|href)="(.{14})', text) == ["data:image/png"]
     assert "http" not in text.replace(re.search(r'base64,[^"]*', text)[0], "")
     assert "a.root" in text
-    assert str(numbers["counts"][0]["on"]) in text
+    assert str(numbers.totals[0].on) in text
 
 
 def test_coherent_2017(samples, shared_data):
     """Fails if the release's residuals of energy and time do not follow the simulation."""
     a, b = both(samples / "a.root", shared_data / "coherent_csi_2017")
-    found = compare(a, b, energy=np.linspace(6, 30, 13), time=np.linspace(0, 6000, 13))
+    found = compare(a, b, energy=np.linspace(6, 30, 13), time=np.linspace(0, 6000, 13)).as_json()
     assert (found["counts"][1]["on"], found["counts"][1]["off"]) == (547, 405)
     panels = {panel["key"]: panel for panel in found["panels"]}
     assert "live_time" not in panels
@@ -139,7 +156,7 @@ def test_command(samples, nuspill, tmp_path):
     assert (status, errors) == (0, "")
     assert out.stat().st_size > 50_000
     assert json.loads((tmp_path / "r.json").read_text()) == json.loads(
-        json.dumps(compare(*both(a, b)))
+        json.dumps(compare(*both(a, b)).as_json())
     )
     assert "on minus beam-off" in text
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import uproot
 from nuspill import ExperimentError, OutputError, load, plan, read, write, write_parts
-from nuspill.reco.comparison import plot as plotting
+from nuspill.reco.comparison import summary as summaries
 from nuspill.reco.comparison.axes import energy_edges, equal_bins
-from nuspill.reco.comparison.plot import histograms, plot, summary
+from nuspill.reco.comparison.plot import plot
+from nuspill.reco.comparison.summary import histograms, summary
 
 SNS = "sns-csi-2017"
 MAGIC = {"pdf": b"%PDF-", "png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
@@ -41,7 +42,7 @@ def sns(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def numbers(sns):
-    return summary(histograms(sns))
+    return summary(histograms(sns)).as_json()
 
 
 def counted(values, edges):
@@ -78,6 +79,16 @@ def test_histograms_are_direct_counts(sns, numbers):
         assert [mine["expected_on"], mine["expected_off"]] == row["selected"][1:]
 
 
+def test_a_summary_shows_itself(sns, numbers):
+    """Fails if it is more than a line, or its JSON loses the order of its keys."""
+    found = summary(histograms(sns))
+    assert repr(found).startswith("<Summary: experiment sns-csi-2017, length 5 years, beam-on ")
+    assert "\n" not in repr(found)
+    assert found._repr_html_().count("<tr>") == len(found.facts())
+    assert " ".join(numbers["residual"]) == "title unit edges on value error expected_signal"
+    assert " ".join(numbers["e_reco"]) == "title unit edges on off"
+
+
 def test_residual_is_on_minus_off_over_tau(sns, numbers):
     events, _ = read(sns)
     on, off = (events["selected"] & (events["window"] == window) for window in (1, 2))
@@ -108,7 +119,7 @@ def test_chi2_of_the_residual_has_mean_ndf(sns, monkeypatch, mean):
     rng = np.random.default_rng(8)
     h = histograms(sns)
     view = h.e_reco.view(flow=True)
-    monkeypatch.setattr(plotting, "expected_signal", lambda h: np.full(view.shape[-1] - 2, 10.0))
+    monkeypatch.setattr(summaries, "expected_signal", lambda h: np.full(view.shape[-1] - 2, 10.0))
     value = ndf = 0
     for _ in range(400):
         view[:] = 0
@@ -117,7 +128,7 @@ def test_chi2_of_the_residual_has_mean_ndf(sns, monkeypatch, mean):
             rng.poisson(mean, view.shape[-1]),
             rng.poisson(3 * mean, view.shape[-1]),
         )
-        found = summary(h)["chi2_residual"]
+        found = summary(h).as_json()["chi2_residual"]
         value, ndf = value + found["value"], ndf + found["ndf"]
     assert value == pytest.approx(ndf, abs=5 * np.sqrt(2 * ndf))
 
@@ -126,7 +137,7 @@ def test_chi2_of_the_residual_has_mean_ndf(sns, monkeypatch, mean):
 def test_expected_signal_adds_up(tmp_path, name):
     """Bins from quadrature: their sum is the expected number, and the events follow them."""
     h = histograms(sample(tmp_path / "a.root", name, QUIET))
-    found = summary(h)
+    found = summary(h).as_json()
     total = sum(row["selected"][1] for row in h.provenance["expected"])
     assert sum(found["residual"]["expected_signal"]) == pytest.approx(total, rel=1e-3)
     assert found["chi2_signal"]["p_value"] > 1e-4
@@ -154,7 +165,7 @@ def test_parts_formats_and_steps_agree(tmp_path, monkeypatch):
     assert same(histograms(tmp_path / "parts"), whole)
     assert same(histograms(sample(tmp_path / "b.root", selected_only=True)), whole)
     assert same(histograms(sample(tmp_path / "c.root", format="rntuple")), whole)
-    monkeypatch.setattr(plotting, "STEP", 1000)
+    monkeypatch.setattr(summaries, "STEP", 1000)
     assert same(histograms(tmp_path / "a.root"), whole)
     (tmp_path / "parts" / "part-00001.root").unlink()
     part = histograms(tmp_path / "parts")
@@ -163,8 +174,8 @@ def test_parts_formats_and_steps_agree(tmp_path, monkeypatch):
     ]
     assert part.fraction == sum(told["events"] for told in left) / left[0]["run_events"]
     assert 0.2 < part.fraction < 0.9
-    for one, every in zip(summary(part)["counts"], summary(whole)["counts"], strict=True):
-        assert one["expected_on"] == pytest.approx(part.fraction * every["expected_on"])
+    for one, every in zip(summary(part).counts, summary(whole).counts, strict=True):
+        assert one.expected_on == pytest.approx(part.fraction * every.expected_on)
 
 
 def test_axes_follow_the_detector():
@@ -199,7 +210,7 @@ def test_figure_appears_whole(sns, numbers, tmp_path, kind):
 
     before = dict(mpl.rcParams)
     output = tmp_path / f"a.{kind}"
-    assert plot(sns, output) == numbers
+    assert plot(sns, output).as_json() == numbers
     content = output.read_bytes()
     assert content.startswith(MAGIC[kind.lower()])
     assert [f.name for f in tmp_path.iterdir()] == [output.name]
@@ -215,11 +226,11 @@ def test_nothing_in_the_file(tmp_path):
     """No event at all, and a background of none."""
     settings = {"background": [STEADY | {"rate": 0.0, "name": "a $ and _b"}]}
     write(planned(SNS, settings, years=1e-9), tmp_path / "a.root")
-    found = plot(tmp_path / "a.root", tmp_path / "a.png")
+    found = plot(tmp_path / "a.root", tmp_path / "a.png").as_json()
     assert [row["on"] for row in found["counts"]] == [0, 0, 0, 0]
     assert found["chi2_signal"]["ndf"] == 0
     write(planned(SNS, settings, years=5), tmp_path / "b.root")
-    found = summary(histograms(tmp_path / "b.root"))
+    found = summary(histograms(tmp_path / "b.root")).as_json()
     assert [row["on"] > 0 for row in found["counts"]] == [True, True, True, False]
 
 
@@ -232,7 +243,7 @@ def test_source_that_never_stops(tmp_path):
         "source.pulse_width": 1e6,
         "windows.off_start": 2e6,
     }
-    found = summary(histograms(sample(tmp_path / "a.root", settings=reactor)))
+    found = summary(histograms(sample(tmp_path / "a.root", settings=reactor))).as_json()
     assert found["counts"][0]["off"] > 0
     assert not any(sum(n) for n in found["residual"]["on"].values())
     assert found["chi2_residual"]["p_value"] > 1e-4
@@ -240,7 +251,9 @@ def test_source_that_never_stops(tmp_path):
 
 def test_events_beyond_the_axis_are_told(tmp_path):
     wide = STEADY | {"scale": "keV_nr", "range": [0.02, 300.0], "rate": 1e-4}
-    found = summary(histograms(sample(tmp_path / "a.root", "ess-ar", {"background": [wide]})))
+    found = summary(
+        histograms(sample(tmp_path / "a.root", "ess-ar", {"background": [wide]}))
+    ).as_json()
     inside = sum(sum(n) for key in ("on", "off") for n in found["e_reco"][key].values())
     assert found["outside_axis"] > 0
     assert found["outside_axis"] == sum(row["on"] + row["off"] for row in found["counts"]) - inside

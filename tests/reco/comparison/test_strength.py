@@ -43,6 +43,8 @@ def test_expected_counts_give_the_signal(model):
     assert fit.other == pytest.approx(7, rel=3e-2)
     assert fit.background == pytest.approx(400, rel=1e-2)
     assert fit.deviance == pytest.approx(0, abs=1e-2)
+    assert fit.as_json() == vars(fit) | {"strength": fit.strength}
+    assert repr(fit).startswith("<Strength: signal 255 ± ")
 
 
 def test_wrong_shapes():
@@ -59,11 +61,10 @@ def test_coherent_2017():
     spec = importlib.util.spec_from_file_location("coherent", PROJECT / "examples/coherent_2017.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    found = example.analyse(folder, years=300)  # templates without noise to speak of
-    fit = found["fit"]
-    assert abs(fit["events"] - 134) < 11
-    assert 20 < fit["error"] < 30
-    assert 155 < fit["expected"] < 180
-    panels = {panel["key"]: panel["chi2"] for panel in found["panels"]}
-    assert panels["e_reco_residual"]["p_value"] > 0.05
-    assert panels["since_residual"]["p_value"] > 0.05
+    comparison, fit = example.analyse(folder, years=300)  # templates without noise to speak of
+    assert abs(fit.events - 134) < 11
+    assert 20 < fit.error < 30
+    assert 155 < fit.expected < 180
+    panels = {panel.key: panel.chi2 for panel in comparison.panels}
+    assert panels["e_reco_residual"].p_value > 0.05
+    assert panels["since_residual"].p_value > 0.05

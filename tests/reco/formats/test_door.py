@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from nuspill import ExperimentError
+from nuspill.reco.formats.shared.about import About, parsed
 from nuspill.reco.formats.shared.door import available, described
 
 CSI = "ess-csi"
@@ -18,7 +20,7 @@ def test_every_format_says_what_it_is():
         assert hasattr(form, "read") or hasattr(form, "write")
         assert form.KEEPS
         assert form.LOSES
-    assert {row["name"] for row in described()} == set(available())
+    assert {form.name for form in described()} == set(available())
 
 
 def test_the_list_needs_no_heavy_package():
@@ -44,6 +46,26 @@ def test_commands(ntuple, nuspill, tmp_path):
     assert status == 0
     status, out, _ = nuspill("import", file, "--experiment", CSI, "-o", back, "--json", "-")
     assert (status, json.loads(out)["events"]) == (0, number)
+
+
+ABOUT = About({"name": "any"}, 7, 3, 40, 1.5e20, True)
+
+
+def test_what_is_written_of_a_sample_comes_back():
+    """Fails if it is changed on its way, or the text of another program passes as ours."""
+    assert parsed(ABOUT.text(), "a.h5") == ABOUT
+    assert parsed(ABOUT.text().replace("nuspill", "another"), "a.h5") is None
+    assert parsed("", "a.h5") is None
+
+
+@pytest.mark.parametrize("wrong", [{"pulses": -1}, {"pulses": 2.5}, {"first_pulse": 2**62},
+                                   {"first_pulse": None}, {"protons_on_target": "x"},
+                                   {"experiment": []}])  # fmt: skip
+def test_what_is_written_of_a_sample_is_checked(wrong):
+    """Fails if numbers pass that no clock can count, or anything but one line tells."""
+    text = json.dumps(json.loads(ABOUT.text()) | wrong)
+    with pytest.raises(ExperimentError, match=r"^a\.h5: what nuspill wrote of it is damaged: .+$"):
+        parsed(text, "a.h5")
 
 
 @pytest.fixture

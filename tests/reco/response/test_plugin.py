@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from nuspill import build, generate, load
 from nuspill.reco.errors import ExperimentError
-from nuspill.reco.expectation import expectations
+from nuspill.reco.expectation import background_per_kg_day, expectations
+from nuspill.reco.response.background import BackgroundShape, SpectrumModel
 from nuspill.reco.response.efficiency import EfficiencyModel
 from nuspill.reco.response.quenching import QuenchingModel
 from nuspill.reco.response.resolution import ResolutionModel
+from nuspill.toys.counts.template import templates
 from scipy import stats
 
 WIDTH = 0.15
@@ -96,6 +98,15 @@ class Jumping(EfficiencyModel):
         return [self.place / 2, self.place] if self.named else [self.place / 2]
 
 
+class Rise(SpectrumModel):
+    """Rises linearly from 0 at the low end of the range."""
+
+    model: Literal["rise"] = "rise"
+
+    def shape(self, low, high):
+        return BackgroundShape(np.array([low, high]), np.array([0.0, 1.0]), 0.0, (high - low) / 2)
+
+
 def with_models(**models):
     settings = {"background.steady.enabled": False, "analysis.edges": [3.0, 6.0, 10.0, 20.0, 46.0]}
     experiment = load("ess-csi", settings)
@@ -173,3 +184,21 @@ def test_a_jump_that_is_not_named_is_refused():
 def test_a_width_that_no_kernel_knows_is_refused():
     with pytest.raises(ExperimentError, match="OnRecoil"):
         generate(with_models(resolution=OnRecoil()), seed=3, stop=1000, library="np")
+
+
+def test_a_spectrum_of_a_background():
+    """Fails if its area does not multiply the rate, or bins or events do not follow its shape."""
+    edges = np.array([1.0, 3.0, 6.0, 10.0, 20.0, 46.1])
+    experiment = load("ess-csi", {"analysis.edges": edges.tolist()})
+    rising = experiment.background[0].model_copy(update={"spectrum": Rise()})
+    experiment = experiment.model_copy(update={"background": (rising,)})
+    assert background_per_kg_day(experiment, rising) == pytest.approx(10 * 45.1 / 2)
+    expected = templates(experiment).steady
+    np.testing.assert_allclose(expected / expected.sum(), np.diff(((edges - 1) / 45.1) ** 2))
+    years = experiment.exposure.years
+    events = generate(experiment, seed=5, years=years / 10, library="np", selected_only=True)
+    chosen = (events["component"] >= 10) & (events["window"] == 1)
+    counts = np.histogram(events["e_reco_nr"][chosen], edges)[0]
+    due = expected / 10
+    assert due.min() > 5
+    assert stats.chi2.sf(np.sum((counts - due) ** 2 / due), len(counts)) > 1e-3

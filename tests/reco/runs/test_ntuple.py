@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import uproot
 from nuspill import ExperimentError, OutputError, load, plan, read, write, write_parts
+from nuspill.reco.cluster.workers import Here
 from nuspill.reco.experiment import validate
 from nuspill.reco.runs.folder import LOG, MANIFEST, open_log, pieces, read_log
 from nuspill.reco.runs.layout import Options, manifest_of
@@ -64,7 +65,7 @@ def test_written_and_read(format_, run, events, tmp_path):
     """Fails if a value or type in the file is not that in memory, or another file is left."""
     path = tmp_path / "events.root"
     told = []
-    counts = write(run, path, format=format_, progress=told.append)
+    counts = write(run, path, format=format_, workers=Here(progress=told.append))
     found, about = read(path)
     same(found, events)
     assert files(tmp_path) == ["events.root"]
@@ -89,7 +90,7 @@ def test_many_blocks(format_, tmp_path, monkeypatch):
 def test_part_of_a_run(format_, run, events, tmp_path):
     """Fails if start, stop or selected_only leave other events than asked for."""
     path = tmp_path / "events.root"
-    write(run, path, start=1234, stop=5678, format=format_)
+    write(run, path, events=range(1234, 5678), format=format_)
     found, told = read(path)
     same(found, {name: v[1234:5678] for name, v in events.items()})
     assert (told["first_event"], told["events"], told["run_events"]) == (1234, 4444, run.events)
@@ -225,7 +226,7 @@ def test_unknown_compression(text, tmp_path):
 def test_unknown_format(run, tmp_path):
     """Fails if a format that is none is taken for one of the two."""
     with pytest.raises(ValueError, match="'tree'"):
-        write(run, tmp_path / "events.root", stop=10, format="tree")
+        write(run, tmp_path / "events.root", events=range(10), format="tree")
     assert files(tmp_path) == []
 
 
@@ -234,9 +235,9 @@ def test_file_that_exists(run, tmp_path):
     path = tmp_path / "events.root"
     path.write_text("mine")
     with pytest.raises(OutputError, match=r"events.root: exists"):
-        write(run, path, stop=10)
+        write(run, path, events=range(10))
     assert path.read_text() == "mine"
-    write(run, path, stop=10, overwrite=True)
+    write(run, path, events=range(10), overwrite=True)
     assert len(read(path)[0]["event"]) == 10
     assert files(tmp_path) == ["events.root"]
 
@@ -244,11 +245,11 @@ def test_file_that_exists(run, tmp_path):
 def test_no_place_to_write(run, tmp_path):
     """Fails if a missing folder, or a folder in the file's place, is no OutputError."""
     with pytest.raises(OutputError, match=r"no/events.root: there is no folder"):
-        write(run, tmp_path / "no" / "events.root", stop=10)
+        write(run, tmp_path / "no" / "events.root", events=range(10))
     (tmp_path / "folder.root").mkdir()
     for overwrite in (False, True):
         with pytest.raises(OutputError, match=r"folder.root"):
-            write(run, tmp_path / "folder.root", stop=10, overwrite=overwrite)
+            write(run, tmp_path / "folder.root", events=range(10), overwrite=overwrite)
     assert files(tmp_path) == ["folder.root"]
 
 
@@ -282,7 +283,7 @@ def test_error_in_between_leaves_nothing(run, tmp_path):
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        write(run, tmp_path / "events.root", progress=stop)
+        write(run, tmp_path / "events.root", workers=Here(progress=stop))
     assert files(tmp_path) == []
 
 
@@ -293,7 +294,7 @@ def test_left_over_files(run, tmp_path):
     for pid in (dead.pid, os.getppid()):
         (tmp_path / f".events.root.{pid}.tmp").touch()
     (tmp_path / f".other.root.{dead.pid}.tmp").touch()
-    write(run, tmp_path / "events.root", stop=10)
+    write(run, tmp_path / "events.root", events=range(10))
     left = [f".events.root.{os.getppid()}.tmp", f".other.root.{dead.pid}.tmp", "events.root"]
     assert files(tmp_path) == sorted(left)
 
@@ -372,7 +373,7 @@ def test_complete_run_is_not_made_again(parted):
     with pytest.raises(OutputError, match="holds this run, complete"):
         write_parts(run, folder, 5)
     before = (folder / "part-00000.root").stat().st_mtime_ns
-    write_parts(run, folder, 5, overwrite=True)
+    write_parts(run, folder, 5, existing="replace")
     assert (folder / "part-00000.root").stat().st_mtime_ns > before
 
 
@@ -403,7 +404,7 @@ def test_folder_of_another_run(difference, parted):
 def test_fewer_parts_over_more(parted):
     """Fails if parts of the old run are left among those of the new one."""
     run, folder = parted
-    write_parts(run, folder, 2, overwrite=True)
+    write_parts(run, folder, 2, existing="replace")
     assert files(folder) == [LOG, MANIFEST, "part-00000.root", "part-00001.root"]
     same(read(folder)[0], run.make(0, run.events))
 
@@ -416,7 +417,7 @@ def test_folder_with_other_files(tmp_path):
         write_parts(run, tmp_path, 2)
     assert files(tmp_path) == ["thesis.txt"]
     write(run, tmp_path / "part-00007.root")  # of a run whose manifest is lost
-    write_parts(run, tmp_path, 2, overwrite=True)
+    write_parts(run, tmp_path, 2, existing="replace")
     assert (tmp_path / "thesis.txt").exists()
     same(read(tmp_path)[0], run.make(0, run.events))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import uproot
 from nuspill import load, plan, read, write, write_parts
-from nuspill.reco.comparison.plot import histograms
+from nuspill.reco.comparison.summary import histograms
 from nuspill.reco.runs.layout import part
 from nuspill.reco.runs.tree import provenances
 

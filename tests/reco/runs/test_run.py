@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, generate, iterate, load, plan
 from nuspill.generator.rate import integral
+from nuspill.reco.cluster.workers import Here
 from nuspill.reco.columns import COLUMNS
 from scipy.stats import chi2, kstest
 
@@ -53,13 +54,13 @@ def whole(run):
     """All its events, made by one thread."""
     assert run.events > 200_000
     assert run.slices >= 16  # several tasks for each thread
-    return run.make(0, run.events, threads=1)
+    return run.make(0, run.events, workers=Here(1))
 
 
 @pytest.mark.parametrize("threads", [2, 3, None])
 def test_threads(run, whole, threads):
     """Fails if an event depends on the number of threads."""
-    same(run.make(0, run.events, threads), whole)
+    same(run.make(0, run.events, Here(threads)), whole)
 
 
 @pytest.mark.parametrize("step", [999, 50_000, 10_000_000])
@@ -320,7 +321,7 @@ def test_weights_of_what_does_not_change():
     plain = plan(load(ESS), 52, years=0.1)
     without = plain.make(0, plain.events)
     same(without, {name: block[name] for name in without})
-    same(run.make(0, run.events, threads=1), block)
+    same(run.make(0, run.events, workers=Here(1)), block)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from nuspill import load, plan, write
-from nuspill.reco.comparison.plot import histograms, summary
+from nuspill.reco.comparison.summary import histograms, summary
 from nuspill.scripts.cli import main
 
 
@@ -35,7 +35,7 @@ def test_figure_table_and_json(ntuple, tmp_path, run):
     assert (status, err) == (0, "")
     assert output.stat().st_size > 10_000
     numbers = json.loads(file.read_text("utf-8"))
-    assert numbers == summary(histograms(ntuple))
+    assert numbers == summary(histograms(ntuple)).as_json()
     assert [row["name"] for row in numbers["counts"]] == ["numu", "nue", "numubar", "steady"]
     assert all(row["name"] in out for row in numbers["counts"])
     assert out.rstrip().endswith(str(output))

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from nuspill import ExperimentError, generate, load, plan
+from nuspill.reco.cluster.workers import Here
 from nuspill.reco.expectation import truth_threshold
 from nuspill.toys.construction.ensemble import (
     MEANINGLESS,
@@ -295,7 +296,7 @@ def events_as_toys(experiment, edges, toys, first_seed):
     for toy in range(toys):
         run = replace(first, seed=first_seed + toy)
         run.__dict__["chain"] = first.chain  # made once: it does not depend on the seed
-        events = run.make(0, run.events, threads=1)
+        events = run.make(0, run.events, workers=Here(1))
         if toy == 1:
             again = generate(experiment, seed=first_seed + toy, library="np")
             assert all(again[name].tobytes() == events[name].tobytes() for name in again)

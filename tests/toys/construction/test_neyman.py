@@ -5,20 +5,67 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from nuspill import ExperimentError, load
-from nuspill.toys.construction.belt import belt, exact_belt, margin, order_statistic, p_values
+from nuspill.reco.cluster.workers import Here
+from nuspill.toys.construction.belt import belt, margin, order_statistic, p_values
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.throw import throw
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.model import Data
-from nuspill.toys.counts.problem import bounded_gaussian, counting, reference_problem
-from nuspill.toys.records.distribute import run
+from nuspill.toys.counts.model import Data, Model
+from nuspill.toys.counts.parameter import Parameter
+from nuspill.toys.counts.polynomial import Polynomial
+from nuspill.toys.counts.problem import counting, reference_problem
+from nuspill.toys.records.distribute import throw_tasks
 from scipy.stats import binom, chi2, kstest, norm, poisson
 
 SMALL = 1e-3
 N = np.arange(70)
 NOTHING = 1e-12
 """Background of the rows without any: a count needs some expectation."""
+
+
+def bounded_gaussian():
+    """A measurement x of a mean μ ≥ 0 with unit width; x is the centre of the data."""
+    return Model(
+        (Parameter("mu", "", r"$\mu$", 0.0, default=0.0, weight=1.0),),
+        (),
+        Polynomial.constant(np.zeros(0), 1),
+        0,
+        np.zeros(1),
+        np.zeros(0),
+        np.zeros(0),
+        (),
+    )
+
+
+def exact_belt(statistic, probability, cl, ordering="likelihood-ratio"):
+    """Acceptance at one point where all outcomes and their probabilities can be listed.
+
+    Parameters
+    ----------
+    statistic
+        r of each outcome, shape (outcomes,).
+    probability
+        Of each outcome, summing to one.
+
+    Returns
+    -------
+    low, high
+        Least acceptance with at least the level: limits of q for the likelihood ratio, of r else.
+    """
+    value = statistic**2 if ordering == "likelihood-ratio" else statistic
+    order = np.argsort(value, kind="stable")
+    ordered = value[order]
+    below = np.cumsum(probability[order])
+
+    def quantile(level):
+        return float(ordered[min(int(np.searchsorted(below, level - 1e-12)), len(ordered) - 1)])
+
+    if ordering == "likelihood-ratio":
+        return -np.inf, quantile(cl)
+    if ordering == "upper":
+        return quantile(1 - cl), np.inf
+    return quantile((1 - cl) / 2), quantile((1 + cl) / 2)
 
 
 def data_of(counts):
@@ -101,7 +148,7 @@ def test_poisson_by_toys(row, reference):
     c, r = counts_at(b, mu)
     toys = 20_000
     low, high = rank_range(toys, 0.9)
-    values = [s.value for _, s in run(c, [(k, 0, toys) for k in range(len(mu))], 1)]
+    values = [s.value for _, s in throw_tasks(c, [(k, 0, toys) for k in range(len(mu))], Here(1))]
     found = belt(values, 0.9, "likelihood-ratio", 1)
     for k, x in enumerate(mu):
         probability = poisson.pmf(N, x + b)
@@ -117,7 +164,7 @@ def test_intervals_of_feldman_and_cousins_by_toys(reference):
     table = reference("fc1998")["poisson"][2]
     mu = np.arange(0.05, 15.5, 0.05)
     c, r = counts_at(table["background"], mu)
-    values = [s.value for _, s in run(c, [(k, 0, 20_000) for k in range(len(mu))], 2)]
+    values = [s.value for _, s in throw_tasks(c, [(k, 0, 20_000) for k in range(len(mu))], Here(2))]
     limit = belt(values, 0.9, "likelihood-ratio", 1).high
     for n0 in (0, 1, 3, 5, 9):
         found = ends(mu, r[:, n0] ** 2 <= limit + 1e-9)
@@ -153,7 +200,7 @@ def test_classical_limits_by_toys(n0):
     mu = np.arange(0.1, 12, 0.1)
     model = counting([1.0], [NOTHING])
     c = Construction(model, (("mu", mu),), Ensemble("fixed"), 5, data_of([n0]))
-    values = [s.value for _, s in run(c, [(k, 0, 10_000) for k in range(len(mu))], 2)]
+    values = [s.value for _, s in throw_tasks(c, [(k, 0, 10_000) for k in range(len(mu))], Here(2))]
     wanted = {
         "central": (chi2.ppf(0.05, 2 * n0) / 2 if n0 else 0.1, chi2.ppf(0.95, 2 * n0 + 2) / 2),
         "upper": (0.1, chi2.ppf(0.9, 2 * n0 + 2) / 2),
@@ -188,7 +235,9 @@ def reference_q(ensemble, toys):
     """q of toys of the reference problem at μ = 1, and failed fits."""
     model = reference_problem()
     c = Construction(model, (("mu", np.array([1.0])),), ensemble, 17, model.asimov())
-    values = [s for _, s in run(c, [(0, a, a + 50_000) for a in range(0, toys, 50_000)], 2)]
+    values = [
+        s for _, s in throw_tasks(c, [(0, a, a + 50_000) for a in range(0, toys, 50_000)], Here(2))
+    ]
     return np.concatenate([s.value for s in values]) ** 2, sum(s.failed for s in values)
 
 
@@ -293,16 +342,16 @@ def plane():
 def test_threads_and_blocks_do_not_matter(plane):
     """Fails if one bit of q depends on threads, on blocks, or on which toys are made besides."""
     whole = [(k, 0, 5000) for k in range(6)]
-    one = {t: s.value for t, s in run(plane, whole, 1)}
+    one = {t: s.value for t, s in throw_tasks(plane, whole, Here(1))}
     for threads in (2, 3):
-        for task, s in run(plane, whole, threads):
+        for task, s in throw_tasks(plane, whole, Here(threads)):
             assert s.value.tobytes() == one[task].tobytes()
     edges = [0, 1, 2, 63, 64, 65, 700, 4096, 4097, 5000]
     for point in (0, 5):
         tasks = [(point, a, b) for a, b in pairwise(edges)]
-        values = [s.value for _, s in run(plane, tasks, 2)]
+        values = [s.value for _, s in throw_tasks(plane, tasks, Here(2))]
         assert np.concatenate(values).tobytes() == one[point, 0, 5000].tobytes()
-    assert [t for t, _ in run(plane, whole, 2)] == whole
+    assert [t for t, _ in throw_tasks(plane, whole, Here(2))] == whole
 
 
 def test_a_grid_of_one_point_is_that_of_many():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from nuspill import load
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.belt import Belt
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction, Statistic
@@ -13,7 +14,7 @@ from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting, reference_problem
 from nuspill.toys.fit.outline import contours, intervals
-from nuspill.toys.records.distribute import run
+from nuspill.toys.records.distribute import throw_tasks
 from scipy.stats import chi2
 
 
@@ -66,7 +67,7 @@ def gaussian():
     """The reference problem, in which q is χ², and its toys."""
     model = reference_problem()
     c = Construction(model, (("mu", np.linspace(0.6, 1.5, 10)),), Ensemble(), 1, model.asimov())
-    return c, [s for _, s in run(c, [(k, 0, 20_000) for k in range(10)], 2)]
+    return c, [s for _, s in throw_tasks(c, [(k, 0, 20_000) for k in range(10)], Here(2))]
 
 
 @pytest.mark.parametrize("cl", [0.68, 0.9, 0.95])
@@ -76,7 +77,7 @@ def test_a_gaussian_problem_is_wilks(gaussian, cl):
     found = region(c, toys, cl)
     pulls = (found.critical - chi2.ppf(cl, 1)) / found.belt.error
     assert np.abs(pulls).max() < 4
-    content = found.describe()
+    content = found.as_json()
     np.testing.assert_allclose(content["intervals"], content["wilks"]["intervals"], atol=0.01)
 
 
@@ -90,7 +91,7 @@ def test_errors_of_limits_are_their_spread(gaussian, ordering):
     limits, errors = [], []
     for k in range(40):
         mine = [Statistic(s.value[k::40], 0) for s in toys]
-        content = region(c, mine, 0.9, ordering).describe()
+        content = region(c, mine, 0.9, ordering).as_json()
         limits += content["intervals"]
         errors += content["interval_errors"]
     assert len(limits) == len(errors) == 40
@@ -106,7 +107,7 @@ def test_other_orderings_of_a_gaussian_problem(gaussian, ordering):
     """Fails if the central interval is not ±1.645 σ about, or the limit not 1.282 σ above it."""
     c, toys = gaussian
     found = region(c, toys, 0.9, ordering)
-    content = found.describe()
+    content = found.as_json()
     if ordering == "central":
         np.testing.assert_allclose(content["intervals"], content["wilks"]["intervals"], atol=0.012)
         assert len(content["grid"]["critical_low"]) == 10
@@ -133,7 +134,7 @@ def test_p_values_are_those_of_the_data(gaussian):
 def test_json_of_one_parameter(gaussian):
     """Fails if a key of issue 4 or of asimov is missing, or the JSON is not standard JSON."""
     c, toys = gaussian
-    content = json.loads(json.dumps(region(c, toys, 0.9).describe(), allow_nan=False))
+    content = json.loads(json.dumps(region(c, toys, 0.9).as_json(), allow_nan=False))
     assert {
         "parameter", "best", "intervals", "cl", "delta_chi2", "grid", "failed", "toys", "seed",
         "ordering", "wilks", "critical", "critical_error", "ensemble",
@@ -157,8 +158,10 @@ def test_json_of_a_plane():
     axes = (("nsi.u.ee", x), ("nsi.u.mumu", y))
     c = Construction(model, axes, Ensemble(), 1, model.asimov())
     np.testing.assert_array_equal(c.points[:6, 0], x)
-    found = region(c, (s for _, s in run(c, [(k, 0, 500) for k in range(24)], 2)), 0.9)
-    content = json.loads(json.dumps(found.describe(), allow_nan=False))
+    found = region(
+        c, (s for _, s in throw_tasks(c, [(k, 0, 500) for k in range(24)], Here(2))), 0.9
+    )
+    content = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert {"parameters", "best", "contours", "area", "wilks", "critical", "grid"} <= set(content)
     for name in ("critical", "critical_error", "delta_chi2", "p_value", "toys", "failed"):
         assert np.shape(content["grid"][name]) == (4, 6)
@@ -172,10 +175,10 @@ def test_points_without_toys_are_in_no_region(gaussian):
     """Fails if the points that a job has not come to are in the region, or break it."""
     c, toys = gaussian
     some = [s if k < 6 else Statistic(np.empty(0), 0) for k, s in enumerate(toys)]
-    content = json.loads(json.dumps(region(c, some, 0.9).describe(), allow_nan=False))
+    content = json.loads(json.dumps(region(c, some, 0.9).as_json(), allow_nan=False))
     assert content["critical"][6:] == [None] * 4
     ((low, high),) = content["intervals"]
-    assert low == pytest.approx(region(c, toys, 0.9).describe()["intervals"][0][0])
+    assert low == pytest.approx(region(c, toys, 0.9).as_json()["intervals"][0][0])
     assert high <= c.points[6, 0]
     assert content["interval_errors"][0][0] > 0
     assert content["interval_errors"][0][1] is None
@@ -186,8 +189,10 @@ def test_grid_at_the_bound():
     model = counting([1.0], [3.0])
     data = Data(np.array([[1.0]]), np.zeros((1, 1)), np.zeros((1, 1)))
     c = Construction(model, (("mu", np.linspace(0, 8, 33)),), Ensemble("fixed"), 1, data)
-    found = region(c, (s for _, s in run(c, [(k, 0, 4000) for k in range(33)], 2)), 0.9)
-    ((low, high),) = found.describe()["intervals"]
+    found = region(
+        c, (s for _, s in throw_tasks(c, [(k, 0, 4000) for k in range(33)], Here(2))), 0.9
+    )
+    ((low, high),) = found.as_json()["intervals"]
     assert low == 0
     assert high == pytest.approx(1.88, abs=0.3)  # Feldman and Cousins, n0 = 1 and b = 3
 
@@ -199,5 +204,5 @@ def test_failed_fits_are_counted(gaussian):
     found = region(c, marked, 0.9)
     assert isinstance(found, Region)
     assert isinstance(found.belt, Belt)
-    assert found.describe()["failed"] == 45
+    assert found.as_json()["failed"] == 45
     assert found.toys.tolist() == [20_000] * 10

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, load
 from nuspill.reco.analysis import EffectName
+from nuspill.reco.expectation import steady_background
 from nuspill.toys.construction.ensemble import Truth
 from nuspill.toys.construction.event_toys import runs_at
 from nuspill.toys.counts.combination import build
@@ -78,3 +79,81 @@ def test_factors_of_events():
     assert ratio**2 == pytest.approx(1.1 * 1.1)
     rates = [e.background[0].rate for e in (run.experiment, experiment)]
     assert rates[0] / rates[1] == pytest.approx(1 - 0.01 * 3)
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """An effect that nuspill does not have: the steady background falls by 1 ∓ σ over the bins."""
+
+    name: str = "tilt"
+    acts_on: str = "background"
+    is_factor: bool = False
+    has_pull: bool = True
+    modifier: str | None = "histosys"
+
+    def change(self, nominal, eta, uncertainty):
+        low, high = nominal.edges[:-1], nominal.edges[1:]
+        middle = (low[0] + high[-1]) / 2
+        slope = ((low + high) / 2 - middle) / (high[-1] - middle)
+        counts = nominal.steady[: len(slope)] * slope * uncertainty
+        return Change(eta * nominal.in_rows(counts))
+
+
+BEAM = {"name": "neutrons", "timing": "prompt", "rate": 0.3}
+STEADY = {"name": "steady", "rate": 10.0}
+
+
+def with_backgrounds(effect, *backgrounds, **analysis):
+    settings = {
+        "analysis.edges": FEW,
+        "analysis.systematic": [{"name": "s", "effect": effect, "uncertainty": 0.2}],
+        "background": list(backgrounds),
+    }
+    return load("ess-csi", settings | {f"analysis.{key}": v for key, v in analysis.items()})
+
+
+@pytest.mark.parametrize("statistic", ["pulls", "on-off-scaled"])
+def test_a_further_effect_on_the_background(monkeypatch, statistic):
+    """Fails if a shape of the steady background is not what its class says, in beam-off too."""
+    monkeypatch.setitem(SYSTEMATICS, "threshold", Tilt())
+    experiment = with_backgrounds("threshold", STEADY, BEAM, statistic=statistic)
+    model = build([experiment], ["strength"])
+    point = model.truth.copy()
+    point[model.number("s")] = 1.5
+    change = model.counts(point) - model.counts(model.truth)
+    # flat in keV_nr, 1 to 46.1: the part of each bin, times its distance from 23.55 over 22.55
+    low, high = np.array(FEW[:-1]), np.array(FEW[1:])
+    on, off = steady_background(experiment)
+    steady = on * experiment.exposure.years * (high - low) / 45.1
+    expected = 0.3 * steady * ((low + high) / 2 - 23.55) / 22.55
+    if statistic == "on-off-scaled":
+        expected = np.append(expected, expected.sum() * off / on)
+    np.testing.assert_allclose(change, expected, rtol=1e-9, atol=1e-9 * steady.sum())
+    samples = workspace([experiment])["channels"][0]["samples"]
+    assert [s["name"] for s in samples if "s" in {m["name"] for m in s["modifiers"]}] == [
+        "background"
+    ]
+
+
+def test_the_rate_of_a_beam_background():
+    """Fails if it does not scale that background alone, or toys of events leave it out."""
+    experiment = with_backgrounds("beam background", STEADY, BEAM)
+    model = build([experiment])
+    point = model.truth.copy()
+    point[model.number("s")] = 2.0
+    change = model.counts(point) - model.counts(model.truth)
+    without = build([with_backgrounds("flux", STEADY)])
+    beam = model.counts(model.truth) - without.counts(without.truth)
+    np.testing.assert_allclose(change, 0.4 * beam, rtol=1e-9, atol=1e-9 * beam.sum())
+    assert beam.sum() > 1
+    (run,) = runs_at(model, [experiment], Truth(point, model.background))
+    assert [b.rate for b in run.experiment.background] == pytest.approx([10.0, 0.3 * 1.4])
+
+
+def test_a_background_that_cannot_change_is_refused(monkeypatch):
+    """Fails if an uncertainty is silently without effect."""
+    with pytest.raises(ExperimentError, match=r"'s'.*beam background.*none is expected"):
+        build([with_backgrounds("beam background", STEADY)])
+    monkeypatch.setitem(SYSTEMATICS, "threshold", Tilt())
+    with pytest.raises(ExperimentError, match=r"'s'.*free in each bin"):
+        build([with_backgrounds("threshold", STEADY, statistic="on-off")])

@@ -6,17 +6,67 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, generate, load, shipped_experiments
 from nuspill.generator.coupling import structure_couplings
+from nuspill.generator.cross_section import structure_factors
+from nuspill.reco.chain.codes import ON
 from nuspill.reco.expectation import background_in_bins
 from nuspill.reco.response.detector import Shift
-from nuspill.toys.counts.bins import bin_edges
+from nuspill.toys.counts.bins import bin_edges, counted
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.template import event_templates, templates
+from nuspill.toys.counts.template import templates
 from scipy.special import ndtr
 from scipy.stats import chi2, poisson
 
 SHIPPED = shipped_experiments()
 LEAST = 1e-4
 """p-value below which agreement is refused; seeds are fixed."""
+
+
+def event_templates(experiment, events, years, weight=None):
+    """Signal templates in beam-on from events, and their variances.
+
+    An event counts with dσ/dT of a structure over that of the sample's couplings, at its energies.
+
+    Parameters
+    ----------
+    experiment
+        That of the sample.
+    events
+        Columns ``component``, ``target``, ``e_nu``, ``e_nr``, ``window``, ``selected`` and the
+        binned ``e_reco_nr`` or ``e_reco``, shape (n,).
+    years
+        Exposure of the sample, in years of operation; counts are scaled to the experiment's.
+    weight
+        Of the events, shape (n,), e.g. a ``weight_`` column; by default one.
+
+    Returns
+    -------
+    counts, variances
+        Arrays of shape (bins,) by (flavour, nucleus, structure).
+    """
+    edges = bin_edges(experiment)
+    column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
+    scale = experiment.exposure.years / years
+    counts, variances = {}, {}
+    for channel in experiment.channels:
+        chosen = np.flatnonzero(
+            (events["component"] == channel.flavour.component)
+            & (events["target"] == channel.nucleus.pdg)
+            & (events["window"] == ON)
+            & events["selected"]
+        )
+        e, t = (np.asarray(events[name], float)[chosen] for name in ("e_nu", "e_nr"))
+        powers = np.stack([np.ones_like(e), 1 / e, 1 / e**2])
+        sample = (channel.factors(t) * powers).sum(axis=0)
+        factors = structure_factors(
+            t, channel.nucleus, experiment.interaction, channel.flavour.name
+        )
+        start = np.ones(len(chosen)) if weight is None else np.asarray(weight, float)[chosen]
+        for structure, factor in factors.items():
+            w = start * (factor * powers).sum(axis=0) / sample * scale
+            key = channel.flavour.name, channel.nucleus.name, structure
+            counts[key] = counted(events[column][chosen], edges, w)
+            variances[key] = counted(events[column][chosen], edges, w**2)
+    return counts, variances
 
 
 @pytest.mark.parametrize("name", SHIPPED)

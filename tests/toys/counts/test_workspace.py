@@ -16,6 +16,7 @@ pyhf = pytest.importorskip("pyhf")
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
 
 FLUX = {"name": "flux", "effect": "flux", "uncertainty": 0.07}
+NEUTRONS = {"name": "neutrons", "effect": "beam background", "uncertainty": 0.25}
 PROMPT = {"name": "prompt", "timing": "prompt", "rate": 0.3, "total": True}
 LEAKS = {
     "background": [{"name": "steady", "rate": 10.0}, PROMPT | {"rate": 3.0}],
@@ -38,6 +39,15 @@ CASES = {
             {
                 "analysis.statistic": "on-off-scaled",
                 "analysis.systematic": [FLUX],
+                "background": [{"name": "steady", "rate": 10.0}, PROMPT],
+            },
+        )
+    ],
+    "another background's rate": [
+        (
+            "ess-xe",
+            {
+                "analysis.systematic": [NEUTRONS],
                 "background": [{"name": "steady", "rate": 10.0}, PROMPT],
             },
         )

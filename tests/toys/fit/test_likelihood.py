@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from iminuit import Minuit
 from nuspill import load
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.fit.likelihood import Chi2, background, bin_chi2
@@ -101,7 +102,7 @@ def test_impossible_counts():
 
 def test_iminuit(model, data):
     """Fails if MIGRAD and MINOS on the cost do not find our minimum and our Δχ² = 1."""
-    ours = search(model).fit(data, threads=1)
+    ours = search(model).fit(data, workers=Here(1))
     cost = Chi2(model, data)
     minuit = Minuit(cost, ours.values[0], grad=cost.gradient, name=model.names)
     minuit.migrad()
@@ -110,5 +111,5 @@ def test_iminuit(model, data):
     edge = minuit.values["nsi.u.ee"] + minuit.merrors["nsi.u.ee"].upper
     start = ours.values.copy()
     start[0, 0] = edge
-    there = search(model, ["nsi.u.ee"]).fit(data, start, threads=1)
+    there = search(model, ["nsi.u.ee"]).fit(data, start, workers=Here(1))
     assert there.chi2[0] - ours.chi2[0] < 1.01  # a region's edge, if not of another valley

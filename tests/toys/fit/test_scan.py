@@ -6,6 +6,7 @@ from iminuit import Minuit
 from nuspill import ExperimentError, load
 from nuspill.generator.constants import SIN2_THETA_W
 from nuspill.generator.coupling import structure_couplings
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.template import templates
 from nuspill.toys.fit.likelihood import Chi2
@@ -192,7 +193,7 @@ def test_threads():
     """Fails if a scan depends, by a bit, on the number of threads."""
     model = build([load("ess-csi", FEW)], PLANE)
     axes = Axis(PLANE[0], -0.3, 0.6, 61), Axis(PLANE[1], -0.3, 0.6, 61)
-    one, two = (scan_2d(model, axes, threads=n).delta_chi2 for n in (1, 2))
+    one, two = (scan_2d(model, axes, workers=Here(n)).delta_chi2 for n in (1, 2))
     np.testing.assert_array_equal(one, two)
 
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from nuspill import load
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.fit.search import CONVERGED, local_fit, search, take
@@ -141,10 +142,10 @@ def test_threads_and_order(case, built, monkeypatch):
     model = built(case)
     data = poisson_data(model, 64, np.random.default_rng(5))
     found = search(model)
-    once = found.fit(data, threads=1)
+    once = found.fit(data, workers=Here(1))
     monkeypatch.setattr("nuspill.toys.fit.search.SETS_A_TASK", 9)
     order = np.random.default_rng(2).permutation(64)
-    again = found.fit(take(data, order), threads=2)
+    again = found.fit(take(data, order), workers=Here(2))
     for a, b in zip(once, again, strict=True):
         np.testing.assert_array_equal(a[order], b)
 

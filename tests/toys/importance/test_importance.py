@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from nuspill import ExperimentError, load
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.region import region
@@ -16,16 +17,16 @@ from nuspill.toys.importance.mixture import (
     weighted_quantile,
 )
 from nuspill.toys.importance.surrogate import asimov_fits
-from nuspill.toys.records.distribute import run
+from nuspill.toys.records.distribute import throw_tasks
 from scipy.stats import kstest
 
 
 def compared(c, few, many, cl=0.9):
     """Region by importance sampling, one by brute force, and the pulls of critical values."""
     points = len(c.points)
-    found = importance_region(c, cl, few, 10**6, threads=2)
+    found = importance_region(c, cl, few, 10**6, workers=Here(2))
     tasks = [(k, 0, many) for k in range(points)]
-    brute = region(c, (s for _, s in run(c, tasks, 2)), cl)
+    brute = region(c, (s for _, s in throw_tasks(c, tasks, Here(2))), cl)
     error = np.hypot(found.belt.error, brute.belt.error)
     pulls = (found.critical - brute.critical) / np.maximum(error, 1e-9)
     return found, brute, pulls
@@ -50,7 +51,7 @@ def test_ten_times_fewer_toys_everywhere_on_a_plane(c):
     All fits are counted. Pulls are of brute force's binomial errors, independent at each point:
     their mean and width must be 0 and 1 within three of their own errors.
     """
-    found = compare(c, 0.9, 100, 10, threads=2)
+    found = compare(c, 0.9, 100, 10, workers=Here(2))
     assert found.brute_toys == 10 * found.fits == 1360
     assert np.all(found.ratio < 0.5)
     points = len(c.points)
@@ -68,7 +69,7 @@ def test_stated_errors_are_the_spread_of_repeats():
     Of 9 points far from each other, 20 times.
     """
     c = plane(-1, 1, 3)
-    found = [importance_region(c, 0.9, 100, 100 * k, threads=2) for k in range(20)]
+    found = [importance_region(c, 0.9, 100, 100 * k, workers=Here(2)) for k in range(20)]
     value = np.array([r.critical for r in found])
     error = np.array([r.belt.error for r in found])
     assert error.max() < 0.04
@@ -106,14 +107,14 @@ def test_ten_times_fewer_toys(fine):
 
 def test_threads_do_not_matter(fine):
     """Fails if results depend on the number of threads."""
-    a, b = (importance_region(fine, 0.9, 50, threads=n) for n in (1, 2))
+    a, b = (importance_region(fine, 0.9, 50, workers=Here(n)) for n in (1, 2))
     assert a.critical.tobytes() == b.critical.tobytes()
     assert a.belt.error.tobytes() == b.belt.error.tobytes()
 
 
 def test_effective_toys_in_the_json(fine):
     """Fails if the effective number is not reported, or is more than all toys."""
-    content = importance_region(fine, 0.9, 50).describe()
+    content = importance_region(fine, 0.9, 50).as_json()
     assert np.shape(content["grid"]["effective_toys"]) == (60,)
     assert min(content["grid"]["effective_toys"]) > 50
     assert max(content["grid"]["effective_toys"]) <= 3000
@@ -138,7 +139,7 @@ def test_weights_average_to_one(ensemble):
     """Fails if the density is not normalised: Σ w over all toys is their number at each point."""
     model = reference_problem()
     c = Construction(model, (("mu", np.linspace(0.9, 1.1, 5)),), ensemble, 3, model.asimov())
-    mixture = throw_mixture(c, 4000, 0, 2)
+    mixture = throw_mixture(c, 4000, 0, Here(2))
     for g in range(5):
         log_p = mixture.features @ mixture.slopes[g] + mixture.offsets[g]
         w = np.exp(log_p - mixture.log_mixture)
@@ -170,7 +171,7 @@ def test_very_few_toys(toys):
     c = Construction(model, (("mu", np.array([0.0, 3.0])),), Ensemble(), 1, model.asimov())
     found = importance_region(c, 0.9, toys)
     assert np.all(found.belt.error == np.inf)
-    json = found.describe()
+    json = found.as_json()
     assert json["toys"] == 2 * toys
 
 

@@ -7,6 +7,7 @@ and one, strengths that can hardly be told apart, beam-off counts, bounds, coupl
 import numpy as np
 import pytest
 from iminuit import Minuit
+from nuspill.reco.cluster.workers import Here
 from nuspill.reco.errors import ExperimentError
 from nuspill.toys.counts.effect import Quenching
 from nuspill.toys.counts.model import Data, Model, Nuisance
@@ -158,7 +159,7 @@ def compare(kind, models, sets, seed):
         rng = np.random.default_rng([seed, KINDS.index(kind), number])
         model = random_model(rng, kind)
         data = random_data(rng, model, sets)
-        ours = search(model).fit(data, threads=1)
+        ours = search(model).fit(data, workers=Here(1))
         for i in range(sets):
             starts = [model.truth, ours.values[i]]  # the second: is there a way down from ours?
             if kind in {"squares", "mixed"}:  # several minima
@@ -194,15 +195,15 @@ def test_threads_order_and_blocks(kind, monkeypatch):
     model = random_model(rng, kind)
     data = random_data(rng, model, 300)
     found = search(model)
-    once = found.fit(data, threads=1)
+    once = found.fit(data, workers=Here(1))
     monkeypatch.setattr("nuspill.toys.fit.search.SETS_A_TASK", 37)
     some = np.sort(rng.choice(300, 41, replace=False))
     mixed = rng.permutation(300)
     for order, threads in ((np.arange(300), 3), (np.arange(300), 2), (mixed, 2), (some, 1)):
-        again = found.fit(take(data, order), threads=threads)
+        again = found.fit(take(data, order), workers=Here(threads))
         for a, b in zip(once, again, strict=True):
             np.testing.assert_array_equal(a[order], b)
-    alone = [found.fit(take(data, np.array([i])), threads=1) for i in range(5)]
+    alone = [found.fit(take(data, np.array([i])), workers=Here(1)) for i in range(5)]
     np.testing.assert_array_equal([fit.chi2[0] for fit in alone], once.chi2[:5])
 
 
@@ -214,7 +215,7 @@ def test_failure_is_reported():
         with pytest.raises(ExperimentError, match="0 or more"):
             Data(np.full_like(data.counts, count), data.off, data.centre)
     start = np.full((1, model.variables), np.nan)
-    fits = local_fit(model, data, start, threads=1)
+    fits = local_fit(model, data, start, workers=Here(1))
     assert fits.status[0] != 0
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.region import region
@@ -27,7 +28,7 @@ def problem():
 def thrown(folder, c, ordering="likelihood-ratio", error=ERROR, most=MOST, threads=1):
     record = open_record(folder, {"axes": {"mu": [0.0] * POINTS}}, resume=True)
     done = []
-    throw_adaptively(c, record, 0.9, ordering, error, 0, most, threads, done.append)
+    throw_adaptively(c, record, 0.9, ordering, error, 0, most, Here(threads, done.append))
     return record, sum(done)
 
 
@@ -50,7 +51,7 @@ def test_error_is_reached_where_it_matters(problem, tmp_path):
     pulls = (found.critical - brute.critical) / np.hypot(found.belt.error, brute.belt.error)
     assert np.sum(pulls**2) < 47  # χ² of 21, p = 1e-3
     np.testing.assert_allclose(
-        found.describe()["intervals"], brute.describe()["intervals"], atol=0.01
+        found.as_json()["intervals"], brute.as_json()["intervals"], atol=0.01
     )
 
 

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 from nuspill import OutputError, load
+from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.region import region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.records import record as module
-from nuspill.toys.records.distribute import run
+from nuspill.toys.records.distribute import throw_tasks
 from nuspill.toys.records.record import load_record, merge, missing, open_record, tasks_of
 from nuspill.toys.records.restore import configuration, restore, write_ntuple
 
@@ -32,7 +33,7 @@ def write(folder, made, start, stop, points=range(POINTS), threads=1):
     c, config = made
     record = open_record(folder, config, resume=True)
     todo = missing(points, start, stop, record.done())
-    assert sum(record.write(run(c, todo, threads))) == sum(b - a for _, a, b in todo)
+    assert sum(record.write(throw_tasks(c, todo, Here(threads)))) == sum(b - a for _, a, b in todo)
     return record
 
 
@@ -93,7 +94,7 @@ def test_interrupted_anywhere(made, whole, tmp_path, monkeypatch):
         record = open_record(folder, config, resume=False)
 
         def cut(tasks, left=number):
-            for k, result in enumerate(run(c, tasks, 2)):
+            for k, result in enumerate(throw_tasks(c, tasks, Here(2))):
                 if k == left:
                     raise KeyboardInterrupt
                 yield result
@@ -133,7 +134,7 @@ def test_files_of_the_same_ranges(made, tmp_path):
     c, config = made
     record = open_record(tmp_path / "toys", config, resume=False)
     for tasks in ([(0, 0, 50), (1, 50, 100)], [(0, 50, 100), (1, 0, 50)]):
-        list(record.write(run(c, tasks, 1)))
+        list(record.write(throw_tasks(c, tasks, Here(1))))
     assert [len(s.value) for s in record.by_point(2)] == [100, 100]
 
 
@@ -151,7 +152,7 @@ def test_restored(made, tmp_path):
     c, _ = made
     record = write(tmp_path / "toys", made, 0, 300)
     again = restore(load_record(record.folder))
-    a, b = (region(x, record.by_point(POINTS), 0.9).describe() for x in (c, again))
+    a, b = (region(x, record.by_point(POINTS), 0.9).as_json() for x in (c, again))
     assert json.dumps(a) == json.dumps(b)
 
 
@@ -211,7 +212,7 @@ def test_what_may_not_be_joined(made, tmp_path):
         merge([a, overlap], tmp_path / "x")
     false = open_record(tmp_path / "false", config, resume=False)
     tasks = tasks_of(range(POINTS), 0, 100)
-    list(false.write((t, s._replace(value=s.value + 1)) for t, s in run(c, tasks, 1)))
+    list(false.write((t, s._replace(value=s.value + 1)) for t, s in throw_tasks(c, tasks, Here(1))))
     with pytest.raises(OutputError, match="differ"):
         merge([a, false.folder], tmp_path / "x")
     with pytest.raises(OutputError, match="nothing to merge"):

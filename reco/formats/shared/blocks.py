@@ -1,4 +1,4 @@
-"""Columns of the ntuple from what a format holds.
+"""Blocks of events that are read: in order of time, and with all columns of the ntuple.
 
 Unknown truth is 0 in whole-number columns and NaN in the others. `window`, `e_reco_nr` and
 `selected` follow from the measured time and energy and the experiment's windows and cuts, which
@@ -7,16 +7,21 @@ know nothing of chance: what was lost to efficiency or veto is not in a detector
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...columns import COLUMNS, PLACE_COLUMNS, Block
-from ...experiment import Experiment
-from .source import Damage, in_order
+
+if TYPE_CHECKING:
+    from ...experiment import Experiment
+    from .source import Damage
 
 MOST_MODULES = 32767
+MOST_WAITING = 1 << 20
+"""Events of one channel that wait for the others; of a pulse with more, times are not in order."""
 REPEATED = 1e-6
 """Part by which an energy may miss the threshold, for what a file keeps rounded."""
 
@@ -55,7 +60,7 @@ def kept(block: Block, keep: NDArray[np.bool_]) -> Block:
 def complete(block: Block, experiment: Experiment, first_event: int) -> Block:
     """All columns of the ntuple, in their order and types."""
     n = len(block["e_reco"])
-    known: dict[str, Any] = dict(block)
+    known = dict(block)
     known["event"] = np.arange(first_event, first_event + n)
     if "window" not in known:
         known["window"] = window_of(block["time"], experiment)
@@ -95,3 +100,65 @@ def passes(block: Block, experiment: Experiment) -> NDArray[np.bool_]:
     recoil = np.asarray(block["e_reco_nr"], np.float64) * (1 + REPEATED)
     accepted = experiment.detector.acceptance(np.asarray(block["e_reco"], float), recoil) > 0
     return np.asarray(accepted & (np.asarray(block["window"]) > 0), np.bool_)
+
+
+def in_order(pulse: NDArray[np.int64], last: int) -> NDArray[np.bool_]:
+    """Events to keep of a block after pulse `last`, so that no pulse comes before another.
+
+    Earlier ones go, and then the fewest: those later than one that follows, or those earlier than
+    one before.
+    """
+    keep = pulse >= last
+    rest = pulse[keep]
+    if rest.size:
+        ahead = rest > np.minimum.accumulate(rest[::-1])[::-1]
+        behind = rest < np.maximum.accumulate(rest)
+        keep[keep] = ~(ahead if ahead.sum() < behind.sum() else behind)
+    return keep
+
+
+def merged(channels: list[Iterator[Block]]) -> Iterator[Block]:
+    """Blocks of all channels in order of pulse, and of time in each pulse.
+
+    Only what is not yet decided waits in memory: events no earlier than the last one known of the
+    channel that is least far.
+    """
+    rest: dict[int, Block] = {}
+    for i, channel in enumerate(channels):
+        if (block := _next(channel)) is not None:
+            rest[i] = block
+    more = set(rest)
+    while more:
+        bound = min(int(rest[i]["pulse"][-1]) for i in more)
+        yield from _taken(rest, bound, "left")
+        for i in sorted(more):
+            if len(rest[i]["pulse"]) and rest[i]["pulse"][-1] != bound:
+                continue
+            if len(rest[i]["pulse"]) > MOST_WAITING:
+                yield from _taken(rest, bound, "right")
+            block = _next(channels[i])
+            if block is None:
+                more.remove(i)
+            else:
+                rest[i] = {n: np.concatenate([rest[i][n], block[n]]) for n in block}
+    yield from _taken(rest, None, "left")
+
+
+def _next(channel: Iterator[Block]) -> Block | None:
+    """The next block of a channel that is not empty."""
+    return next((block for block in channel if len(block["pulse"])), None)
+
+
+def _taken(rest: dict[int, Block], bound: int | None, side: str) -> Iterator[Block]:
+    """Take the events before a pulse from all channels, or with `side` "right" those in it too."""
+    parts = []
+    for i, block in rest.items():
+        pulse = block["pulse"]
+        n = len(pulse) if bound is None else int(np.searchsorted(pulse, bound, side=side))  # type: ignore[call-overload]
+        if n:
+            parts.append({name: values[:n] for name, values in block.items()})
+            rest[i] = {name: values[n:] for name, values in block.items()}
+    if parts:
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        order = np.lexsort((whole["time"], whole["pulse"]))
+        yield {name: values[order] for name, values in whole.items()}

@@ -1,0 +1,113 @@
+"""The provenance of an ntuple: the JSON beside its events, which says all that is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Literal, TypedDict
+
+from ...generator.arrays import Json
+from ..window import Windows
+
+LIBRARIES = ("nuspill", "numpy", "numba", "uproot", "awkward")
+
+
+class Expected(TypedDict):
+    """Expected events of a component; lists are in no window, beam-on and beam-off."""
+
+    component: int
+    name: str
+    total: float
+    in_window: list[float]
+    selected: list[float]
+
+
+class Generated(TypedDict):
+    """Events that were made of a component; lists as of `Expected`."""
+
+    component: int
+    total: int
+    in_window: list[int]
+    selected: list[int]
+
+
+class LiveTime(TypedDict):
+    """Seconds of the beam, and for which each window was open."""
+
+    beam: float
+    on: float
+    off: float
+
+
+class Column(TypedDict):
+    """A column of the ntuple."""
+
+    type: str
+    unit: str
+    meaning: str
+
+
+class Imported(TypedDict):
+    """Where events come from that nuspill did not make."""
+
+    file: str
+    format: str
+    pulses_from: Literal["given", "the file", "the last event"]
+    dropped: dict[str, int]
+    unknown: str
+
+
+class Provenance(TypedDict, total=False):
+    """What an ntuple says of itself. Files that are imported lack what only a run knows."""
+
+    program: str
+    versions: dict[str, str]
+    imported: Imported
+    seed: int | None
+    experiment: Json
+    """As `Experiment` dumps it."""
+    years_of_operation: float
+    protons_on_target: float
+    first_pulse: int
+    """0 where it is missing."""
+    pulses: int
+    """One after the last."""
+    pulse_period_ns: float
+    slice_pulses: int
+    fixed_signal_events: int | None
+    live_time_s: LiveTime
+    truth_threshold_kev: float
+    flux_averaged_cross_section_cm2: dict[str, float]
+    components: dict[str, str]
+    """Names by number."""
+    expected: list[Expected]
+    run_events: int
+    first_event: int
+    events: int
+    selected_only: bool
+    weights: dict[str, Json]
+    """Other interactions, as `Interaction` dumps them, by name."""
+    columns: dict[str, Column]
+    generated: list[Generated]
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide what is in a file."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def live_time(pulses: int, windows: Windows) -> LiveTime:
+    """Of a number of beam pulses."""
+    return {
+        "beam": pulses * windows.period * 1e-9,
+        "on": pulses * windows.on_length * 1e-9,
+        "off": pulses * windows.off_length * 1e-9,
+    }
+
+
+def described(columns: Mapping[str, tuple[str, str, str]]) -> dict[str, Column]:
+    """Columns from their type, unit and meaning."""
+    return {
+        name: {"type": kind, "unit": unit, "meaning": meaning}
+        for name, (kind, unit, meaning) in columns.items()
+    }

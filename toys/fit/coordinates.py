@@ -1,0 +1,218 @@
+"""Variables in which χ² is simpler to minimise: products and squares of parameters.
+
+The rate is a polynomial, and only parts of it are known to it:
+
+- A parameter that comes only times another, such as a charge radius times sin²θ_W, is fitted as
+  the product w = θ_i θ_j: χ² has no narrow valley at small θ_j then, which in θ_i has no end.
+- Couplings to up and to down quarks, or other pairs that add up to a nucleus' charge, are fitted as
+  the combinations to which one nucleus each is blind: the rate is a sum of their squares then, and
+  no valley runs across them.
+- A parameter that enters only squared (magnetic moments, what changes flavour) is fitted as
+  x = θ² ≥ 0: at θ = 0, where the gradient by θ vanishes for all data, a fit would stay.
+
+All are exact, so that χ² of the model is that of the simpler one at the same point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...generator.arrays import Array
+from ..counts.model import Model
+from ..counts.polynomial import Polynomial, Powers
+
+LEAST = 1e-12
+"""Factor that a product is divided by at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """A model in simpler variables, of the same numbers and names."""
+
+    original: Model
+    model: Model
+    products: Mapping[int, int]
+    """Number j of the parameter by number i of one that is fitted as θ_i θ_j."""
+    bases: tuple[tuple[Sequence[int], Array], ...]
+    """Numbers of parameters θ that are fitted as y, and P of θ = P y, shape (k, k)."""
+    squares: frozenset[int]
+    """Numbers of parameters (or products) that are fitted as their squares x."""
+    scaled: Mapping[int, tuple[int, int]]
+    """j and m by number i of a square that is fitted as x_i θ_j^m."""
+
+    def inward(self, values: Array) -> Array:
+        """The variables of the fit, from those of the model; both of shape (sets, variables)."""
+        z = values.copy()
+        for i, j in self.products.items():
+            z[:, i] *= values[:, j]
+        for numbers, basis in self.bases:
+            z[:, numbers] = z[:, numbers] @ np.linalg.inv(basis).T
+        for i in self.squares:
+            z[:, i] **= 2
+        for i, (j, m) in self.scaled.items():
+            z[:, i] *= values[:, j] ** m
+        return z
+
+    def outward(self, z: Array, start: Array) -> Array:
+        """Variables of the model, the squares' roots on the side of the start."""
+        values = z.copy()
+        for i, (j, m) in self.scaled.items():
+            values[:, i] /= np.maximum(values[:, j] ** m, LEAST)
+        side = replace(self, squares=frozenset(), scaled={}).inward(start)
+        for i in self.squares:
+            root = np.sqrt(np.maximum(z[:, i], 0.0))
+            values[:, i] = np.where(side[:, i] < 0, -root, root)
+        for numbers, basis in self.bases:
+            values[:, numbers] = values[:, numbers] @ basis.T
+        for i, j in self.products.items():
+            values[:, i] /= np.maximum(values[:, j], LEAST)
+        return values
+
+
+def coordinates(model: Model, fitted: Sequence[int]) -> Coordinates:
+    """Simpler variables in place of some parameters that are fitted, by their numbers."""
+    expected, products, squares = model.expected, {}, set()
+    lower, upper = model.lower.copy(), model.upper.copy()
+    free = [i for i in fitted if np.all(np.isinf([lower[i], upper[i]]))]
+    for i in free:
+        for j in fitted:
+            if j != i and j not in products and lower[j] >= 0 and _comes_with(expected, i, j):
+                products[i] = j
+                expected = _divided(expected, i, j)
+                break
+    bases = []
+    for group in _groups(expected, free):
+        basis = _basis(expected, group, len(model.parameters))
+        if basis is not None:
+            expected = _turned(expected, group, basis)
+            bases.append((group, basis))
+    for i in fitted:
+        even = all(q[i] % 2 == 0 for q in expected.terms) and model.weight[i] == 0
+        if even and (lower[i] == -upper[i] or lower[i] == 0):
+            squares.add(i)
+            expected = _halved(expected, i)
+            lower[i], upper[i] = 0.0, upper[i] ** 2
+    scaled = {}
+    for i in (i for i in squares if upper[i] == np.inf):
+        for j in fitted:
+            m = _power_with(expected, i, j)
+            if j != i and j not in squares and lower[j] >= 0 and m > 0:
+                scaled[i] = j, m
+                expected = _with_powers(
+                    expected, lambda q, i=i, j=j, m=m: _set(q, j, q[j] - m * q[i])
+                )
+                break
+    parameters = tuple(
+        replace(p, lower=float(lower[i]), upper=float(upper[i]))
+        for i, p in enumerate(model.parameters)
+    )
+    simple = Coordinates(model, model, products, tuple(bases), frozenset(squares), scaled)
+    truth = simple.inward(model.truth[None])[0]
+    other = replace(model, parameters=parameters, expected=expected, truth=truth)
+    return replace(simple, model=other)
+
+
+def _power_with(expected: Polynomial, i: int, j: int) -> int:
+    """How often θ_i comes times θ_j, at least."""
+    return min((q[j] // q[i] for q in expected.terms if q[i]), default=0)
+
+
+def _comes_with(expected: Polynomial, i: int, j: int) -> bool:
+    """Whether θ_i comes only times θ_j, as often at least."""
+    return _power_with(expected, i, j) > 0
+
+
+def _divided(expected: Polynomial, i: int, j: int) -> Polynomial:
+    """The polynomial in w = θ_i θ_j, in the place of θ_i."""
+    return _with_powers(expected, lambda q: _set(q, j, q[j] - q[i]))
+
+
+def _halved(expected: Polynomial, i: int) -> Polynomial:
+    """The polynomial in x = θ_i², in the place of θ_i."""
+    return _with_powers(expected, lambda q: _set(q, i, q[i] // 2))
+
+
+def _groups(expected: Polynomial, free: Sequence[int]) -> list[list[int]]:
+    """Parameters that multiply one another and no other parameter, without bounds."""
+    left, groups = set(free), []
+    while left:
+        group = [left.pop()]
+        for i in group:
+            near = {k for q in expected.terms if q[i] for k in left if q[k]}
+            left -= near
+            group += sorted(near)
+        if len(group) > 1:
+            groups.append(sorted(group))
+    return groups
+
+
+def _basis(expected: Polynomial, group: Sequence[int], parameters: int) -> Array | None:
+    """P in which the rate of each bin is (nearly) a sum of squares; None if there is none.
+
+    The rate of a bin is θ A θ + ...; two sums over bins of A, weighted differently, are diagonal
+    together in the basis of their generalised eigenvectors.
+    """
+    from scipy.linalg import LinAlgError, eigh
+
+    forms = _forms(expected, group, parameters)
+    if forms is None:
+        return None
+    size = np.einsum("bii->b", forms)
+    used = forms[size > 1e-9 * size.max()]
+    tilt = np.linspace(0.0, 1.0, len(used))[:, None, None]
+    whole = used / np.einsum("bii->b", used)[:, None, None]
+    try:
+        _, basis = eigh((tilt * whole).sum(axis=0), whole.sum(axis=0))
+    except LinAlgError:
+        return None
+    return np.asarray(basis)
+
+
+def _forms(expected: Polynomial, group: Sequence[int], parameters: int) -> Array | None:
+    """A of every bin, shape (bins, k, k), from terms of the group alone."""
+    others = [k for k in range(parameters) if k not in group]
+    forms: dict[tuple[int, int], Array] = {}
+    for powers, coefficient in expected.terms.items():
+        mine = sum(powers[i] for i in group)
+        if mine > 2 or (mine and any(powers[k] for k in others)):
+            return None
+        if mine == 2 and sum(powers) == 2:
+            i, j = (n for n, i in enumerate(group) for _ in range(powers[i]))
+            forms[i, j] = np.atleast_1d(coefficient) * (1.0 if i == j else 0.5)
+    size = len(group)
+    if any((i, i) not in forms for i in range(size)):
+        return None
+    bins = len(forms[0, 0])
+    found = np.zeros((bins, size, size))
+    for (i, j), value in forms.items():
+        found[:, i, j] = found[:, j, i] = value
+    return found
+
+
+def _turned(expected: Polynomial, group: Sequence[int], basis: Array) -> Polynomial:
+    """The polynomial in y of θ = P y, in the place of θ."""
+    variables = expected.variables
+    thetas = {}
+    for n, i in enumerate(group):
+        y = [Polynomial.variable(k, variables) * basis[n, m] for m, k in enumerate(group)]
+        thetas[i] = sum(y[1:], y[0])
+    result = Polynomial.constant(0.0, variables)
+    for powers, coefficient in expected.terms.items():
+        rest = tuple(0 if i in thetas else power for i, power in enumerate(powers))
+        term = Polynomial({rest: coefficient})
+        for i, theta in thetas.items():
+            if powers[i]:
+                term = term * theta ** powers[i]
+        result = result + term
+    return result
+
+
+def _with_powers(expected: Polynomial, change: Callable[[Powers], Powers]) -> Polynomial:
+    return Polynomial({change(powers): c for powers, c in expected.terms.items()})
+
+
+def _set(powers: Powers, i: int, power: int) -> Powers:
+    return (*powers[:i], power, *powers[i + 1 :])
