@@ -146,6 +146,9 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
             _, leaked = _changed_signal(counts, nuisances, space, _leaked_rows)
         for change in _changes("beam background", nuisances, nominal, space):
             total = total + change.counts
+        beside = replace(nominal, beam=counts.beam_off / counts.tau)
+        for change in _changes("beam background", nuisances, beside, space):
+            leaked = leaked + change.counts
         return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.edges)
     if statistic == "pulls":
         total = total + (nominal.steady + nominal.beam)

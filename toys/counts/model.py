@@ -65,7 +65,7 @@ class Model:
     sections: tuple[Section, ...]
     """Where the bins of each experiment lie, in their order."""
     leaked: Polynomial = ZERO
-    """What of B varies: signal in beam-off over τ, coefficients of shape (bins,); see `rows`."""
+    """What of B varies with the variables: counts in beam-off over τ, shape (bins,); see `rows`."""
 
     @property
     def names(self) -> tuple[str, ...]:

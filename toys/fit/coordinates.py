@@ -49,7 +49,7 @@ class Coordinates:
         for i, j in self.products.items():
             z[:, i] *= values[:, j]
         for numbers, basis in self.bases:
-            z[:, numbers] = _combined(np.linalg.inv(basis), z[:, numbers])
+            z[:, numbers] = _combined(np.asarray(np.linalg.inv(basis), float), z[:, numbers])
         for i in self.squares:
             z[:, i] **= 2
         for i, (j, m) in self.scaled.items():

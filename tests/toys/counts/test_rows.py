@@ -141,6 +141,25 @@ def test_a_free_background_is_all_that_comes_in_both(case):
     np.testing.assert_allclose(less.background, model.background_at(point), rtol=1e-12)
 
 
+@pytest.mark.parametrize("statistic", ON_OFF)
+@pytest.mark.parametrize("case", ["falling", "delayed"])
+def test_an_uncertain_rate_of_the_beam_background_is_one_in_both_windows(case, statistic):
+    """Fails if beam-off keeps its counts where the rate of what leaks is another."""
+    systematic = {"name": "rate", "effect": "beam background", "uncertainty": 0.2}
+    e = experiment(statistic, case).replace(**{"analysis.systematic": [systematic]})
+    model, found = build([e], ["strength"]), templates(e)
+    up = model.truth.copy()
+    up[model.number("rate")] = 1.0
+    more = model.counts(up) - model.counts(model.truth)
+    bins = len(found.beam)
+    np.testing.assert_allclose(more[:bins], 0.2 * found.beam, rtol=1e-9)
+    if statistic == "on-off":
+        off = model.tau * (model.background_at(up) - model.background)
+        np.testing.assert_allclose(off, 0.2 * found.beam_off, rtol=1e-9)
+    else:
+        assert more[bins] == pytest.approx(0.2 * found.beam_off.sum(), rel=1e-9)
+
+
 @pytest.mark.parametrize("truth", ["prior", "fixed"])
 def test_toys_of_signal_in_beam_off(truth):
     """Fails if the beam-off counts of toys do not follow their signal."""
