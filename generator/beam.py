@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from .arrays import Json
 from .constants import ELEMENTARY_CHARGE
 from .coupling import PDG
 from .settings import Settings, setting
@@ -280,7 +281,7 @@ class Source(Settings):
         """Neutrinos of a flavour through a cm² at the detector in a year of operation."""
         return flavour.per_year / (4 * np.pi * (self.distance * 100) ** 2)
 
-    def changed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def changed(self, given: Mapping[str, Any]) -> Json:
         """Plain data of the source with some values given anew, and what follows from them.
 
         What is given stands; of the rest, what depends on it is derived anew:
@@ -333,7 +334,7 @@ class Source(Settings):
             "protons"
         )
 
-    def _protons_after(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    def _protons_after(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> Json:
         """`power` or `protons_per_year` that go with the values given."""
         energy, before = data["proton_energy"], self.proton_energy or data["proton_energy"]
         energies = 1.0 if energy is None else energy / before
@@ -362,7 +363,7 @@ class Source(Settings):
         powers = 1.0 if power is None or old_power is None else power / old_power
         return {"protons_per_year": self.protons_per_year * powers * hours / energies}
 
-    def _pulse_after(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    def _pulse_after(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> Json:
         """`pulse_width` and `window` that go with the values given."""
         width = data["pulse_width"]
         if "pulse_width" not in given and "pulse_shape" in given:
@@ -383,7 +384,7 @@ class Source(Settings):
             )
         return {"pulse_width": width, "window": width + (self.window - self.pulse_width)}
 
-    def _spectra_after(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def _spectra_after(self, data: Mapping[str, Any]) -> Json:
         """`spectra` with each `per_year` in proportion to protons and neutrinos a proton."""
         own = [name for name, table in (self.spectra or {}).items() if table.per_year is not None]
         try:

@@ -239,9 +239,9 @@ def load(
         data = _over(data, presets[preset], origin)
     elif preset is not None and preset != "paper":
         raise ExperimentError(unknown(f"preset of {origin}", preset, tuple(presets)))
-    periods = data.pop("period", [])
-    if periods or number is not None:
-        data = _over(data, _period(periods, number, settings or {}, origin), origin)
+    given = data.pop("period", [])
+    if given or number is not None:
+        data = _over(data, _period(given, number, settings or {}, origin), origin)
     if source is not None:
         data = _over(data, {"source": {"base": source}}, origin)
     return validate(_with(data, settings or {}, origin), origin)

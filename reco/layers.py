@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..generator.arrays import Json
 from ..generator.beam import Source
 from .errors import ExperimentError
 
@@ -18,9 +19,7 @@ Key = tuple[str, ...]
 """A dotted key in its parts."""
 
 
-def consistent(
-    before: dict[str, Any], after: dict[str, Any], given: AbstractSet[Key], origin: str
-) -> dict[str, Any]:
+def consistent(before: Json, after: Json, given: AbstractSet[Key], origin: str) -> Json:
     """`after` with what follows from the change of its source.
 
     Parameters

@@ -285,6 +285,7 @@ SHARES = {
         "sns-csi-2017",
         {
             "source.repetition": 3e5,
+            "source.power": 1.0,
             "source.pulse_width": 500.0,
             "source.window": 700.0,
             "windows.on_length": 700.0,

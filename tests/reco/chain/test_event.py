@@ -147,8 +147,8 @@ SETTINGS = {
     ),
     "signal over periods": (
         SNS,
-        QUIET | {"source.repetition": 3e5, "source.pulse_width": 500.0, "source.window": 700.0,
-                 "windows.on_length": 700.0, "windows.off_start": 2000.0},
+        QUIET | {"source.repetition": 3e5, "source.power": 1.0, "source.pulse_width": 500.0,
+                 "source.window": 700.0, "windows.on_length": 700.0, "windows.off_start": 2000.0},
         1e6,
     ),
     "not measured": (
