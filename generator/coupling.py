@@ -207,14 +207,14 @@ def _couplings_of(section: Settings, prefix: str, unit: str, pattern: str) -> It
         extra = field.json_schema_extra
         if not isinstance(extra, dict) or not extra.get("coupling"):
             continue
-        told: dict[str, Any] = dict(extra)
-        value, own = getattr(section, name), told["unit"] or unit
-        if isinstance(value, Settings):
-            label = pattern.format(told["label"] or "{}")
+        marks: dict[str, Any] = dict(extra)
+        value, own = getattr(section, name), marks["unit"] or unit
+        if "{}" in marks["label"]:  # a section
+            label = pattern.format(marks["label"])
             yield from _couplings_of(value, f"{prefix}{name}.", own, label)
         else:
-            label = pattern.format(told["label"] or name)
-            yield Coupling(prefix + name, value, own, label, told["lower"], told["upper"])
+            label = pattern.format(marks["label"] or name)
+            yield Coupling(prefix + name, value, own, label, marks["lower"], marks["upper"])
 
 
 @dataclass(frozen=True)

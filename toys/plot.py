@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..reco.comparison.style import STYLE
 from ..reco.files import replacing
-from ..reco.style import STYLE
 from .construction.region import Region
 from .counts.model import Model
 from .coverage import REGIONS, Coverage

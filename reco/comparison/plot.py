@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from ..errors import ExperimentError
 from ..files import replacing
-from ..style import BACKGROUND_COLOURS, COLOURS, LABELS, STYLE
 from .axes import readable
+from .style import BACKGROUND_COLOURS, COLOURS, LABELS, STYLE
 from .summary import Stack, Summary, histograms, summary
 
 FORMATS = ("pdf", "png", "svg")

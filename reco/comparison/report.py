@@ -14,9 +14,9 @@ import numpy as np
 from ...generator.arrays import Array
 from ..errors import ExperimentError
 from ..files import replacing
-from ..style import LABELS, STYLE
 from .axes import readable
 from .compare import Comparison, Panel, Spectrum
+from .style import LABELS, STYLE
 
 ENDINGS = (".html", ".pdf")
 TITLES = {

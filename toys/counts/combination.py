@@ -27,11 +27,10 @@ from .effect import (
     SignalNormalisation,
     Template,
 )
-from .model import Model, Nuisance
+from .model import Model, Nuisance, Section
 from .parameter import STRENGTH, Parameter, parameter, parameters_of
 from .polynomial import Polynomial
 from .rows import arranged, beam_rows, check_measurable, steady_rows
-from .section import Section
 from .template import Templates, templates
 
 T = TypeVar("T", bound=BaseModel)

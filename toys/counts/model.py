@@ -19,7 +19,6 @@ from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
-from .section import Section
 
 LEAST_FACTOR = 0.01
 """Of a normalisation."""
@@ -45,6 +44,20 @@ class Nuisance:
         """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
         least = (LEAST_FACTOR - 1) / self.uncertainty
         return least if self.effect.is_factor else -np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One experiment's part of a model."""
+
+    name: str
+    """Of the experiment; NAME#2 and so on where it is combined with others of its name."""
+    on: slice
+    """Its bins in beam-on."""
+    off: slice | None
+    """The bin of its beam-off counts, all together; None where the model has no such bin."""
+    edges: Array
+    """Of the bins in beam-on, shape (bins + 1,)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .effect import BackgroundNormalisation, SignalNormalisation
-from .model import Model, Nuisance
+from .model import Model, Nuisance, Section
 from .parameter import Parameter
 from .polynomial import Polynomial
-from .section import Section
 
 
 def counting(

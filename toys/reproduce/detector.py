@@ -14,10 +14,10 @@ from ...generator.arrays import Array
 from ...generator.coupling import structure_couplings
 from ...generator.cross_section import recoil_max
 from ...generator.rate import above
+from ...reco.comparison.style import COLOURS as BY_COMPONENT
+from ...reco.comparison.style import LABELS
 from ...reco.expectation import rates, selected_signal
 from ...reco.experiment import Experiment
-from ...reco.style import COLOURS as BY_COMPONENT
-from ...reco.style import LABELS
 from ..counts.template import templates
 from .paper import COLOURS, DETECTORS, Text, experiment, printed
 from .result import Result, Table

@@ -11,9 +11,9 @@ from ...generator.arrays import Array
 from ...generator.cross_section import differential, recoil_max
 from ...generator.rate import quadrature_nodes
 from ...generator.spectrum import PION_LINE, decay_at_rest
+from ...reco.comparison.style import COLOURS as BY_COMPONENT
+from ...reco.comparison.style import LABELS
 from ...reco.experiment import Experiment
-from ...reco.style import COLOURS as BY_COMPONENT
-from ...reco.style import LABELS
 from .paper import COLOURS, DETECTORS, experiment, printed
 from .result import Cell, Result, Table
 
