@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ...toys.construction.belt import Ordering
     from ...toys.construction.neyman import Construction
     from ...toys.construction.region import Area, Intervals, Region
+    from ...toys.fit.audit import Audit
     from ...toys.records.record import Record
 
 POINTS = {1: 101, 2: 51}
@@ -210,7 +211,7 @@ def _by_importance(
         region = importance_region(
             construction, cl, t.toys, t.first_toy, computing.here.reporting(advance), t.ordering
         )
-    tell(construction, t.folder, region, output)
+    tell(construction, t.folder, region, output, construction.audit(t.first_toy, t.toys))
 
 
 def throw(
@@ -244,18 +245,26 @@ def throw(
                     construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys, workers
                 )
         found = region(construction, record.by_point(len(points)), r.cl, r.ordering)
-    tell(construction, record.folder, found, output)
+    tell(construction, record.folder, found, output, construction.audit(r.first_toy, r.toys))
     if r.ntuple:
         write_ntuple(construction, record, record.folder / "toys.root")
 
 
-def tell(construction: Construction, folder: Path, region: Region, output: Output) -> None:
-    """Print a region and write it to its folder."""
+def tell(
+    construction: Construction,
+    folder: Path,
+    region: Region,
+    output: Output,
+    audit: Audit | None = None,
+) -> None:
+    """Print a region and write it to its folder; print an audit of its fits if there was one."""
     names = [e.name for e in construction.experiments]
     scanned = construction.names
     profiled = [p.name for p in construction.model.parameters if p.name not in scanned]
     content = region.as_json() | {"experiments": names, "profiled": profiled}
     _report(region, " + ".join(names), output)
+    if audit is not None:
+        output.text(f"\n{audit}")
     output.json(content)
     write_json(str(folder / "region.json"), content)
     if output.plot_file is not None:

@@ -19,6 +19,7 @@ from ...reco.cluster.workers import ALONE
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ..counts.model import Data, Model
+from ..fit.audit import Audit, gains, summed
 from ..fit.search import Fits, Search, search, take
 from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
@@ -139,8 +140,34 @@ class Construction:
         value = self._signed(q, free.values, self.points[point][None])
         return Statistic(value, int(np.count_nonzero(bad)))
 
+    def audit(self, first: int, toys: int, checked: int = 200) -> Audit:
+        """Try again some of the fits of toys `first` to `first + toys` − 1, of all the points.
+
+        Parameters
+        ----------
+        checked
+            Number of fits, half of them with the scanned parameters held; at most so many.
+        """
+        size = len(self.points) * toys
+        places = np.unique(np.linspace(0, size - 1, min(size, checked // 2)).astype(int))
+        chosen = [(int(place // toys), int(first + place % toys)) for place in places]
+        data = [self._data(point, number, number + 1) for point, number in chosen]
+        truths = [self.truth(point).values[None] for point, _ in chosen]
+        both = [self.fit_toys(toy, truth) for toy, truth in zip(data, truths, strict=True)]
+        joined = Data(*(np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)))
+        at, free = (
+            Fits(*(np.concatenate(part) for part in zip(*fits, strict=True)))
+            for fits in zip(*both, strict=True)
+        )
+        return summed(gains(self.model, joined, at, self.held), gains(self.model, joined, free))
+
     def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
         """Fits of toys of a point, with the scanned parameters held there and free."""
+        data = self._data(point, start, stop)
+        return self.fit_toys(data, self.truth(point).values[None])
+
+    def _data(self, point: int, start: int, stop: int) -> Data:
+        """Toys of a point as data sets."""
         truth = self.truth(point)
         number = self.first_point + point
         data = throw(self.model, self.ensemble, truth, self.seed, number, start, stop)
@@ -148,7 +175,7 @@ class Construction:
             runs = runs_at(self.model, self.experiments, truth)
             counts, off = throw_events(self.model, runs, self.seed, number, start, stop)
             data = Data(counts, off, data.centre)
-        return self.fit_toys(data, truth.values[None])
+        return data
 
     def fit_toys(self, data: Data, values: Array) -> tuple[Fits, Fits]:
         """Fits of data sets with the scanned parameters held at `values`, and free.
@@ -190,3 +217,8 @@ class Construction:
 def _around(search: Search, values: tuple[float, ...]) -> Search:
     """The search for toys thrown at some values, kept for the next toys of the same."""
     return search.around(np.array(values))
+
+
+def _arrays(data: Data) -> tuple[Array, Array, Array]:
+    """Arrays of data sets."""
+    return data.counts, data.off, data.centre

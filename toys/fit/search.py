@@ -459,7 +459,7 @@ def _lattice(model: Model, held: Sequence[int], data: Data, around: Array) -> Ar
     from scipy.stats import qmc
 
     parameters = [i for i in range(len(model.parameters)) if i not in held]
-    scale = np.array([_reach(model, i) for i in parameters])
+    scale = np.array([reach(model, i) for i in parameters])
     points = qmc.Halton(len(parameters), scramble=False).random(LATTICE + 1)[1:]
     starts = np.repeat(around[None], LATTICE, axis=0)
     for place, i in enumerate(parameters):
@@ -477,7 +477,7 @@ def _lattice(model: Model, held: Sequence[int], data: Data, around: Array) -> Ar
     return np.array(chosen)
 
 
-def _reach(model: Model, i: int) -> float:
+def reach(model: Model, i: int) -> float:
     """Change of a parameter that moves the counts by half of what parameters decide at all."""
     parameters = range(len(model.parameters))
     counts = float(model.counts(model.truth).sum())
