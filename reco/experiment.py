@@ -43,7 +43,7 @@ from .window import Windows, WindowSettings, windows
 
 
 class Exposure(Settings):
-    """How long, and how the run is cut."""
+    """How long a run is, and how it is cut."""
 
     years: PositiveFloat = setting(
         3.0, "length of the run, years of operation of source.hours_per_year each", "years"
@@ -124,7 +124,7 @@ class Experiment(Displayed, Settings):
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
-        """Every (flavour, nucleus)."""
+        """Channels of the signal: every (flavour, nucleus)."""
         return channels(self.source, self.target, self.interaction)
 
     @cached_property

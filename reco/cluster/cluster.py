@@ -155,7 +155,7 @@ class _Look:
         self.threads = cluster.threads()
 
     def at_times(self) -> None:
-        """Count them if it is time to; an error if there were none for long."""
+        """Count the threads if it is time to; an error if there were none for long."""
         now = time.monotonic()
         if now - self._last < LOOK:
             return

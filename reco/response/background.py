@@ -46,7 +46,7 @@ class Flat(SpectrumModel):
 
 
 class Exponential(SpectrumModel):
-    """Falls as exp(−E/scale) from the low end of the range."""
+    """Spectrum that falls as exp(−E/length) from the low end of the range."""
 
     model: Literal["exponential"] = setting(..., "exponential")
     length: PositiveFloat = setting(..., "energy in which it falls to 1/e", "unit of `scale`")
@@ -59,7 +59,7 @@ class Exponential(SpectrumModel):
 
 
 class SpectrumPoints(SpectrumModel):
-    """Linear between points, times `rate`."""
+    """Spectrum linear between points, times `rate`."""
 
     own_range = True
     model: Literal["table"] = setting(..., "table")
@@ -84,7 +84,7 @@ class SpectrumPoints(SpectrumModel):
 
 
 class Background(Settings):
-    """One background."""
+    """Settings of one background."""
 
     name: str = setting(..., "its name, which also names its random stream", min_length=1)
     enabled: bool = setting(True, "false leaves it out, and everything else as it was")

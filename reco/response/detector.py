@@ -39,7 +39,7 @@ class Geometry(Settings):
 
 
 class Detector(Settings):
-    """What a recoil becomes."""
+    """Settings of a detector: what a recoil becomes in it."""
 
     threshold: NonNegativeFloat = setting(
         ..., "least e_reco_nr that is selected, whatever the efficiency", "keV_nr"

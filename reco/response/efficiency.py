@@ -30,7 +30,7 @@ class EfficiencyModel(Settings):
     """What efficiencies have in common; a new one gives `at`, and `edges` if it jumps."""
 
     at_threshold: ClassVar[bool] = False
-    """Whether detector.threshold alone says where it begins; it acts on all of them."""
+    """Whether detector.threshold, which acts on all models, alone says where acceptance begins."""
 
     @abstractmethod
     def at(self, energy: ArrayLike) -> Array:
@@ -41,7 +41,7 @@ class EfficiencyModel(Settings):
         return []
 
     def kernel_code(self) -> int:
-        """Name, in `chain.codes`, of how kernels work it out."""
+        """Code, from `chain.codes`, of how kernels work it out."""
         return EFFICIENCY_TABLE
 
     def kernel_values(self) -> Array:
@@ -135,7 +135,7 @@ class Logistic(EfficiencyModel):
 
 
 class EfficiencyTable(EfficiencyModel):
-    """Linear between points, zero below the first and constant above the last."""
+    """Efficiency linear between points, zero below the first and constant above the last."""
 
     model: Literal["table"] = setting(..., "table in e_reco")
     energy: list[float] = setting(..., "energies, increasing", "unit of e_reco", min_length=2)

@@ -34,7 +34,7 @@ class ResolutionModel(Settings):
     needs_threshold: ClassVar[bool] = False
     """Whether the width is relative to the detector's threshold, which then is above 0."""
     needs_quenching: ClassVar[bool] = False
-    """Whether it takes electron-equivalent energies alone."""
+    """Whether the resolution takes electron-equivalent energies alone."""
 
     def unit_of_reco(self) -> str:
         """Unit of `e_reco`."""
@@ -60,7 +60,7 @@ class ResolutionModel(Settings):
         return 0.0
 
     def kernel_code(self) -> int:
-        """Name, in `chain.codes`, of how kernels smear: as the attributes above say.
+        """Code, from `chain.codes`, of how kernels smear: as the attributes above say.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class Fano(ResolutionModel):
         return self.unit
 
     def per_kev(self) -> float:
-        """Electrons in a keV_ee, or one."""
+        """Units of `e_reco` in a keV_ee: electrons, or one."""
         return 1e3 / self.pair_energy if self.unit == "electrons" else 1.0
 
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:

@@ -44,9 +44,9 @@ class Manifest:
 
     kind: Kind
     configuration: Json
-    """All that decides its numbers, the version of nuspill too, as JSON."""
+    """All that decides the numbers of the run, the version of nuspill too, as JSON."""
     request: Json
-    """How much of it is wanted, and what to do with it; may change from one call to the next."""
+    """How much of the run is wanted, and what to do with it; may change from call to call."""
 
     @property
     def digest(self) -> str:
@@ -61,7 +61,7 @@ class Piece:
     file: str
     sha256: str
     first: int
-    """Number of its first event, or point."""
+    """Number of the first event in it, or point."""
     size: int
     """Number of events, or toys."""
     generated: list[Generated]
@@ -74,7 +74,7 @@ class Entry(TypedDict, total=False):
     time: str
     """When the line was written, UTC."""
     what: str
-    """``start``, ``piece``, ``stop`` or ``complete``."""
+    """Kind of line: ``start``, ``piece``, ``stop`` or ``complete``."""
     file: str
     """File name; it and the next four keys are the fields of a `Piece`."""
     sha256: str

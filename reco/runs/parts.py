@@ -40,7 +40,7 @@ from .tree import Counts, Format
 PART_SECONDS = 3.0
 """Time that a thread should take for a part on a cluster."""
 PART_EVENTS = 200_000, 8_000_000
-"""Least and most events of such a part."""
+"""Least and most events of a part on a cluster."""
 PARTS_A_THREAD = 4
 Existing = Literal["refuse", "keep", "replace"]
 """What becomes of a finished run."""
