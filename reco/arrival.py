@@ -29,7 +29,7 @@ def emission_times(lives: int, number: int = 2000) -> Array:
     lives
         0 at once, 1 after the pion's life, 2 after pion and muon.
     number
-        Of parts.
+        Number of parts.
     """
     if lives == 0:
         return np.zeros(1)

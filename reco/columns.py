@@ -30,11 +30,11 @@ PLACE_COLUMNS: dict[str, tuple[str, str, str]] = {
     "y": ("float32", "mm", "place in it"),
     "z": ("float32", "mm", "place in it"),
 }
-"""The same of the columns on request."""
+"""Type, unit and meaning of the columns that are made on request."""
 
 
 BLOCK_EVENTS = 1_000_000
-"""Events a block of `Run.blocks`."""
+"""Events in a block of `Run.blocks`."""
 
 Block = dict[str, NDArray[Any]]
 

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from ..generator.settings import Settings, setting
 
 CHANNELS_A_BOARD = 8
-"""Of the default map: modules 0-7 on board 0, and so on."""
+"""Channels of a board in the default map: modules 0-7 are on board 0, and so on."""
 MOST_TICKS = 2**63 - 1
 
 
@@ -115,8 +115,8 @@ class Daq(Settings):
     def module(self, board: NDArray[np.uint16], channel: NDArray[np.uint16]) -> NDArray[np.int64]:
         """Module of boards and channels; −1 where there is none."""
         if self.channels is None:
-            found = board.astype(np.int64) * CHANNELS_A_BOARD + channel
-            return np.where((channel < CHANNELS_A_BOARD) & (found < 32768), found, -1)
+            number = board.astype(np.int64) * CHANNELS_A_BOARD + channel
+            return np.where((channel < CHANNELS_A_BOARD) & (number < 32768), number, -1)
         code = board.astype(np.int64) << 16 | channel
         pairs = np.asarray(self.channels, np.int64)
         known = pairs[:, 0] << 16 | pairs[:, 1]
@@ -133,7 +133,7 @@ class Clock:
     """
 
     period: float
-    """From pulse to pulse, ticks."""
+    """Time from pulse to pulse, ticks."""
     border: float
     """Ticks since the start of a pulse at which an event belongs to the next one."""
     first: int

@@ -28,11 +28,11 @@ class Expectation:
     component: int
     name: str
     total: float
-    """Above the truth threshold; a background as far as it is recorded."""
+    """Events above the truth threshold; of a background, those that are recorded."""
     in_window: tuple[float, float, float]
-    """In no window, beam-on, beam-off."""
+    """Events in no window, beam-on and beam-off."""
     selected: tuple[float, float, float]
-    """The same, selected; the first is 0."""
+    """Selected events in no window (always 0), beam-on and beam-off."""
 
 
 def background_shape(experiment: Experiment, background: Background) -> BackgroundShape:
@@ -102,10 +102,10 @@ def selected_signal(experiment: Experiment, low: float) -> dict[str, float]:
     edges = recoil_grid(low, experiment.end_point, *jumps, *ends)
     nodes, weights = quadrature_nodes(edges)
     chance = experiment.detector.selection_probability(nodes, experiment.energy_top)
-    found = {flavour.name: 0.0 for flavour in experiment.source.flavours}
+    accepted = {flavour.name: 0.0 for flavour in experiment.source.flavours}
     for channel in experiment.channels:
-        found[channel.flavour.name] += float(channel.rate(nodes) @ (chance * weights))
-    return found
+        accepted[channel.flavour.name] += float(channel.rate(nodes) @ (chance * weights))
+    return accepted
 
 
 def expectations(experiment: Experiment, low: float | None = None) -> list[Expectation]:

@@ -43,7 +43,7 @@ from .window import Windows, WindowSettings, windows
 
 
 class Exposure(Settings):
-    """How long, and how the run is cut."""
+    """How long a run is, and how it is cut."""
 
     years: PositiveFloat = setting(
         3.0, "length of the run, years of operation of source.hours_per_year each", "years"
@@ -124,7 +124,7 @@ class Experiment(Displayed, Settings):
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
-        """Every (flavour, nucleus)."""
+        """Channels of the signal: every (flavour, nucleus)."""
         return channels(self.source, self.target, self.interaction)
 
     @cached_property
@@ -169,8 +169,8 @@ class Experiment(Displayed, Settings):
     @property
     def components(self) -> dict[int, str]:
         """Names by number, as in the column `component`; backgrounds from 10, in file order."""
-        found = {flavour.component: flavour.name for flavour in self.source.flavours}
-        return found | {10 + i: b.name for i, b in enumerate(self.background) if b.enabled}
+        flavours = {flavour.component: flavour.name for flavour in self.source.flavours}
+        return flavours | {10 + i: b.name for i, b in enumerate(self.background) if b.enabled}
 
     def component_of(self, background: Background) -> int:
         """Number of a background."""
@@ -239,9 +239,9 @@ def load(
         data = _over(data, presets[preset], origin)
     elif preset is not None and preset != "paper":
         raise ExperimentError(unknown(f"preset of {origin}", preset, tuple(presets)))
-    given = data.pop("period", [])
-    if given or number is not None:
-        data = _over(data, _period(given, number, settings or {}, origin), origin)
+    tables = data.pop("period", [])
+    if tables or number is not None:
+        data = _over(data, _period(tables, number, settings or {}, origin), origin)
     if source is not None:
         data = _over(data, {"source": {"base": source}}, origin)
     return validate(_with(data, settings or {}, origin), origin)
@@ -250,10 +250,10 @@ def load(
 def periods(name: str | Path) -> tuple[str, ...]:
     """Names by which `load` gives the periods of a file; the name alone if it has none."""
     data, number = _file(name)
-    given = data.get("period")
-    if number is not None or not isinstance(given, list) or not given:
+    tables = data.get("period")
+    if number is not None or not isinstance(tables, list) or not tables:
         return (str(name),)
-    return tuple(f"{name}#{i}" for i in range(1, len(given) + 1))
+    return tuple(f"{name}#{i}" for i in range(1, len(tables) + 1))
 
 
 def validate(data: Json, origin: str) -> Experiment:
@@ -274,17 +274,18 @@ def _file(name: str | Path) -> tuple[Json, int | None]:
     return _read(path if is_file else text, text), number
 
 
-def _period(given: Any, number: int | None, settings: Mapping[str, Any], origin: str) -> Json:
+def _period(tables: Any, number: int | None, settings: Mapping[str, Any], origin: str) -> Json:
     """What one of the periods of a file changes, its years as those of the exposure."""
-    if not isinstance(given, list) or not all(isinstance(period, dict) for period in given):
+    if not isinstance(tables, list) or not all(isinstance(period, dict) for period in tables):
         raise ExperimentError(f"{origin}: period must be a list of tables: write [[period]]")
     if number is None:
         raise ExperimentError(
-            f"{origin} has {len(given)} periods: name one, from {origin}#1 to {origin}#{len(given)}"
+            f"{origin} has {len(tables)} periods: name one, from {origin}#1 to "
+            f"{origin}#{len(tables)}"
         )
-    if not 1 <= number <= len(given):
-        raise ExperimentError(f"{origin}: no period {number}; there are {len(given)}")
-    period = dict(given[number - 1])
+    if not 1 <= number <= len(tables):
+        raise ExperimentError(f"{origin}: no period {number}; there are {len(tables)}")
+    period = dict(tables[number - 1])
     if "years" not in period:
         raise ExperimentError(f"{origin}: period {number}: years is required")
     if {"exposure", "exposure.years"} & set(settings) or "exposure" in period:
@@ -372,11 +373,11 @@ def _assign(data: Json, key: str, value: Any, origin: str) -> None:
     place: Any = data
     for i, part in enumerate(parts[:-1]):
         if isinstance(place, (list, tuple)):
-            found = [item for item in place if isinstance(item, dict) and item.get("name") == part]
-            if not found:
+            named = [item for item in place if isinstance(item, dict) and item.get("name") == part]
+            if not named:
                 names = [str(item.get("name")) for item in place if isinstance(item, dict)]
                 raise ExperimentError(f"{origin}: {key}: " + unknown("background", part, names))
-            place = found[0]
+            place = named[0]
             continue
         if place.get(part) is None:
             place[part] = {}

@@ -16,7 +16,7 @@ from ..generator.settings import Settings, setting
 
 
 class WindowSettings(Settings):
-    """When the detector looks."""
+    """Settings of the windows in which the detector looks."""
 
     on_start: float = setting(0.0, "start of beam-on, from the start of the pulse", "ns")
     on_tail: NonNegativeFloat = setting(

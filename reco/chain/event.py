@@ -138,7 +138,7 @@ def begin_source(key, chain, number, source, s, channel, place, c):  # type: ign
     key, chain
         Seed, and all tables.
     number, source
-        Of the slice, and of the source.
+        Numbers of the slice and of the source.
     s
         `Scratch`.
     channel
@@ -196,11 +196,11 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
     key, chain
         Seed, and all tables.
     number, source
-        Of the slice, and of the source.
+        Numbers of the slice and of the source.
     s
         `Scratch`.
     channel
-        Of each event of the signal, shape (events,).
+        Channel of each event of the signal, shape (events,).
     c
         Columns of as many rows, of which pulse, true time and drawn energies are there.
     """

@@ -22,7 +22,7 @@ LINE = 64
 
 
 def _pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
-    """Of the elements of the arrays in arguments 0 and 2, at the places in 1 and 3."""
+    """Pointers to elements of the arrays in arguments 0 and 2, at the places in 1 and 3."""
     pointers = []
     for k in (0, 2):
         array = context.make_array(signature.args[k])(context, builder, arguments[k])
@@ -47,7 +47,7 @@ def copy_block(_, to, i, column, j):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def stream_line(_, to, i, column, j):  # type: ignore[no-untyped-def]
-    """The same of a cache line, past the caches; place i of `to` must be the first of a line."""
+    """Copy a cache line past the caches; place i of `to` must be the first of a line."""
     signature = types.void(to, i, column, j)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

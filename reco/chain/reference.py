@@ -35,22 +35,24 @@ class Reference:
     """An experiment as arrays by label: signal channels first, then the backgrounds that are on."""
 
     def __init__(self, experiment: Experiment) -> None:
-        source, w, found = experiment.source, experiment.beam_windows, experiment.channels
+        source, w, channels = experiment.source, experiment.beam_windows, experiment.channels
         self.experiment, self.detector, self.windows = experiment, experiment.detector, w
         self.unit = 1.0 if self.detector.unit == "keV_nr" else self.detector.per_kev
         self.backgrounds = extra = [b for b in experiment.background if b.enabled]
-        self.channels, low = len(found), truth_threshold(experiment)
-        on = [True] * len(found) + [b.enabled for b in experiment.background]
+        self.channels, low = len(channels), truth_threshold(experiment)
+        on = [True] * len(channels) + [b.enabled for b in experiment.background]
         self.mean = mean_per_pulse(experiment, low)[on]
-        codes = [(c.flavour.component, c.flavour.pdg, c.nucleus.pdg) for c in found]
+        codes = [(c.flavour.component, c.flavour.pdg, c.nucleus.pdg) for c in channels]
         codes += [(experiment.component_of(b), 0, 0) for b in extra]
         self.codes = np.array(codes).T
         # who arrives alike, quantiles of their times (two if uniform), lives and delays; all in ns
         flat = IN_WINDOWS if experiment.windows.record == "windows" else ANY_TIME
-        kinds = [ANY_TIME if source.steady else IN_PULSE] * len(found)
+        kinds = [ANY_TIME if source.steady else IN_PULSE] * len(channels)
         kinds += [{"steady": flat, "table": b.name}.get(b.timing, IN_PULSE) for b in extra]
         self.kinds = {kind: np.array([k == kind for k in kinds]) for kind in kinds}
-        self.steady = np.array([source.steady] * len(found) + [b.timing == "steady" for b in extra])
+        self.steady = np.array(
+            [source.steady] * len(channels) + [b.timing == "steady" for b in extra]
+        )
         self.times = {ANY_TIME: np.array([w.first, w.first + w.period])}
         self.times[IN_WINDOWS] = np.array([w.on_start, w.on_stop + w.off_length])
         self.times[IN_PULSE] = np.array([0.0, source.pulse_width])
@@ -59,12 +61,12 @@ class Reference:
             if shape:
                 t = np.linspace(shape.time[0], shape.time[-1], 65537)
                 self.times[kind] = quantiles(t, np.interp(t, shape.time, shape.intensity))
-        lives = [c.flavour.lives for c in found] + [2 * (b.timing == "delayed") for b in extra]
+        lives = [c.flavour.lives for c in channels] + [2 * (b.timing == "delayed") for b in extra]
         life = np.array([[PION_LIFETIME], [MUON_LIFETIME]], np.float32)
         self.lives = life * np.greater.outer(lives, [0, 1]).T
-        self.delay = np.array([0.0] * len(found) + [b.delay for b in extra]) * ~self.steady
+        self.delay = np.array([0.0] * len(channels) + [b.delay for b in extra]) * ~self.steady
         # quantiles of T (keV) by channel, and of E by channel and E_min(T); points (e_ee, T)
-        tables = zip(*(_channel(c, low) for c in found), strict=True)
+        tables = zip(*(_channel(c, low) for c in channels), strict=True)
         self.recoils, self.neutrinos, limits = (np.array(t, np.float32) for t in tables)
         self.limits = limits.T.copy()
         self.spectra = [_spectrum(background_shape(experiment, b)) for b in extra]
@@ -75,7 +77,7 @@ class Reference:
         self.unquench = e_ee, t
 
     def arrive(self, rng: Generator, count: Any, start: int, pulses: int, out: Block) -> Array:
-        """Array in order of time; their codes, pulses, times and windows go to the columns."""
+        """Labels of events in order of time; codes, pulses, times and windows go to the columns."""
         label = np.repeat(np.arange(len(count)), count)
         rng.shuffle(label)
         place = np.cumsum(rng.standard_exponential(len(label) + 1))
@@ -140,8 +142,8 @@ class Reference:
         if detector.dead_time > 0 and detector.dead_time_of == "event":
             selected &= rng.random(len(label)) >= detector.dead_time
         elif detector.dead_time > 0:
-            found, which = np.unique(out["pulse"] * 4 + out["window"], return_inverse=True)
-            selected &= (rng.random(len(found)) >= detector.dead_time)[which]
+            exposures, which = np.unique(out["pulse"] * 4 + out["window"], return_inverse=True)
+            selected &= (rng.random(len(exposures)) >= detector.dead_time)[which]
 
     def sample(self, rng: Generator, label: Array) -> tuple[Array, Array]:
         """E and T of signal events: T from its marginal distribution, E from that at this T."""
@@ -208,33 +210,33 @@ def generate(
     Parameters
     ----------
     experiment
-        From `load`, or its `Reference` if that is at hand.
+        The experiment, from `load`, or its `Reference` if that is at hand.
     rng
         Any generator; one on `numpy.random.Philox` is the counterpart of the chain.
     years, events
-        As for `run.plan`.
+        The same as for `run.plan`.
     out
         Columns at least as long as needed to write to, in place of new ones.
     """
-    given = experiment if isinstance(experiment, Reference) else Reference(experiment)
-    a_year = given.experiment.source.pulses_per_year
+    reference = experiment if isinstance(experiment, Reference) else Reference(experiment)
+    a_year = reference.experiment.source.pulses_per_year
     if events is not None:
-        years = events / (given.mean[: given.channels].sum() * a_year)
-    pulses = max(round(a_year * (years or given.experiment.exposure.years)), 1)
-    starts = np.arange(0, pulses, max(int(CHUNK_EVENTS / max(given.mean.sum(), 1e-99)), 1))
+        years = events / (reference.mean[: reference.channels].sum() * a_year)
+    pulses = max(round(a_year * (years or reference.experiment.exposure.years)), 1)
+    starts = np.arange(0, pulses, max(int(CHUNK_EVENTS / max(reference.mean.sum(), 1e-99)), 1))
     lengths = np.diff(starts, append=pulses)
-    counts = rng.poisson(np.outer(lengths, given.mean))
+    counts = rng.poisson(np.outer(lengths, reference.mean))
     if events is not None:
-        shares = np.outer(lengths, given.mean[: given.channels])
+        shares = np.outer(lengths, reference.mean[: reference.channels])
         fixed = rng.multinomial(events, shares.ravel() / shares.sum())
-        counts[:, : given.channels] = fixed.reshape(shares.shape)
+        counts[:, : reference.channels] = fixed.reshape(shares.shape)
     edges = np.append(0, np.cumsum(counts.sum(axis=1)))
     columns = out or {name: np.empty(edges[-1], kind) for name, (kind, _, _) in COLUMNS.items()}
     columns = {name: column[: edges[-1]] for name, column in columns.items()}
     columns["event"][:] = np.arange(edges[-1])
     for i, count in enumerate(counts):
         part = {name: column[edges[i] : edges[i + 1]] for name, column in columns.items()}
-        given.observe(rng, given.arrive(rng, count, starts[i], lengths[i], part), part)
+        reference.observe(rng, reference.arrive(rng, count, starts[i], lengths[i], part), part)
     return columns
 
 

@@ -50,11 +50,11 @@ class Scratch(NamedTuple):
     """What a thread needs while it makes events; from `new_scratch`."""
 
     columns: Columns
-    """Of a slice, source after source."""
+    """Columns of a slice, source after source."""
     stage: Columns
     """Events in order, until there are enough of them to be written out."""
     channel: NDArray[np.int16]
-    """Of signal events, or the code of a background, as of `Sources`."""
+    """Channel of signal events, or the code of a background, as in `Sources`."""
     place: Array
     """Cumulative spacings, then parts of a pulse."""
     run_from: NDArray[np.int32]
@@ -63,7 +63,7 @@ class Scratch(NamedTuple):
     spare: NDArray[np.float32]
     """Two numbers for each event of a batch."""
     candidates: Candidates
-    """Of the sampler of recoils."""
+    """Candidates of the sampler of recoils."""
     events: NDArray[np.int64]
     """Events of each source in the slice."""
     head: NDArray[np.int64]
@@ -72,7 +72,7 @@ class Scratch(NamedTuple):
 
 
 def new_scratch(events: int, sources: int) -> Scratch:
-    """What is needed for slices of at most so many events, of a number of sources."""
+    """Scratch space for slices of at most so many events, of a number of sources."""
     rows, kinds = events + BLOCK, [kind for kind, _, _ in COLUMNS.values()]
     return Scratch(
         columns=Columns(*(np.empty(rows, kind) for kind in kinds)),

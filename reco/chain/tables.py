@@ -16,30 +16,30 @@ class Sources(NamedTuple):
 
     stream: NDArray[np.uint64]
     mean: Array
-    """Expected events a pulse."""
+    """Expected events of each source a pulse."""
     timing: NDArray[np.int64]
-    """Of the signal `WITH_PROTONS` for a pulsed source, its channels have lives."""
+    """Code of arrival; the signal of a pulsed source has `WITH_PROTONS`, and its channels lives."""
     delay: Array
-    """Added to the time, ns."""
+    """Delay that is added to the time, ns."""
     scale: NDArray[np.int64]
-    """Of a background's energy."""
+    """Code of the scale of a background's energy."""
     length: Array
-    """Of an exponential background; 0 for a tabulated one."""
+    """Energy in which an exponential background falls to 1/e; 0 for a tabulated one."""
     spectrum: Array
     """Energies, density and cumulative of the backgrounds one after the other, (3, n)."""
     spectrum_start: NDArray[np.int64]
     """First column of each source, and the end."""
     profile: Array
-    """The same of tabulated arrival times, ns."""
+    """Times (ns), density and cumulative of tabulated arrivals one after the other, (3, n)."""
     profile_start: NDArray[np.int64]
     component: NDArray[np.int8]
-    """Of each channel, then of each background; so are the next two, and `muon`."""
+    """Component of each channel, then of each background; the next two and `muon` are so too."""
     nu_pdg: NDArray[np.int16]
     target: NDArray[np.int32]
     muon: NDArray[np.float32]
     """Mean life of the muon before the neutrino, ns; 0 without."""
     pion: NDArray[np.float32]
-    """The same of the pion, of each source."""
+    """Mean life of the pion of each source, ns; 0 without."""
     channels: int
     """Number of channels: background number i has code channels + i."""
 
@@ -48,7 +48,7 @@ class Timing(NamedTuple):
     """Pulses, windows and veto; times in ns from the start of a pulse."""
 
     pulses: int
-    """In the run."""
+    """Number of pulses in the run."""
     slice_pulses: int
     period: float
     first: float
@@ -63,14 +63,14 @@ class Timing(NamedTuple):
     windows_only: bool
     sigma: float
     exposures: bool
-    """The time of an event is the middle of its window."""
+    """Whether the time of an event is the middle of its window."""
     dead_time: float
     veto_exposures: bool
     veto_stream: np.uint64
 
 
 class Response(NamedTuple):
-    """From recoil energy to selection."""
+    """Tables and codes of the response, from recoil energy to selection."""
 
     factor: float
     """Constant quenching factor; 0 for the tables."""
@@ -91,7 +91,7 @@ class Response(NamedTuple):
     efficiency: int
     """Code: STEP, LOGISTIC or EFFICIENCY_TABLE."""
     threshold: float
-    """Of e_reco_nr; of e_reco where that is a whole number."""
+    """Least e_reco_nr that is selected; least e_reco where that is a whole number."""
     logistic: Array
     """Plateau, slope, midpoint, cut, half_until; a step uses the first."""
     table: Array

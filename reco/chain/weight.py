@@ -39,7 +39,7 @@ def weights(
     Parameters
     ----------
     experiment
-        That of the sample.
+        The experiment of the sample.
     interaction
         The other model.
     block

@@ -40,15 +40,15 @@ class Cluster(Workers):
     remote: ClassVar[bool] = True
 
     client: Client
-    """Of Dask."""
+    """Client of Dask."""
     name: str
-    """For messages."""
+    """Name of the cluster in messages."""
     waits: bool
     """Whether workers may come late, as in a batch system."""
     progress: Progress = field(default=nothing, repr=False)
 
     def threads(self) -> int:
-        """Of all workers."""
+        """Number of threads of all workers."""
         try:
             return sum(self.client.nthreads().values())
         except OSError as error:
@@ -121,29 +121,29 @@ class Cluster(Workers):
         """Results of blocks that have ended, none where too many workers died."""
         from distributed import CancelledError, KilledWorker
 
-        found: list[tuple[Future[Any], Made | None]] = []
+        results: list[tuple[Future[Any], Made | None]] = []
         whole = [future for future in futures if future.status == "finished"]
         if len(whole) == len(futures) > 1:
             with suppress(CancelledError, KilledWorker):
                 return list(zip(futures, self.client.gather(futures), strict=True))
         for future in futures:
             try:
-                found.append((future, future.result()))
+                results.append((future, future.result()))
             except KilledWorker:
-                found.append((future, None))
+                results.append((future, None))
             except CancelledError as error:
                 raise OutputError(f"{self.name}: the scheduler is gone") from error
-        return found
+        return results
 
 
 def _taken(finished: queue.SimpleQueue[Future[Any]], most: int) -> list[Future[Any]]:
     """Futures that have ended, none if it takes long."""
-    found = []
+    ended = []
     with suppress(queue.Empty):
-        found.append(finished.get(timeout=LOOK))
-        while len(found) < most:
-            found.append(finished.get_nowait())
-    return found
+        ended.append(finished.get(timeout=LOOK))
+        while len(ended) < most:
+            ended.append(finished.get_nowait())
+    return ended
 
 
 class _Look:
@@ -155,7 +155,7 @@ class _Look:
         self.threads = cluster.threads()
 
     def at_times(self) -> None:
-        """Count them if it is time to; an error if there were none for long."""
+        """Count the threads if it is time to; an error if there were none for long."""
         now = time.monotonic()
         if now - self._last < LOOK:
             return

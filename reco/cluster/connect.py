@@ -49,7 +49,7 @@ SETTINGS = {
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.tick.interval": "1s",
 }
-"""Of clusters that are started here. Nothing is spilled to disk, nor unpickled from there.
+"""Settings of clusters that are started here. Nothing is spilled to disk, nor unpickled from there.
 
 Dask has workers give memory back at once, so that a third of the time of writing went into asking
 for it again; its profiler keeps 15 kB for each second of an hour; and its looks at itself, fifty a
@@ -60,22 +60,22 @@ LOCAL = {
     "scheduler_kwargs": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     "silence_logs": logging.CRITICAL,
 }
-"""Of clusters on this machine, which listen on the loopback interface."""
+"""Options of clusters on this machine, which listen on the loopback interface."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """Of a cluster; one of `address` and `cluster` is given."""
+    """Description of a cluster; one of `address` and `cluster` is given."""
 
     origin: str
-    """For messages."""
+    """Where the description is from, for messages."""
     address: str = ""
     cluster: str = ""
-    """MODULE.CLASS."""
+    """Class of the cluster, MODULE.CLASS."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Of the class."""
+    """Options of the class."""
     scale: int | None = None
-    """Workers."""
+    """Number of workers."""
     adapt: dict[str, Any] | None = None
     security: dict[str, Any] | bool | None = None
     """Options of `distributed.Security`, or true for temporary certificates."""
@@ -100,15 +100,15 @@ def describe_cluster(text: str) -> Description:
         number = int(rest) if colon else cores()
         if not 0 < number <= 1024:
             raise ExperimentError(f"--cluster {text}: must be from 1 to 1024 workers")
-        found = Description(
+        description = Description(
             f"--cluster {text}", cluster="distributed.LocalCluster", options={"n_workers": number}
         )
     elif kind in PROTOCOLS and rest.startswith("//"):
         if not ADDRESS.fullmatch(text):
             raise ExperimentError(f"--cluster {text}: {WANTED}")
-        found = Description(f"--cluster {text}", address=text)
+        description = Description(f"--cluster {text}", address=text)
     elif Path(text).suffix in (".yaml", ".yml"):
-        found = _read(Path(text))
+        description = _read(Path(text))
     else:
         raise ExperimentError(
             f"--cluster '{text}' is none of local, local:N, tcp://HOST:PORT, tls://HOST:PORT and "
@@ -120,7 +120,7 @@ def describe_cluster(text: str) -> Description:
         raise ExperimentError(
             "--cluster needs Dask, which is not installed: pip install 'nuspill[cluster]'"
         ) from error
-    return found
+    return description
 
 
 def _read(path: Path) -> Description:
@@ -214,8 +214,8 @@ def open_cluster(text: str) -> Iterator[Cluster]:
                 elif described.adapt is not None:
                     cluster.adapt(**described.adapt)
             target = cluster if cluster is not None else described.address
-            given = security if isinstance(security, Security) else None
-            client = Client(target, timeout=CONNECT, security=given, set_as_default=False)
+            certificates = security if isinstance(security, Security) else None
+            client = Client(target, timeout=CONNECT, security=certificates, set_as_default=False)
         except ExperimentError:
             raise
         except (OSError, TimeoutError, RuntimeError) as error:
@@ -265,16 +265,16 @@ def _close(cluster: Any) -> None:
 
 
 def _class(described: Description) -> Any:
-    """A class of clusters of Dask."""
+    """Class of Dask clusters that a description names."""
     from distributed.deploy.cluster import Cluster as AnyCluster
 
     module, _, name = described.cluster.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ExperimentError(f"{described.origin}: cluster: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, AnyCluster)):
+    if not (isinstance(kind, type) and issubclass(kind, AnyCluster)):
         raise ExperimentError(
             f"{described.origin}: cluster: {described.cluster} is not a class of clusters"
         )
-    return found
+    return kind

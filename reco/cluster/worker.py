@@ -47,7 +47,7 @@ class SharedWork(WorkerPlugin):
         self._work: Work | None = None
 
     def work(self) -> Work:
-        """Unpack it, the first time."""
+        """Work of the plugin, which is unpacked the first time."""
         with self._lock:
             if self._work is None:
                 if sources_digest() != self.sources:
@@ -57,11 +57,11 @@ class SharedWork(WorkerPlugin):
                     )
                 work: Work = pickle.loads(self.packed)
                 try:
-                    mine = work.tables()
+                    checksums = work.tables()
                 except ExperimentError as error:
                     raise ExperimentError(f"the worker {self.where}: {error}") from error
-                if mine != self.tables:
-                    names = ", ".join(sorted(mine))
+                if checksums != self.tables:
+                    names = ", ".join(sorted(checksums))
                     raise ExperimentError(
                         f"the worker {self.where} has another file {names} than the client; give "
                         "the same path on all machines, from / on"

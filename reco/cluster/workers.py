@@ -17,13 +17,13 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 from .cores import cores
 
 Progress = Callable[[int], object]
-"""Is called with numbers of events, toys or parts, as they are done."""
+"""Function that is called with numbers of events, toys or parts, as they are done."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 AHEAD = 4
-"""Tasks that are handed out or wait for their turn, a thread."""
+"""Tasks for each thread that are handed out or wait for their turn."""
 
 
 class Work(Protocol):
@@ -45,7 +45,7 @@ class Made:
 
     result: Any
     seconds: float
-    """Of the thread that made it."""
+    """Time that the thread that made it took."""
     worker: str
     """Name of the process that made it."""
 
@@ -61,9 +61,9 @@ class Workers(ABC):
     """Whether work is sent to other processes, so that small tasks should go together."""
 
     name: str
-    """For messages and logs."""
+    """Name of the workers in messages and logs."""
     progress: Progress
-    """What is told how much is done."""
+    """Function that is called with how much is done."""
 
     @abstractmethod
     def threads(self) -> int:
@@ -78,9 +78,9 @@ class Workers(ABC):
         Parameters
         ----------
         work
-            What is done in blocks.
+            The work to do in blocks.
         tasks
-            Of the blocks; they are taken as workers get free.
+            Tasks of the blocks; they are taken as workers get free.
         ordered
             Whether results are in the order of tasks, or as they come.
         bulky
@@ -106,12 +106,12 @@ class Here(Workers):
     remote: ClassVar[bool] = False
 
     number: int | None = None
-    """Of threads; by default one for each core that the process may use."""
+    """Number of threads; by default one for each core that the process may use."""
     progress: Progress = field(default=nothing, repr=False)
     name: str = "here"
 
     def __post_init__(self) -> None:
-        """Refuse what is no number of threads."""
+        """Refuse a number of threads below 1."""
         if self.number is not None and self.number < 1:
             raise ValueError(f"threads: {self.number} must be at least 1")
 

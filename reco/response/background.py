@@ -24,7 +24,7 @@ class SpectrumModel(Settings):
     """What spectra have in common; a new one gives `shape`."""
 
     own_range: ClassVar[bool] = False
-    """Whether it brings its range."""
+    """Whether the spectrum brings its own range."""
 
     def highest(self) -> float:
         """Highest energy of its own range; 0 if it has none."""
@@ -41,25 +41,25 @@ class Flat(SpectrumModel):
     model: Literal["flat"] = setting("flat", "uniform")
 
     def shape(self, low: float, high: float) -> BackgroundShape:
-        """One everywhere."""
+        """Density of one everywhere."""
         return BackgroundShape(np.array([low, high]), np.ones(2), 0.0, high - low)
 
 
 class Exponential(SpectrumModel):
-    """Falls as exp(−E/scale) from the low end of the range."""
+    """Spectrum that falls as exp(−E/length) from the low end of the range."""
 
     model: Literal["exponential"] = setting(..., "exponential")
     length: PositiveFloat = setting(..., "energy in which it falls to 1/e", "unit of `scale`")
 
     def shape(self, low: float, high: float) -> BackgroundShape:
-        """One at the low end."""
+        """Exponential density, one at the low end."""
         edges, length = np.array([low, high]), self.length
         norm = -length * np.expm1(-(high - low) / length)
         return BackgroundShape(edges, np.exp(-(edges - low) / length), length, float(norm))
 
 
 class SpectrumPoints(SpectrumModel):
-    """Linear between points, times `rate`."""
+    """Spectrum linear between points, times `rate`."""
 
     own_range = True
     model: Literal["table"] = setting(..., "table")
@@ -74,17 +74,17 @@ class SpectrumPoints(SpectrumModel):
         return self
 
     def highest(self) -> float:
-        """Last point."""
+        """Energy of the last point."""
         return self.energy[-1]
 
     def shape(self, low: float, high: float) -> BackgroundShape:
-        """Its points, whatever the range."""
+        """Spectrum of its points, whatever the range."""
         e, f = np.asarray(self.energy), np.asarray(self.density)
         return BackgroundShape(e, f, 0.0, float(np.sum((f[1:] + f[:-1]) / 2 * np.diff(e))))
 
 
 class Background(Settings):
-    """One background."""
+    """Settings of one background."""
 
     name: str = setting(..., "its name, which also names its random stream", min_length=1)
     enabled: bool = setting(True, "false leaves it out, and everything else as it was")
@@ -135,11 +135,11 @@ class BackgroundShape:
 
     edges: Array
     density: Array
-    """At the edges, relative."""
+    """Relative density at the edges."""
     length: float
-    """Of an exponential; 0 for linear pieces."""
+    """Energy in which an exponential falls to 1/e; 0 for linear pieces."""
     integral: float
-    """Of the density over the range."""
+    """Integral of the density over the range."""
 
     def cdf(self, energy: Array) -> Array:
         """Part of the background below `energy`."""

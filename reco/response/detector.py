@@ -39,7 +39,7 @@ class Geometry(Settings):
 
 
 class Detector(Settings):
-    """What a recoil becomes."""
+    """Settings of a detector: what a recoil becomes in it."""
 
     threshold: NonNegativeFloat = setting(
         ..., "least e_reco_nr that is selected, whatever the efficiency", "keV_nr"
@@ -242,20 +242,20 @@ class Detector(Settings):
         else:
             recoil = self.recoil_equivalent(middle, 2 * bins.high + 1)
             accept = bins.accepted(middle * self.per_kev, recoil)
-        found = np.zeros((len(mean), accept.shape[1]))
-        smeared_shares(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), found)
-        return found
+        shares = np.zeros((len(mean), accept.shape[1]))
+        smeared_shares(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), shares)
+        return shares
 
 
 class Shift(NamedTuple):
     """Factors on the nominal response: what a systematic uncertainty changes."""
 
     energy: float = 1.0
-    """On the mean reconstructed energy: quenching."""
+    """Factor on the mean reconstructed energy: quenching."""
     width: float = 1.0
-    """On the resolution σ."""
+    """Factor on the resolution σ."""
     threshold: float = 1.0
-    """On the threshold of the acceptance."""
+    """Factor on the threshold of the acceptance."""
 
 
 class _Bins:

@@ -21,16 +21,16 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 TABLE_POINTS = 16385
-"""Of an efficiency that is no table, for kernels."""
+"""Points of the table that kernels read of an efficiency that is no table itself."""
 STEEPEST = 1e-3
-"""Difference from a line between two of them that is taken for a jump."""
+"""Difference from a line between two of these points that is taken for a jump."""
 
 
 class EfficiencyModel(Settings):
     """What efficiencies have in common; a new one gives `at`, and `edges` if it jumps."""
 
     at_threshold: ClassVar[bool] = False
-    """Whether detector.threshold alone says where it begins; it acts on all of them."""
+    """Whether detector.threshold, which acts on all models, alone says where acceptance begins."""
 
     @abstractmethod
     def at(self, energy: ArrayLike) -> Array:
@@ -41,7 +41,7 @@ class EfficiencyModel(Settings):
         return []
 
     def kernel_code(self) -> int:
-        """Name, in `chain.codes`, of how kernels work it out."""
+        """Code, from `chain.codes`, of how kernels work it out."""
         return EFFICIENCY_TABLE
 
     def kernel_values(self) -> Array:
@@ -84,15 +84,15 @@ class Step(EfficiencyModel):
     plateau: Fraction = setting(1.0, "acceptance above the threshold")
 
     def kernel_code(self) -> int:
-        """Kernels know the step."""
+        """Code of the step, which kernels know."""
         return STEP
 
     def kernel_values(self) -> Array:
-        """Plateau alone, shape (5,)."""
+        """Plateau, and zeros for what a step does not have; shape (5,)."""
         return np.array([self.plateau, 0.0, 0.0, 0.0, 0.0])
 
     def kernel_table(self, top: float) -> Array:
-        """None, shape (2, 2)."""
+        """Zeros in place of a table, shape (2, 2)."""
         return np.zeros((2, 2))
 
     def at(self, energy: ArrayLike) -> Array:
@@ -111,19 +111,19 @@ class Logistic(EfficiencyModel):
     half_until: NonNegativeFloat = setting(0.0, "half is lost below", "unit of e_reco")
 
     def edges(self) -> list[float]:
-        """Where it jumps."""
+        """Energies at which it jumps."""
         return [self.cut, self.half_until]
 
     def kernel_code(self) -> int:
-        """Kernels know the function."""
+        """Code of the logistic function, which kernels know."""
         return LOGISTIC
 
     def kernel_values(self) -> Array:
-        """All of its parameters, shape (5,)."""
+        """Plateau, slope, midpoint, cut, half_until; shape (5,)."""
         return np.array([self.plateau, self.slope, self.midpoint, self.cut, self.half_until])
 
     def kernel_table(self, top: float) -> Array:
-        """None, shape (2, 2)."""
+        """Zeros in place of a table, shape (2, 2)."""
         return np.zeros((2, 2))
 
     def at(self, energy: ArrayLike) -> Array:
@@ -135,18 +135,18 @@ class Logistic(EfficiencyModel):
 
 
 class EfficiencyTable(EfficiencyModel):
-    """Linear between points, zero below the first and constant above the last."""
+    """Efficiency linear between points, zero below the first and constant above the last."""
 
     model: Literal["table"] = setting(..., "table in e_reco")
     energy: list[float] = setting(..., "energies, increasing", "unit of e_reco", min_length=2)
     efficiency: list[Fraction] = setting(..., "acceptance", min_length=2)
 
     def edges(self) -> list[float]:
-        """Its points."""
+        """Energies of its points, at which it jumps or bends."""
         return self.energy
 
     def kernel_table(self, top: float) -> Array:
-        """Its points, shape (2, n)."""
+        """Energies and acceptances of its points, shape (2, n)."""
         return np.array([self.energy, self.efficiency], float)
 
     @model_validator(mode="after")

@@ -41,7 +41,7 @@ class NoQuenching(QuenchingModel):
     model: Literal["none"] = setting(..., "none: e_ee equals e_nr")
 
     def kernel_factor(self) -> float:
-        """One."""
+        """Factor of one."""
         return 1.0
 
     def electron_equivalent(self, recoil: ArrayLike) -> Array:

@@ -34,7 +34,7 @@ class ResolutionModel(Settings):
     needs_threshold: ClassVar[bool] = False
     """Whether the width is relative to the detector's threshold, which then is above 0."""
     needs_quenching: ClassVar[bool] = False
-    """Whether it takes electron-equivalent energies alone."""
+    """Whether the resolution takes electron-equivalent energies alone."""
 
     def unit_of_reco(self) -> str:
         """Unit of `e_reco`."""
@@ -60,7 +60,7 @@ class ResolutionModel(Settings):
         return 0.0
 
     def kernel_code(self) -> int:
-        """Name, in `chain.codes`, of how kernels smear: as the attributes above say.
+        """Code, from `chain.codes`, of how kernels smear: as the attributes above say.
 
         Raises
         ------
@@ -91,15 +91,15 @@ class NoResolution(ResolutionModel):
     model: Literal["none"] = setting(..., "no smearing")
 
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
-        """Zero."""
+        """Width of zero at all energies."""
         return np.zeros(np.shape(energy))
 
     def kernel_code(self) -> int:
-        """No smearing."""
+        """Code of no smearing."""
         return NO_SMEARING
 
     def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
-        """None, shape (2,)."""
+        """Zeros in place of a table, shape (2,)."""
         return np.zeros(2)
 
 
@@ -127,15 +127,15 @@ class Sqrt(ResolutionModel):
         return np.asarray(self.relative * np.sqrt(np.asarray(energy, dtype=float) * reference))
 
     def root_width(self, threshold: float) -> float:
-        """Return r √T_ref."""
+        """Return σ/√T = r √T_ref, √keV_nr."""
         return float(self.relative * np.sqrt(self.reference or threshold))
 
     def kernel_code(self) -> int:
-        """Kernels know the root."""
+        """Code of a width that grows as √T, which kernels know."""
         return ROOT_T
 
     def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
-        """None, shape (2,)."""
+        """Zeros in place of a table, shape (2,)."""
         return np.zeros(2)
 
 
@@ -148,11 +148,11 @@ class Photoelectrons(ResolutionModel):
     light_yield: PositiveFloat = setting(..., "mean number", "PE/keV_ee")
 
     def unit_of_reco(self) -> str:
-        """Photo-electrons."""
+        """Unit of `e_reco`: photo-electrons."""
         return "PE"
 
     def per_kev(self) -> float:
-        """Light yield."""
+        """Photo-electrons in a keV_ee: the light yield."""
         return self.light_yield
 
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
@@ -160,11 +160,11 @@ class Photoelectrons(ResolutionModel):
         return np.sqrt(np.asarray(energy, dtype=float) / self.light_yield)
 
     def kernel_code(self) -> int:
-        """Whole numbers."""
+        """Code of Poisson photo-electrons."""
         return PHOTOELECTRONS
 
     def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
-        """None, shape (2,)."""
+        """Zeros in place of a table, shape (2,)."""
         return np.zeros(2)
 
 
@@ -179,11 +179,11 @@ class Fano(ResolutionModel):
     unit: Literal["keV_ee", "electrons"] = setting("keV_ee", "unit of e_reco")
 
     def unit_of_reco(self) -> str:
-        """As chosen."""
+        """Unit of `e_reco` as chosen in the settings."""
         return self.unit
 
     def per_kev(self) -> float:
-        """Electrons in a keV_ee, or one."""
+        """Units of `e_reco` in a keV_ee: electrons, or one."""
         return 1e3 / self.pair_energy if self.unit == "electrons" else 1.0
 
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:

@@ -33,7 +33,7 @@ MANIFEST = "manifest.json"
 LOG = "log.jsonl"
 LIBRARIES = ("nuspill", "numpy", "scipy", "numba", "uproot", "awkward", "distributed")
 SHOWN = 3
-"""Differences of two configurations in a message."""
+"""Most differences of two configurations that a message shows."""
 
 Kind = Literal["events", "toys", "coverage"]
 
@@ -44,9 +44,9 @@ class Manifest:
 
     kind: Kind
     configuration: Json
-    """All that decides its numbers, the version of nuspill too, as JSON."""
+    """All that decides the numbers of the run, the version of nuspill too, as JSON."""
     request: Json
-    """How much of it is wanted, and what to do with it; may change from one call to the next."""
+    """How much of the run is wanted, and what to do with it; may change from call to call."""
 
     @property
     def digest(self) -> str:
@@ -61,7 +61,7 @@ class Piece:
     file: str
     sha256: str
     first: int
-    """Number of its first event, or point."""
+    """Number of the first event in it, or point."""
     size: int
     """Number of events, or toys."""
     generated: list[Generated]
@@ -72,27 +72,27 @@ class Entry(TypedDict, total=False):
     """A line of the log; `what` decides which of the others it has."""
 
     time: str
-    """Of the line, UTC."""
+    """When the line was written, UTC."""
     what: str
-    """``start``, ``piece``, ``stop`` or ``complete``."""
+    """Kind of line: ``start``, ``piece``, ``stop`` or ``complete``."""
     file: str
-    """The next five are of a `Piece`."""
+    """File name; it and the next four keys are the fields of a `Piece`."""
     sha256: str
     first: int
     size: int
     generated: list[Generated]
     seconds: float
-    """For which it was made."""
+    """Time that it took to make the file."""
     worker: str
-    """That made it, on a cluster."""
+    """Worker that made the file, on a cluster."""
     where: str
-    """On what the work started."""
+    """Threads or cluster on which the work started."""
     parts: int
     missing: int
-    """Of them, at the start."""
+    """Number of parts that were missing at the start."""
     events: int
     why: str
-    """The work stopped."""
+    """Reason for which the work stopped."""
 
 
 def digest(content: Any) -> str:
@@ -117,10 +117,10 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text("utf-8"))
-        found = Manifest(content["kind"], content["configuration"], content["request"])
-        if content["program"] != "nuspill" or found.kind not in ("events", "toys", "coverage"):
+        stored = Manifest(content["kind"], content["configuration"], content["request"])
+        if content["program"] != "nuspill" or stored.kind not in ("events", "toys", "coverage"):
             raise ValueError("it is of something else")
-        if content["hash"] != found.digest or not isinstance(found.request, dict):
+        if content["hash"] != stored.digest or not isinstance(stored.request, dict):
             raise ValueError("its hash does not fit")
     except FileNotFoundError as error:
         raise OutputError(f"{folder}: holds no run: there is no {path}") from error
@@ -128,7 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise OutputError(f"{path}: is not a manifest of nuspill: {error} is missing") from error
     except (OSError, ValueError, TypeError) as error:
         raise OutputError(f"{path}: is not a manifest of nuspill: {error}") from error
-    return found
+    return stored
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -175,11 +175,11 @@ def refuse_another(folder: Path, there: Manifest, wanted: Manifest, hint: str = 
     """Refuse a folder of a run of another configuration or version, showing the difference."""
     if there.kind != wanted.kind:
         raise OutputError(f"{folder}: holds {there.kind}, not {wanted.kind}{hint}")
-    found = list(differences(there.configuration, wanted.configuration))
-    if found:
-        more = f", and {len(found) - SHOWN} more differences" if len(found) > SHOWN else ""
+    lines = list(differences(there.configuration, wanted.configuration))
+    if lines:
+        more = f", and {len(lines) - SHOWN} more differences" if len(lines) > SHOWN else ""
         raise OutputError(
-            f"{folder}: holds a run of another {'; '.join(found[:SHOWN])}{more}{hint}"
+            f"{folder}: holds a run of another {'; '.join(lines[:SHOWN])}{more}{hint}"
         )
 
 
@@ -193,7 +193,7 @@ def differences(there: Any, wanted: Any, key: str = "") -> Iterator[str]:
         for number, (a, b) in enumerate(zip(there, wanted, strict=True)):
             yield from differences(a, b, f"{key}[{number}]")
     elif there != wanted:
-        a, b = (json.dumps(x)[:120] for x in (there, wanted))
+        a, b = (json.dumps(value)[:120] for value in (there, wanted))
         yield f"{key}: {a}, not {b}"
 
 
@@ -203,10 +203,10 @@ class Log:
     def __init__(self, folder: Path, file: BufferedRandom) -> None:
         self.path, self._file = folder / LOG, file
 
-    def add(self, what: str, **told: Any) -> None:
+    def add(self, what: str, **details: Any) -> None:
         """Append a line, on disk when this returns."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        line = json.dumps({"time": now, "what": what, **told}).encode() + b"\n"
+        line = json.dumps({"time": now, "what": what, **details}).encode() + b"\n"
         try:
             self._file.write(line)
             self._file.flush()
@@ -214,9 +214,9 @@ class Log:
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
 
-    def piece(self, piece: Piece, **told: Any) -> None:
+    def piece(self, piece: Piece, **details: Any) -> None:
         """Say that a file is whole."""
-        self.add("piece", **asdict(piece), **told)
+        self.add("piece", **asdict(piece), **details)
 
 
 @contextmanager
@@ -302,7 +302,7 @@ def read_log(folder: Path) -> Iterator[Entry]:
 
 def pieces(folder: Path) -> dict[str, Piece]:
     """Files that are whole by the log, by name; of a file made twice the last."""
-    found = {}
+    latest = {}
     for entry in read_log(folder):
         if entry["what"] == "piece":
             try:
@@ -315,8 +315,8 @@ def pieces(folder: Path) -> dict[str, Piece]:
                 )
             except KeyError as error:
                 raise OutputError(f"{folder / LOG}: a piece has no {error}") from error
-            found[piece.file] = piece
-    return found
+            latest[piece.file] = piece
+    return latest
 
 
 def tables(models: Iterable[Interaction]) -> dict[str, str]:
@@ -327,12 +327,12 @@ def tables(models: Iterable[Interaction]) -> dict[str, str]:
     ExperimentError
         If one cannot be read.
     """
-    found = {}
+    checksums = {}
     for name in {model.form_factor for model in models} - set(MODELS):
         try:
-            found[name] = checksum(Path(name))
+            checksums[name] = checksum(Path(name))
         except OSError as error:
             raise ExperimentError(
                 f"form factor table '{name}' cannot be read: {error.strerror}"
             ) from error
-    return dict(sorted(found.items()))
+    return dict(sorted(checksums.items()))

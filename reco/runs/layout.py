@@ -119,7 +119,7 @@ class PartWork:
     options: Options
 
     def tables(self) -> dict[str, str]:
-        """Of form factors."""
+        """Checksums of the files of form factors."""
         return tables((self.run.experiment.interaction, *self.run.models.values()))
 
     def warm(self) -> None:
@@ -128,7 +128,7 @@ class PartWork:
         _ = self.run.expected
 
     def __getstate__(self) -> dict[str, object]:
-        """Without what is long and fast to count again."""
+        """State without what is long and fast to count again."""
         run = self.run.with_seed(self.run.seed)
         run.__dict__["expected"] = self.run.expected
         return self.__dict__ | {"run": run}
@@ -152,11 +152,11 @@ def make_part(
 ) -> MadePart:
     """Write a part to a file of any name."""
     start = time.perf_counter()
-    mine = part(run, options.parts, number)
+    wanted = part(run, options.parts, number)
     counts = write(
         run,
         path,
-        events=range(mine.start, mine.stop),
+        events=range(wanted.start, wanted.stop),
         format=options.format,
         compression=options.compression,
         selected_only=options.selected_only,
@@ -164,6 +164,6 @@ def make_part(
         workers=workers,
     )
     seconds = time.perf_counter() - start
-    size = mine.stop - mine.start
-    piece = Piece(mine.name, checksum(path), mine.start, size, counts.table())
+    size = wanted.stop - wanted.start
+    piece = Piece(wanted.name, checksum(path), wanted.start, size, counts.table())
     return MadePart(piece, seconds, path.name, b"")

@@ -72,11 +72,11 @@ def write(
     Parameters
     ----------
     run
-        From `plan`.
+        The run, from `plan`.
     path
         The file; it appears when it is whole.
     events
-        Their numbers, by default all.
+        Numbers of the events to write, by default all.
     format
         ``"ttree"`` or ``"rntuple"``.
     compression
@@ -86,7 +86,7 @@ def write(
     overwrite
         Replace a file that is there.
     workers
-        Threads, and what is told the number of events of each block written.
+        Threads; their `progress` is called with the number of events of each block written.
 
     Returns
     -------

@@ -38,9 +38,9 @@ from .run import Run
 from .tree import Counts, Format
 
 PART_SECONDS = 3.0
-"""Aim of a part on a cluster, of a thread."""
+"""Time that a thread should take for a part on a cluster."""
 PART_EVENTS = 200_000, 8_000_000
-"""Least and most events of such a part."""
+"""Least and most events of a part on a cluster."""
 PARTS_A_THREAD = 4
 Existing = Literal["refuse", "keep", "replace"]
 """What becomes of a finished run."""
@@ -62,9 +62,9 @@ def write_parts(
     Parameters
     ----------
     run, format, compression, selected_only
-        As for `write`.
+        The same as for `write`.
     folder
-        Made if missing. It holds the parts, `manifest.json` and `log.jsonl`.
+        The folder, made if missing. It holds the parts, `manifest.json` and `log.jsonl`.
     parts
         Number of parts, of equal numbers of slices. If none is given as many as the folder's run
         has, or so many that each takes some seconds.
@@ -72,12 +72,12 @@ def write_parts(
         What becomes of a run that the folder holds, finished: it is refused, kept and counted if it
         is the same, or replaced, as another one is then. What is not finished is gone on with.
     workers
-        Threads here, or a cluster, and what is told the number of events made.
+        Threads here, or a cluster; their `progress` is called with numbers of events made.
 
     Returns
     -------
     Counts
-        Of all parts. The parts, in order of time, are together the single file, event by event.
+        Counts of all parts, which in order of time are together the single file, event by event.
 
     Raises
     ------
@@ -89,9 +89,9 @@ def write_parts(
     folder = Path(folder)
     options = Options(parts or 1, format, compression, selected_only)
     if parts is None:
-        there = None if existing == "replace" else _parts_there(folder)
+        present = None if existing == "replace" else _parts_there(folder)
         threads = workers.threads() if workers.remote else 1
-        options = replace(options, parts=there or _parts(run, options, threads))
+        options = replace(options, parts=present or _parts(run, options, threads))
     wanted = manifest_of(run, options)
     fresh = _is_fresh(folder, wanted, existing)
     with open_log(folder, fresh) as log:
@@ -114,8 +114,8 @@ def remove_run(folder: Path) -> None:
 def _parts_there(folder: Path) -> int | None:
     if not (folder / MANIFEST).exists():
         return None
-    there = read_manifest(folder)
-    return int(there.configuration["parts"]) if there.kind == "events" else None
+    manifest = read_manifest(folder)
+    return int(manifest.configuration["parts"]) if manifest.kind == "events" else None
 
 
 def _parts(run: Run, options: Options, threads: int) -> int:
@@ -161,11 +161,11 @@ def _go_on(run: Run, options: Options, folder: Path, log: Log, workers: Workers)
     counts, todo = Counts(), []
     done = pieces(folder)
     for number in range(options.parts):
-        mine = part(run, options.parts, number)
-        there, path = done.get(mine.name), folder / mine.name
-        if there is not None and path.is_file() and checksum(path) == there.sha256:
-            counts += Counts(there.generated)
-            workers.progress(mine.stop - mine.start)
+        wanted = part(run, options.parts, number)
+        recorded, path = done.get(wanted.name), folder / wanted.name
+        if recorded is not None and path.is_file() and checksum(path) == recorded.sha256:
+            counts += Counts(recorded.generated)
+            workers.progress(wanted.stop - wanted.start)
         else:
             todo.append(number)
     log.add("start", parts=options.parts, missing=len(todo), where=workers.name)

@@ -23,7 +23,7 @@ class Expected(TypedDict):
 
 
 class Generated(TypedDict):
-    """Events that were made of a component; lists as of `Expected`."""
+    """Events that were made of a component; lists as in `Expected`."""
 
     component: int
     total: int
@@ -65,13 +65,13 @@ class Provenance(TypedDict, total=False):
     imported: Imported
     seed: int | None
     experiment: Json
-    """As `Experiment` dumps it."""
+    """Settings of the experiment, as `Experiment` dumps them."""
     years_of_operation: float
     protons_on_target: float
     first_pulse: int
-    """0 where it is missing."""
+    """Number of the first pulse; 0 where the key is missing."""
     pulses: int
-    """One after the last."""
+    """Number of the pulse after the last one."""
     pulse_period_ns: float
     slice_pulses: int
     fixed_signal_events: int | None
@@ -79,7 +79,7 @@ class Provenance(TypedDict, total=False):
     truth_threshold_kev: float
     flux_averaged_cross_section_cm2: dict[str, float]
     components: dict[str, str]
-    """Names by number."""
+    """Names of the components by number."""
     expected: list[Expected]
     run_events: int
     first_event: int
@@ -92,12 +92,12 @@ class Provenance(TypedDict, total=False):
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that decide what is in a file."""
+    """Versions of the packages that decide what is in a file."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def live_time(pulses: int, windows: Windows) -> LiveTime:
-    """Of a number of beam pulses."""
+    """Live time of a number of beam pulses."""
     return {
         "beam": pulses * windows.period * 1e-9,
         "on": pulses * windows.on_length * 1e-9,

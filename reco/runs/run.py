@@ -71,7 +71,7 @@ class Run(Displayed):
 
     @cached_property
     def chain(self) -> Chain:
-        """Arrays for the kernels."""
+        """Experiment as arrays, for the kernels."""
         return build_chain(self.experiment, self.pulses, self.truth_threshold)
 
     @cached_property
@@ -244,7 +244,7 @@ def plan(
     Parameters
     ----------
     experiment
-        From `load`.
+        The experiment, from `load`.
     seed
         Key of the random numbers, 0 to 2⁶⁴ − 1.
     years, pot, events
@@ -330,7 +330,7 @@ def generate(
     Parameters
     ----------
     experiment
-        From `load`.
+        The experiment, from `load`.
     seed
         Key of the random numbers.
     start, stop

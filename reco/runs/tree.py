@@ -21,7 +21,7 @@ PROVENANCE = "provenance"
 Format = Literal["ttree", "rntuple"]
 
 HIGHEST_LEVEL = {"none": 0, "zstd": 22, "lz4": 12, "zlib": 9, "lzma": 9}
-"""Of each compression; the lowest, and the default, is 1."""
+"""Highest level of each compression; the lowest, and the default, is 1."""
 
 
 def parse_compression(text: str) -> tuple[str, int]:
@@ -74,7 +74,7 @@ def provenances(file: Any) -> list[Provenance]:
     """Provenance of an open file: one, or after ROOT's `hadd` that of each part, in their order."""
     keys = file.keys(recursive=False, filter_name=PROVENANCE)
     every: list[Provenance] = [json.loads(str(file[key])) for key in keys or [PROVENANCE]]
-    return sorted(every, key=lambda one: int(one.get("first_event", 0)))
+    return sorted(every, key=lambda about: int(about.get("first_event", 0)))
 
 
 @contextmanager

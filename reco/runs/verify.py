@@ -56,11 +56,11 @@ def part_is_right(
     run: Run, options: Options, folder: Path, number: int, workers: Here = HERE
 ) -> bool:
     """Make a part anew and compare it with that of the folder, bit for bit."""
-    mine = part(run, options.parts, number)
-    made = run.blocks(mine.start, mine.stop, BLOCK_EVENTS, workers)
+    wanted = part(run, options.parts, number)
+    made = run.blocks(wanted.start, wanted.stop, BLOCK_EVENTS, workers)
     chosen = (select(block) if options.selected_only else block for block in made)
     kept: Block = run.allocate(0)
-    for block in read_blocks(folder / mine.name, list(run.dtypes)):
+    for block in read_blocks(folder / wanted.name, list(run.dtypes)):
         while len(kept["event"]) < len(block["event"]):
             following = next(chosen, None)
             if following is None:
@@ -100,7 +100,7 @@ def join_parts(
             if (folder / name).is_file():
                 whole.setdefault(name, (folder / name, piece))
     parts = [part(run, options.parts, number) for number in range(options.parts)]
-    missing = [mine.name for mine in parts if mine.name not in whole]
+    missing = [wanted.name for wanted in parts if wanted.name not in whole]
     if missing:
         raise OutputError(
             f"{' '.join(map(str, folders))}: {len(missing)} of {len(parts)} parts are not there, "
@@ -110,8 +110,8 @@ def join_parts(
     counts = Counts()
 
     def blocks() -> Iterator[Block]:
-        for mine in parts:
-            source, piece = whole[mine.name]
+        for wanted in parts:
+            source, piece = whole[wanted.name]
             if checksum(source) != piece.sha256:
                 raise OutputError(f"{source}: is damaged; nuspill resume makes it again")
             yield from read_blocks(source, list(run.dtypes))
@@ -122,8 +122,8 @@ def join_parts(
         tree = make(TREE, run.dtypes)
         for block in one_ahead(blocks()):
             tree.extend(block)
-        for mine in parts:
-            counts += Counts(whole[mine.name][1].generated)
+        for wanted in parts:
+            counts += Counts(whole[wanted.name][1].generated)
         about["generated"] = counts.table()
         file[PROVENANCE] = json.dumps(about)
     return counts
