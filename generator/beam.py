@@ -101,7 +101,7 @@ class PulseShape(Settings):
 
     @property
     def end(self) -> float:
-        """Last point, ns."""
+        """Time of the last point, ns."""
         return self.time[-1]
 
 
@@ -203,8 +203,8 @@ class Source(Settings):
                 f"pulse_shape of {shape.end - shape.time[0]:g} ns is longer than the period "
                 f"{self.period:g} ns"
             )
-        told = shape is None or math.isclose(width, shape.end, rel_tol=ROUNDING)
-        if shape is not None and self.window is None and not told:
+        ends_with_shape = shape is None or math.isclose(width, shape.end, rel_tol=ROUNDING)
+        if shape is not None and self.window is None and not ends_with_shape:
             raise ValueError(
                 f"source.pulse_width = {width:g} ns is not the end of source.pulse_shape, "
                 f"{shape.end:g} ns: leave it out, or give source.window"
@@ -266,16 +266,16 @@ class Source(Settings):
         """Flavours with spectrum, flux and lives, in the order of their component numbers."""
         shared = self.protons * (self.neutrinos or 0.0)  # 0 only if each flavour has its own
         if self.spectra is None:
-            found = [
+            fluxes = [
                 FlavourFlux(name, spectrum, shared, 2 if name in DELAYED else 1)
                 for name, spectrum in decay_at_rest().items()
             ]
         else:
-            found = [
+            fluxes = [
                 FlavourFlux(name, table.spectrum, table.per_year or shared, 0)
                 for name, table in self.spectra.items()
             ]
-        return tuple(sorted(found, key=lambda flavour: flavour.component))
+        return tuple(sorted(fluxes, key=lambda flavour: flavour.component))
 
     def fluence_per_year(self, flavour: FlavourFlux) -> float:
         """Neutrinos of a flavour through a cm² at the detector in a year of operation."""
@@ -322,8 +322,8 @@ class Source(Settings):
     def _refuse_repetition(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         """Refuse another repetition rate that leaves the power open."""
         ratio = data["repetition"] / self.repetition
-        told = given.get("power") is not None or given.get("protons_per_year") is not None
-        if ratio == 1 or told or data["steady"] is True:
+        settled = given.get("power") is not None or given.get("protons_per_year") is not None
+        if ratio == 1 or settled or data["steady"] is True:
             return
         key, now, unit = "protons_per_year", self.protons, ""
         if self.power is not None:
@@ -407,7 +407,7 @@ class Source(Settings):
 
 
 def _is_size(value: Any) -> bool:
-    """Whether it is a positive number that products of such numbers can hold."""
+    """Whether a value is a positive number that products of such numbers can hold."""
     return isinstance(value, int | float) and value is not True and 0 < value < 1e100
 
 
@@ -443,7 +443,7 @@ class FlavourFlux:
 
     @property
     def pdg(self) -> int:
-        """PDG code."""
+        """PDG code of the flavour."""
         return PDG[self.name]
 
 

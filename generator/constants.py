@@ -9,23 +9,23 @@ FERMI_CONSTANT = 1.1663787e-11
 FINE_STRUCTURE = 7.2973525693e-3
 """α at zero momentum transfer (CODATA 2018)."""
 ATOMIC_MASS_UNIT = 931.49410242
-"""u in MeV (CODATA 2018)."""
+"""Atomic mass unit u in MeV (CODATA 2018)."""
 AVOGADRO = 6.02214076e23
-"""1/mol (SI, exact)."""
+"""Avogadro constant in 1/mol (SI, exact)."""
 ELEMENTARY_CHARGE = 1.602176634e-19
-"""C (SI, exact)."""
+"""Elementary charge e in C (SI, exact)."""
 ELECTRON_MASS = 0.51099895
-"""MeV (CODATA 2018)."""
+"""Electron mass m_e in MeV (CODATA 2018)."""
 MUON_MASS = 105.6583745
-"""MeV (PDG 2020)."""
+"""Muon mass m_μ in MeV (PDG 2020)."""
 PION_MASS = 139.57039
-"""π± in MeV (PDG 2020)."""
+"""Mass of the charged pion in MeV (PDG 2020)."""
 W_MASS = 80379.0
-"""MeV (PDG 2020)."""
+"""W boson mass m_W in MeV (PDG 2020)."""
 PION_LIFETIME = 26.033
-"""ns (PDG 2020)."""
+"""Mean life of π± in ns (PDG 2020)."""
 MUON_LIFETIME = 2196.9811
-"""ns (PDG 2020)."""
+"""Mean life of μ± in ns (PDG 2020)."""
 SIN2_THETA_W = 0.23867
 """sin²θ_W at zero momentum transfer (Erler and Ramsey-Musolf 2005, as in arXiv:1911.00762)."""
 

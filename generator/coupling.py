@@ -36,7 +36,7 @@ PDG: dict[str, int] = {
     "nutau": 16,
     "nutaubar": -16,
 }
-"""PDG codes."""
+"""PDG code of each neutrino."""
 
 RADIATIVE_NEUTRON = -0.5117
 RADIATIVE_PROTON = {"e": 0.0381, "mu": 0.0298, "tau": 0.0254}
@@ -61,9 +61,9 @@ def coupling(
     Parameters
     ----------
     default, description, unit, limits
-        As of `setting`; a unit holds for the couplings of a section too.
+        Arguments of `setting`; a unit holds for the couplings of a section too.
     label
-        For plots. That of a section holds ``{}`` in the place of its couplings' own labels.
+        Label in plots. That of a section holds ``{}`` in the place of its couplings' own labels.
     lower, upper
         Bounds in a fit.
     """
@@ -83,7 +83,7 @@ class Coupling:
     """A number, or the text of a choice."""
     unit: str
     label: str
-    """For plots; by default the last part of the name."""
+    """Label in plots; by default the last part of the name."""
     lower: float
     upper: float
     """Bounds in a fit."""

@@ -62,8 +62,8 @@ def structure_factors(
     Returns
     -------
     dict of arrays, shape (3, n)
-        In cm²/keV times MeV⁰, MeV¹ and MeV². ``pp``, ``pn`` and ``nn`` of the vector current;
-        with `interaction.axial` also ``ap``, ``an`` (interference) and ``aa``; ``moment``.
+        Factors in cm²/keV times MeV⁰, MeV¹ and MeV². ``pp``, ``pn`` and ``nn`` of the vector
+        current; with `interaction.axial` also ``ap``, ``an`` (interference) and ``aa``; ``moment``.
     """
     t = np.asarray(recoil, dtype=float) * KEV
     mass = nucleus.mass
@@ -80,7 +80,7 @@ def structure_factors(
     if interaction.kinematic_terms:
         p1, p2 = p1 - 2 * t, p2 + t**2
     vector = scale * np.stack([p0, p1, p2])
-    found = {
+    structures = {
         "pp": protons**2 * vector,
         "pn": protons * neutrons * vector,
         "nn": neutrons**2 * vector,
@@ -89,13 +89,13 @@ def structure_factors(
         g_a = axial_charge(nucleus) * f_n
         sign = -1 if flavour.endswith("bar") else 1
         mixed = sign * 2 * g_a * scale * np.stack([zero, 2 * t, -(t**2)])
-        found["ap"], found["an"] = protons * mixed, neutrons * mixed
-        found["aa"] = g_a**2 * scale * np.stack([2 * one, -2 * t, t**2 + mass * t])
+        structures["ap"], structures["an"] = protons * mixed, neutrons * mixed
+        structures["aa"] = g_a**2 * scale * np.stack([2 * one, -2 * t, t**2 + mass * t])
     f2 = f_p**2 if interaction.moment_form_factor else one
     strength = np.pi * (FINE_STRUCTURE / ELECTRON_MASS * MOMENT_UNIT * nucleus.z) ** 2
     safe = np.where(t > 0, t, np.inf)
-    found["moment"] = strength * CM2_MEV2 * KEV * f2 * np.stack([1 / safe, -one, t / 4])
-    return found
+    structures["moment"] = strength * CM2_MEV2 * KEV * f2 * np.stack([1 / safe, -one, t / 4])
+    return structures
 
 
 def recoil_factors(

@@ -22,7 +22,7 @@ class Displayed:
         return {}
 
     def __repr__(self) -> str:
-        """One line."""
+        """One line: the class and its facts."""
         facts = ", ".join(f"{name} {value}" for name, value in self.facts().items())
         return f"<{type(self).__name__}: {facts}>"
 

@@ -38,7 +38,7 @@ class Spectrum:
 
     @property
     def is_line(self) -> bool:
-        """True for a single energy."""
+        """Whether all neutrinos have a single energy."""
         return len(self.edges) == 1
 
     @property
@@ -69,7 +69,7 @@ class Spectrum:
         Returns
         -------
         array, shape (3, n)
-            In MeV⁰, MeV⁻¹ and MeV⁻²; by Gauss-Legendre quadrature a segment (relative error
+            Moments in MeV⁰, MeV⁻¹ and MeV⁻²; by Gauss-Legendre quadrature a segment (relative error
             below 1e-10 for decay at rest above 1 MeV).
         """
         low = np.atleast_1d(np.asarray(e_min, dtype=float))
@@ -98,7 +98,7 @@ class Spectrum:
 
 
 def line(energy: float) -> Spectrum:
-    """All neutrinos at one energy (MeV)."""
+    """Spectrum of neutrinos that all have one energy (MeV)."""
     if not 0 < energy < np.inf:
         raise ValueError(f"energy of a line must be positive and finite, not {energy}")
     return Spectrum(np.array([float(energy)]), np.empty((0, 4)))

@@ -21,9 +21,9 @@ class Nucleus:
 
     name: str
     z: float
-    """Protons."""
+    """Number of protons."""
     n: float
-    """Neutrons."""
+    """Number of neutrons."""
     mass_u: float
     """Mass of the neutral atom, u."""
     per_kg: float
@@ -31,7 +31,7 @@ class Nucleus:
 
     @property
     def a(self) -> float:
-        """Nucleons."""
+        """Number of nucleons."""
         return self.z + self.n
 
     @property
@@ -46,7 +46,7 @@ class Nucleus:
 
 
 MOST_ALIKE = 12
-"""Atoms of one element in a formula of no other; a greater number is a mass number gone astray."""
+"""Most atoms in a formula of one element; a greater number is a mass number gone astray."""
 
 
 class NucleusSpec(Settings):
@@ -99,7 +99,7 @@ def nuclei_of(
     Returns
     -------
     tuple of Nucleus
-        In the order of the formula and of mass number.
+        Nuclei in the order of the formula and of mass number.
 
     Raises
     ------
@@ -125,16 +125,16 @@ def nuclei_of(
 
 def _merged(nuclei: Iterable[Nucleus]) -> tuple[Nucleus, ...]:
     """Each nucleus once, under its name, which also names its random streams."""
-    found: dict[str, Nucleus] = {}
+    merged: dict[str, Nucleus] = {}
     for nucleus in nuclei:
-        same = found.get(nucleus.name)
+        same = merged.get(nucleus.name)
         if same is None:
-            found[nucleus.name] = nucleus
+            merged[nucleus.name] = nucleus
         elif (same.z, same.n, same.mass_u) == (nucleus.z, nucleus.n, nucleus.mass_u):
-            found[nucleus.name] = replace(same, per_kg=same.per_kg + nucleus.per_kg)
+            merged[nucleus.name] = replace(same, per_kg=same.per_kg + nucleus.per_kg)
         else:
             raise ValueError(f"two different nuclei are called '{nucleus.name}'")
-    return tuple(found.values())
+    return tuple(merged.values())
 
 
 def _nuclei_of_formula(formula: str) -> list[Nucleus]:

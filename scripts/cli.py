@@ -48,7 +48,7 @@ COMMANDS = {
 }
 """Module and one line of help of each command."""
 COMPLETE = "_NUSPILL_COMPLETE"
-"""Variable by which a shell asks for its script, and for what a word may become."""
+"""Environment variable by which a shell asks for its completion script, or for completions."""
 
 
 @click.command(
@@ -63,8 +63,8 @@ def main() -> None:
     """Run the command line; every mistake of the user is one line and exit status 2."""
     from ..reco.errors import ExperimentError, OutputError
 
-    if asked := os.environ.get(COMPLETE):
-        sys.exit(shell_complete(nuspill, {}, "nuspill", COMPLETE, asked))
+    if instruction := os.environ.get(COMPLETE):
+        sys.exit(shell_complete(nuspill, {}, "nuspill", COMPLETE, instruction))
     try:
         with nuspill.make_context("nuspill", sys.argv[1:]) as context:
             nuspill.invoke(context)

@@ -17,7 +17,10 @@ from ..generator.arrays import Array
 NODES = 4000
 LOWEST = np.sqrt(3.0)
 REACH = np.sqrt(24.6) - LOWEST
-"""√(w + 3) from w = 0 on, and as far as w = 21.6, beyond −ln 4u of the least uniform, 2⁻³³."""
+"""Least value of √(w + 3), at w = 0, and its range up to w = 21.6.
+
+That is beyond −ln 4u of the least uniform, 2⁻³³.
+"""
 
 
 def nodes() -> Array:

@@ -33,8 +33,8 @@ def functions(root: Path) -> Iterator[Function]:
         lines = text.split("\n")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
-                a = node.args
-                names = [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+                args = node.args
+                names = [p.arg for p in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
                 decorators = [ast.unparse(d) for d in node.decorator_list]
                 yield Function(
                     f"{path.relative_to(root)}:{node.lineno} {node.name}",
@@ -56,7 +56,7 @@ def code_lines(node: ast.FunctionDef, lines: list[str]) -> int:
         for s in ast.walk(node)
         if isinstance(s, ast.Expr) and isinstance(getattr(s.value, "value", None), str)
     ]
-    skipped = {number for found in strings for number in found}
+    skipped = {number for span in strings for number in span}
     body = range(node.lineno, (node.end_lineno or node.lineno) + 1)
     kept = [n for n in body if n not in skipped]
     return sum(
@@ -97,15 +97,15 @@ def flat_files(root: Path) -> list[tuple[int, str]]:
 def main() -> None:
     """Print the measures."""
     root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent).resolve()
-    found = list(functions(root))
-    longest = sorted(found, key=lambda f: -f.lines)
-    widest = sorted((f for f in found if not f.is_command), key=lambda f: -f.parameters)
-    lengths = sorted(f.lines for f in found)
+    measured = list(functions(root))
+    longest = sorted(measured, key=lambda f: -f.lines)
+    widest = sorted((f for f in measured if not f.is_command), key=lambda f: -f.parameters)
+    lengths = sorted(f.lines for f in measured)
     text = [path.read_text("utf-8") for path in files(root)]
     trees = [ast.parse(source) for source in text]
-    known = models(trees)
-    asked = sum(asks_type(node, known) for tree in trees for node in ast.walk(tree))
-    print(f"functions: {len(found)}; code lines: median {lengths[len(lengths) // 2]}, "
+    classes = models(trees)
+    questions = sum(asks_type(node, classes) for tree in trees for node in ast.walk(tree))
+    print(f"functions: {len(measured)}; code lines: median {lengths[len(lengths) // 2]}, "
           f"90th percentile {lengths[int(0.9 * len(lengths))]}, longest {lengths[-1]}")  # fmt: skip
     print(f"above 60 code lines: {sum(n > 60 for n in lengths)}")
     for f in longest[:10]:
@@ -114,7 +114,7 @@ def main() -> None:
     for f in widest[:10]:
         print(f"  {f.parameters:4d} {f.place}")
     print("files in a folder: " + ", ".join(f"{n} {name}" for n, name in flat_files(root)[:5]))
-    print(f"isinstance on models: {asked}")
+    print(f"isinstance on models: {questions}")
     print(f"dict[str, Any]: {sum(source.count('dict[str, Any]') for source in text)}")
 
 

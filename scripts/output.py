@@ -52,9 +52,9 @@ def interval_text(
 ) -> str:
     """An interval with errors of its limits, and a word where an end of the scan cuts it off."""
     edges = []
-    for x, error in zip(interval, errors, strict=True):
-        more = " (end of the scan)" if x in ends else "" if error is None else f" ± {error:.2g}"
-        edges.append(f"{x:.{digits}g}{more}")
+    for limit, error in zip(interval, errors, strict=True):
+        note = " (end of the scan)" if limit in ends else "" if error is None else f" ± {error:.2g}"
+        edges.append(f"{limit:.{digits}g}{note}")
     return f"[{', '.join(edges)}]"
 
 
@@ -91,7 +91,7 @@ class progress_bar:
         self.task = self.bar.add_task(what, total=total, rate="")
 
     def __enter__(self) -> Callable[[int], None]:
-        """Show the bar; gives the function to call with what was done."""
+        """Show the bar; returns the function that is called with each number of things done."""
         self.bar.start()
         return self._advance
 
@@ -101,5 +101,5 @@ class progress_bar:
         self.bar.update(self.task, advance=number, rate=rate)
 
     def __exit__(self, *error: object) -> None:
-        """Remove it."""
+        """Remove the bar."""
         self.bar.stop()

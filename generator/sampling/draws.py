@@ -39,10 +39,10 @@ class Draws(NamedTuple):
     block: np.uint64
     """Low 32 bits of the number of the block."""
     high: np.uint64
-    """The other bits, below those of the purpose."""
+    """High bits of the number of the block, below those of the purpose."""
     stream: np.uint64
     words: NDArray[np.uint32]
-    """Of a batch, shape (BATCH,)."""
+    """Words of a batch, shape (BATCH,)."""
     spare: NDArray[np.float32]
     """Two numbers for each event of a batch, shape (2, BATCH)."""
 

@@ -55,13 +55,13 @@ class RecoilTables(NamedTuple):
     energy: Array
     """Start and width of cells in E, MeV; of all channels, shape (rows, 2)."""
     channel: NDArray[np.int16]
-    """Channel of each of these rows."""
+    """Channel of each row in E, shape (rows,)."""
     phi: Array
-    """Cubic of φ in each of them, shape (rows, 4)."""
+    """Cubic of φ in each row in E, shape (rows, 4)."""
     recoil: Array
-    """Start and width of cells in T, keV; likewise, shape (rows, 2)."""
+    """Start and width of cells in T, keV; of all channels, shape (rows, 2)."""
     factors: Array
-    """Cubics of T P0, T P1, T P2 in each of them, shape (rows, 12)."""
+    """Cubics of T P0, T P1, T P2 in each row in T, shape (rows, 12)."""
     mass: Array
     """Nuclear mass, MeV, shape (channels,)."""
 
@@ -143,7 +143,8 @@ def point(energy, recoil, packed, w1, w2):  # type: ignore[no-untyped-def]
 def is_kept(tables, packed, s, r, limit):  # type: ignore[no-untyped-def]
     """Whether φ(E) (P0 + P1/E + P2/E²), 0 beyond the kinematic limit, is above a limit.
 
-    Of a point of a cell; multiplied by E² T, as divisions are slow.
+    The point is at parts `s` and `r` of a cell in E and T. Both sides are multiplied by E² T, as
+    divisions are slow.
     """
     row, column = row_of(packed), column_of(packed)
     f, p, mass = tables.phi, tables.factors, tables.mass[tables.channel[row]]
@@ -223,9 +224,9 @@ class Candidates(NamedTuple):
     """Room of `sample_recoils` for a batch of candidates; from `new_candidates`."""
 
     words: NDArray[np.uint32]
-    """Four words each, shape (4, BATCH + 64)."""
+    """Four words of each candidate, shape (4, BATCH + 64)."""
     again: NDArray[np.uint32]
-    """Those of the next attempt, likewise."""
+    """Words of the next attempt, shape (4, BATCH + 64)."""
     cells: NDArray[np.uint64]
     """Packed cells, shape (BATCH,)."""
     doubtful: NDArray[np.uint32]
@@ -276,7 +277,7 @@ def recoil_tables(channels: tuple[Channel, ...], truth_threshold: float) -> Reco
 def _channel_tables(
     channel: Channel, low: float
 ) -> tuple[NDArray[np.int64], Array, Array, Array, Array, Array, Array, Array]:
-    """Of a channel: rows, part kept unseen, bound and weight of its cells; rows in E and T."""
+    """Tables of a channel: rows, part kept unseen, bound, weight of its cells; rows in E and T."""
     spectrum, mass = channel.flavour.spectrum, channel.nucleus.mass
     edges, t_edges = _energy_edges(spectrum, low, mass), _recoil_edges(channel, low)
     starts, widths = edges[:-1], np.diff(edges)

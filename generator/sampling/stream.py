@@ -26,7 +26,7 @@ WEYL_1 = np.uint64(0xBB67AE85)
 PURPOSE = np.uint64(1 << 24)
 """Draws for different purposes differ in the third counter by multiples of this."""
 ATTEMPT = np.uint64(1 << 16)
-"""Repeated attempts of a rejection method, likewise; 256 of them, blocks up to 2⁴⁸."""
+"""Attempts of a rejection method differ by multiples of this; 256 of them, blocks up to 2⁴⁸."""
 BATCH = 1024
 """Events whose words are drawn at a time."""
 SHARE = 512
@@ -69,7 +69,7 @@ def fill_words(key, start, c1, c2, c3, count, words):  # type: ignore[no-untyped
 
 @kernel
 def words_of(key, start, index, c1, c2, c3, count, words):  # type: ignore[no-untyped-def]
-    """The same of the counters start + index, of `count` indices (and some more)."""
+    """Write the words of counters start + index, of `count` indices and some more, into `words`."""
     words_0, words_1, words_2, words_3 = words[0], words[1], words[2], words[3]
     for i in range((count + 31) // 32 * 32):
         w0, w1, w2, w3 = philox(key, (start + np.uint64(index[i])) & LOW, c1, c2, c3)

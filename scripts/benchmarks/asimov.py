@@ -51,8 +51,8 @@ def command(points: int, sample: int, repeat: int, quick: bool, output: Output) 
     chosen = np.random.default_rng(1).choice(len(plane), sample, replace=False)
 
     def ours(threads: int) -> int:
-        for one, sets, start in zip(searches, data, starts, strict=True):
-            one.fit(sets, start, Here(threads))
+        for fitter, asimov, start in zip(searches, data, starts, strict=True):
+            fitter.fit(asimov, start, Here(threads))
         return len(models) * len(plane)
 
     def minuit(number: int, point: int) -> float:

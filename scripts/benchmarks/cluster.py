@@ -27,18 +27,18 @@ NAME = "ess-csi"
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where files are written to compare workers: what a disk can take is measured on its own."""
 LOSS = 0.05
-"""Part of the time that may be lost."""
+"""Part of the time that overhead may take."""
 LATENCY_BLOCKS, LATENCY_SECONDS = 100, 0.02
 SIMULATED = (1, 4, 16, 64)
-"""Workers that sleep."""
+"""Numbers of workers that sleep."""
 PROCESSES = 4
-"""At most, that hold them."""
+"""Greatest number of processes that hold the sleeping workers."""
 SLEEP = 0.5
-"""Seconds that a block of theirs takes."""
+"""Seconds that a block of the sleeping workers takes."""
 BLOCK = 3.0
 """Seconds of a block in the model, as parts and toys aim at."""
 PULSES = 200_000
-"""Of a slice in the measurement of memory, so that parts are small."""
+"""Beam pulses of a slice where memory is measured, few so that parts are small."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Sleep:
     seconds: float
 
     def tables(self) -> dict[str, str]:
-        """Nothing is read."""
+        """Checksums of files that are read: none are."""
         return {}
 
     def warm(self) -> None:
-        """Nothing is shared."""
+        """Do nothing, as blocks share nothing."""
 
     def make(self, task: Any) -> Any:
-        """Sleep."""
+        """Sleep, and return the task."""
         if self.seconds > 0:
             time.sleep(self.seconds)
         return task
@@ -133,7 +133,7 @@ class Scaling:
 
     @property
     def ratio(self) -> float:
-        """How much faster two are."""
+        """Speed of two workers over that of one."""
         return self.one_s / self.two_s
 
     def as_json(self) -> dict[str, object]:
@@ -157,7 +157,7 @@ class Simulated:
 
     @property
     def efficiency(self) -> float:
-        """Part of the ideal."""
+        """Measured rate over the ideal one."""
         return self.blocks_per_s / self.ideal_per_s
 
     def as_json(self) -> dict[str, object]:
@@ -189,7 +189,7 @@ class Memory:
     client: float
     scheduler: float
     worker: float
-    """The greater of two."""
+    """Greater value of two workers."""
 
 
 def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[Scaling]:
@@ -219,7 +219,7 @@ def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[Scalin
         for _ in throw_tasks(construction, tasks, cluster):
             pass
 
-    found = []
+    scalings = []
     place = "files in memory" if IN_MEMORY else "disk"
     for what, task in ((f"{run.events} events to {place}", events), ("toys of a plane", toys)):
         seconds: dict[int, list[float]] = {1: [], 2: []}
@@ -229,8 +229,8 @@ def scaling(one: Cluster, two: Cluster, repeat: int, size: float) -> list[Scalin
                 task(cluster)
                 if turn > 0:
                     seconds[number].append(time.perf_counter() - begin)
-        found.append(Scaling(what, min(seconds[1]), min(seconds[2])))
-    return found
+        scalings.append(Scaling(what, min(seconds[1]), min(seconds[2])))
+    return scalings
 
 
 def dead_time(cluster: Cluster) -> float:
@@ -363,8 +363,8 @@ def started(folder: Path, workers: int) -> Iterator[tuple[str, list[int]]]:
             except (OSError, ValueError):
                 continue
         count = min(workers, PROCESSES)
-        each = [workers // count + (k < workers % count) for k in range(count)]
-        processes += [start(WORKERS, address, str(number)) for number in each]
+        threads = [workers // count + (k < workers % count) for k in range(count)]
+        processes += [start(WORKERS, address, str(number)) for number in threads]
         yield address, [process.pid for process in processes]
     finally:
         for process in reversed(processes):

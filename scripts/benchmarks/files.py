@@ -23,7 +23,7 @@ NUSPILL = (sys.executable, "-c", "from nuspill.scripts.cli import main; main()")
 PART = 2_000_000
 """Events of a part where no cluster decides."""
 SHARE = "0.005"
-"""Of the parts that are made again."""
+"""Share of the parts that `nuspill verify` makes again."""
 ITERATE = """
 import sys, uproot
 names = ["time", "window", "selected", "e_reco"]
@@ -45,7 +45,7 @@ print(events.GetValue(), chosen.GetValue(), mean.GetValue())
 """
 READERS = {"uproot.iterate": ITERATE, "RDataFrame": DATAFRAME}
 PRECISION = 1e-6
-"""Of a mean of float32 that readers add up in another order."""
+"""Relative error of a mean of float32 that readers add up in another order."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def command(events: int, directory: Path | None, computing: Computing, output: O
 
     years = events / plan(load(NAME), 1, years=1).events
     cluster = computing.cluster
-    how = ["--cluster", cluster] if cluster else ["--parts", str(-(-events // PART))]
+    division = ["--cluster", cluster] if cluster else ["--parts", str(-(-events // PART))]
     root = importlib.util.find_spec("ROOT")
     hadd = Path(str(root.origin)).parent / "bin" / "hadd" if root else None
     readers = {name: code for name, code in READERS.items() if root or name != "RDataFrame"}
@@ -102,11 +102,11 @@ def command(events: int, directory: Path | None, computing: Computing, output: O
         return output
 
     with tempfile.TemporaryDirectory(prefix="nuspill-benchmark-", dir=directory) as place:
-        parts, one = f"{place}/parts", f"{place}/one.root"
-        options = [NAME, "--years", repr(years), "-o", parts, "--json", "-", *how]
+        parts, joined = f"{place}/parts", f"{place}/one.root"
+        options = [NAME, "--years", repr(years), "-o", parts, "--json", "-", *division]
         made = json.loads(step("generate", *NUSPILL, "generate", *options))
         selected = sum(row["selected"] for row in made["counts"] if row["window"] == "on")
-        found = []
+        means = []
 
         def read(what: str, files: str) -> None:
             for name, code in readers.items():
@@ -114,29 +114,29 @@ def command(events: int, directory: Path | None, computing: Computing, output: O
                 number, chosen, mean = output.split()
                 if (int(number), int(chosen)) != (made["events"], selected):
                     raise click.ClickException(f"{name} counts {output} in {what}")
-                found.append(float(mean))
+                means.append(float(mean))
 
         step("verify", *NUSPILL, "verify", parts, "--share", SHARE)
         read("parts", f"{parts}/part-*.root")
-        step("nuspill merge", *NUSPILL, "merge", parts, "-o", one)
-        read("the file of merge", one)
+        step("nuspill merge", *NUSPILL, "merge", parts, "-o", joined)
+        read("the file of merge", joined)
         if hadd is not None:
-            Path(one).unlink()
+            Path(joined).unlink()
             step(
                 "hadd -ff",
                 str(hadd),
                 "-ff",
-                one,
+                joined,
                 *map(str, sorted(Path(parts).glob("part-*.root"))),
             )
-            read("the file of hadd", one)
-    if max(found) - min(found) > PRECISION * max(found):
-        raise click.ClickException(f"mean energies differ: {found}")
+            read("the file of hadd", joined)
+    if max(means) - min(means) > PRECISION * max(means):
+        raise click.ClickException(f"mean energies differ: {means}")
     title = f"{made['events']} events, {made['bytes'] / 1e9:.2f} GB as parts"
     shown = [[s.what, s.seconds, made["events"] / s.seconds / 1e6, s.peak_mb] for s in steps]
     output.table(title, ["", "s", "million events/s", "peak, MB"], shown)
     numbers = {key: made[key] for key in ("events", "bytes", "years", "seed")}
-    each = [one.as_json(made["events"]) for one in steps]
+    each = [s.as_json(made["events"]) for s in steps]
     output.json({"machine": machine(), "run": numbers, "steps": each})
 
 

@@ -32,7 +32,7 @@ BLOCK = 1_000_000
 """Events a block; the arrays of one block are written again and again."""
 FEW = 3
 MOST_PULSES = 120_000_000
-"""In all: a clock of 63 bits of ps ends after 129 million pulses of the ESS."""
+"""Greatest number in all: a clock of 63 bits of ps ends after 129 million pulses of the ESS."""
 
 
 @click.command()
@@ -97,11 +97,11 @@ class Speed:
     bare_events_per_second: float
     bytes_per_event: float
     peak_megabytes: dict[int, float]
-    """By number of events."""
+    """Peak memory by number of events, MB."""
 
     @property
     def ratio_to_bare(self) -> float:
-        """Of the rates."""
+        """Rate of the writer over that of the bare package."""
         return self.events_per_second / self.bare_events_per_second
 
     def as_json(self) -> dict[str, object]:
@@ -155,7 +155,7 @@ def sizes(events: int) -> list[int]:
 
 
 def repeated(experiment: Experiment, events: int, pulses: int) -> Sample:
-    """A sample whose blocks are one, of so many later pulses each time; made before the clock."""
+    """A sample that repeats one block, so many pulses later each time; made before the clock."""
     import numpy as np
 
     from ...reco.formats.shared.sample import Sample
@@ -174,8 +174,8 @@ def repeated(experiment: Experiment, events: int, pulses: int) -> Sample:
     blocks = [block | {"pulse": block["pulse"] + i * pulses} for i in range(times)]
 
     def source(columns: Iterable[str]) -> Iterator[Block]:
-        for one in blocks:
-            yield {name: one[name] for name in columns if name in one}
+        for later in blocks:
+            yield {name: later[name] for name in columns if name in later}
 
     provenance: Provenance = {"pulses": pulses * times, "protons_on_target": 1e20, "seed": 1}
     return Sample(experiment, provenance, 0, pulses * times, source)
@@ -224,7 +224,7 @@ def bare_nexus(path: Path) -> Again:
 
     def write(path: Path, times: int) -> None:
         with h5py.File(path, "w") as file:
-            made = {
+            datasets = {
                 name: file.create_dataset(
                     name, (0,), values.dtype, maxshape=(None,), chunks=(1 << 17,)
                 )
@@ -232,9 +232,9 @@ def bare_nexus(path: Path) -> Again:
             }
             for _ in range(times):
                 for name, values in columns.items():
-                    rows = len(made[name])
-                    made[name].resize((rows + len(values),))
-                    made[name][rows:] = values
+                    rows = len(datasets[name])
+                    datasets[name].resize((rows + len(values),))
+                    datasets[name][rows:] = values
 
     return write
 
@@ -278,17 +278,17 @@ def alone(key: str, name: str, events: int, pulses: int) -> None:
     from ...reco.formats.shared.door import find
     from ...reco.formats.shared.sample import Sample
 
-    one, times = repeated(load(name), BLOCK, pulses), events // BLOCK
+    template, times = repeated(load(name), BLOCK, pulses), events // BLOCK
 
     def source(columns: Iterable[str]) -> Iterator[Block]:
         wanted = list(columns)
         for i in range(times):
-            for block in one.source(wanted):
-                yield block | {"pulse": block["pulse"] + i * one.stop_pulse}
+            for block in template.source(wanted):
+                yield block | {"pulse": block["pulse"] + i * template.stop_pulse}
 
-    stop = one.stop_pulse * times
-    provenance: Provenance = {**one.provenance, "pulses": stop}
-    sample = Sample(one.experiment, provenance, 0, stop, source)
+    stop = template.stop_pulse * times
+    provenance: Provenance = {**template.provenance, "pulses": stop}
+    sample = Sample(template.experiment, provenance, 0, stop, source)
     with tempfile.TemporaryDirectory(prefix="nuspill-benchmark-") as folder:
         find(key, "write").write(sample, Path(folder) / "out")
     status = Path("/proc/self/status")  # the resource usage begins with that of the parent

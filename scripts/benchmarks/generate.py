@@ -87,15 +87,17 @@ def command(
         off = {f"background.{b.name}.enabled": False for b in experiment.background}
         workloads["signal_only"] = replace(loading, settings={**loading.settings, **off}).load(name)
     speeds = {}
-    for workload, one in workloads.items():
-        speeds[workload] = measure(one, events, disk, repeat)
-        title = f"{one.name}, {workload.replace('_', ' ')}"
+    for workload, chosen in workloads.items():
+        speeds[workload] = measure(chosen, events, disk, repeat)
+        title = f"{chosen.name}, {workload.replace('_', ' ')}"
         show(title, speeds[workload], output)
-    first, here = speeds["as_shipped"], machine()
-    top = {key: first.ratio(key) for key in ("ratio_to_numpy", "ratio_to_limit", "ratio_to_uproot")}
-    output.text("\n" + ", ".join(f"{key} {value}" for key, value in here.items()))
-    numbers = {key: one.as_json() for key, one in speeds.items()}
-    output.json({"experiment": experiment.name, **top, "workloads": numbers, "machine": here})
+    shipped, host = speeds["as_shipped"], machine()
+    top = {
+        key: shipped.ratio(key) for key in ("ratio_to_numpy", "ratio_to_limit", "ratio_to_uproot")
+    }
+    output.text("\n" + ", ".join(f"{key} {value}" for key, value in host.items()))
+    numbers = {key: speed.as_json() for key, speed in speeds.items()}
+    output.json({"experiment": experiment.name, **top, "workloads": numbers, "machine": host})
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,10 @@ class Speeds:
     words_per_event: float
     """Random words that the chain draws."""
     times: dict[str, Timing]
-    """By the keys of `MEMORY` and `DISK`."""
+    """Timings by the keys of `MEMORY` and `DISK`."""
 
     def ratio(self, key: str) -> float:
-        """One of `RATIOS`."""
+        """Ratio of two rates, by its key in `RATIOS`."""
         ours, peer = RATIOS[key]
         return self.times[ours].rate / self.times[peer].rate
 
@@ -131,7 +133,7 @@ class Speeds:
 
 
 def measure(experiment: Experiment, events: int, disk: int, repeat: int) -> Speeds:
-    """Time everything, of one experiment."""
+    """Time the chain and its peers for one experiment."""
     from ...reco.runs.ntuple import write
     from ...reco.runs.run import plan
 
@@ -164,14 +166,14 @@ def in_memory(run: Run, words: float) -> Tasks:
 
     room = run.events + 10 * int(run.events**0.5) + 100
     out = {name: np.zeros(room, kind) for name, kind in run.dtypes.items()}
-    given, rng = Reference(run.experiment), np.random.Generator(np.random.Philox(1))
+    reference, rng = Reference(run.experiment), np.random.Generator(np.random.Philox(1))
     limit = bare_limit(run, words, out)
 
     def chain(threads: int) -> int:
         return len(run.make(0, run.events, Here(threads), out)["event"])
 
     def plain() -> int:
-        return len(generate_numpy(given, rng, years=run.years, out=out)["event"])
+        return len(generate_numpy(reference, rng, years=run.years, out=out)["event"])
 
     peers = (lambda: chain(1), lambda: chain(2), plain, lambda: limit(1), lambda: limit(2))
     return dict(zip(MEMORY, peers, strict=True))
@@ -204,14 +206,14 @@ def words_per_event(run: Run) -> float:
 
 
 BATCH = 512
-"""Events, and counters of random words, of the bare limit at a time."""
+"""Events, and counters of random words, that the bare limit takes at a time."""
 TASK_EVENTS = 65536
 """Events a thread takes over at a time, or one slice."""
 
 
 @cache
 def limit_kernel() -> Any:
-    """Compiled: words and columns of some slices, and nothing else."""
+    """Compiled function that draws words and stores columns of some slices, and nothing else."""
     import numpy as np
     from numba import literal_unroll, njit
 
@@ -284,9 +286,9 @@ def show(title: str, speeds: Speeds, output: Output) -> None:
     rows = []
     for key, label in (MEMORY | DISK).items():
         timing = speeds.times[key]
-        over = speeds.ratio(peers[key]) if key in peers else None
+        ratio = speeds.ratio(peers[key]) if key in peers else None
         spread, cores = f"{100 * timing.spread:.0f} %", f"{timing.cores:.2f}"
-        rows.append([label, timing.rate / 1e6, spread, cores, over])
+        rows.append([label, timing.rate / 1e6, spread, cores, ratio])
     title += f": {speeds.events} events, {speeds.words_per_event:.3g} random words an event"
     columns = ["million events/s", "median slower by", "cores in use", "chain over it"]
     output.table(title, [f"best of {speeds.repeats}", *columns], rows)

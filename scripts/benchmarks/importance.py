@@ -58,19 +58,19 @@ def command(
     size = len(construction.points)
     fits = toys + asimov_fits(len(axes))
     with progress_bar(size * (toys + times * fits), "toys") as advance:
-        found = compare(construction, cl, toys, times, computing.here.reporting(advance))
-    ratio, pull = found.ratio, found.pull
+        comparison = compare(construction, cl, toys, times, computing.here.reporting(advance))
+    ratio, pull = comparison.ratio, comparison.pull
     worst = int(np.argmax(ratio))
     result: dict[str, float] = {
         "points": size,
-        "toys_and_fits_a_point": found.fits,
-        "brute_force_toys_a_point": found.brute_toys,
+        "toys_and_fits_a_point": comparison.fits,
+        "brute_force_toys_a_point": comparison.brute_toys,
         "pull_mean": float(pull.mean()),
         "pull_width": float(pull.std()),
         "pull_farthest": float(np.abs(pull).max()),
-        "error_median": float(np.median(found.region.belt.error)),
-        "error_worst": float(found.region.belt.error.max()),
-        "brute_force_error_median": float(np.median(found.brute_error)),
+        "error_median": float(np.median(comparison.region.belt.error)),
+        "error_worst": float(comparison.region.belt.error.max()),
+        "brute_force_error_median": float(np.median(comparison.brute_error)),
         "error_ratio_median": float(np.median(ratio)),
         "error_ratio_worst": float(ratio[worst]),
         "points_with_greater_error": int(np.count_nonzero(~(ratio <= 1))),
@@ -78,5 +78,5 @@ def command(
     title = f"{' + '.join(e.name for e in experiments)}: critical values at {100 * cl:g} % CL"
     rows = [[key.replace("_", " "), value] for key, value in result.items()]
     output.table(title, ["", "value"], rows)
-    at = dict(zip(construction.names, construction.points[worst], strict=True))
-    output.json(result | {"worst_at": at, "seed": seed, "cl": cl, "machine": machine()})
+    worst_point = dict(zip(construction.names, construction.points[worst], strict=True))
+    output.json(result | {"worst_at": worst_point, "seed": seed, "cl": cl, "machine": machine()})

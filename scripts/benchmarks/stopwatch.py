@@ -20,7 +20,7 @@ class Timing:
     rate: float
     """Events per second at its best."""
     spread: float
-    """How much longer the median takes, a part."""
+    """Extra time of the median turn, relative to the best turn."""
     cores: float
     """CPU time over time in the best turn: less than threads if others use the machine."""
 
@@ -46,7 +46,7 @@ def best_of(tasks: Tasks, repeat: int) -> dict[str, Timing]:
 
 
 def machine() -> dict[str, str | int | None]:
-    """Processor and versions."""
+    """Processor, number of cores, and versions of Python and of libraries."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():

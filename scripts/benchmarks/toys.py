@@ -43,7 +43,7 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
     if quick:
         toys, repeat = 20_000, 2
     model = reference_problem()
-    one = Construction(model, (("mu", np.ones(1)),), Ensemble("fixed"), 1, model.asimov())
+    reference = Construction(model, (("mu", np.ones(1)),), Ensemble("fixed"), 1, model.asimov())
     planes = {
         name: Construction(
             build([load(name)], NSI),
@@ -55,14 +55,14 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
         for name in ("ess-csi", "ess-ar")
     }
     tasks: Tasks = {
-        "toys_per_second_1_thread": lambda: _throw(one, toys, 1),
-        "toys_per_second_2_threads": lambda: _throw(one, toys, 2),
-        "iminuit_toys_per_second": lambda: _iminuit(one, 40 if quick else 200),
+        "toys_per_second_1_thread": lambda: _throw(reference, toys, 1),
+        "toys_per_second_2_threads": lambda: _throw(reference, toys, 2),
+        "iminuit_toys_per_second": lambda: _iminuit(reference, 40 if quick else 200),
     }
     if find_spec("ROOT"):
-        tasks["root_toys_per_second"] = _root(one, 20 if quick else 100)
+        tasks["root_toys_per_second"] = _root(reference, 20 if quick else 100)
     if find_spec("pyhf"):
-        tasks["pyhf_toys_per_second"] = _pyhf(one, 4 if quick else 20)
+        tasks["pyhf_toys_per_second"] = _pyhf(reference, 4 if quick else 20)
     for name, plane in planes.items():
         plane.warm()
         for threads in (1, 2):
@@ -92,7 +92,7 @@ def _throw(construction: Construction, toys: int, threads: int) -> int:
 
 
 def _data(construction: Construction, toys: int) -> Data:
-    """Toys as a physicist would throw them."""
+    """Toys thrown by NumPy, as a physicist would throw them."""
     import numpy as np
 
     from ...toys.counts.model import Data
@@ -133,7 +133,7 @@ def _iminuit(construction: Construction, toys: int) -> int:
 
 
 def _pyhf(construction: Construction, toys: int) -> Any:
-    """The same toys with pyhf's own fits, as a task."""
+    """Task that fits the toys of `_data` with pyhf's own fits."""
     import pyhf
 
     model = construction.model
@@ -180,7 +180,7 @@ def _pyhf(construction: Construction, toys: int) -> Any:
 
 
 def _root(construction: Construction, toys: int) -> Any:
-    """The same toys with RooFit's Poisson terms and Minuit 2, as a task."""
+    """Task that fits the toys of `_data` with RooFit's Poisson terms and Minuit 2."""
     import ROOT
 
     model = construction.model

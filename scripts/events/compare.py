@@ -25,12 +25,12 @@ def _edges(
         return None
     try:
         low, high, bins = value.split(":")
-        found = float(low), float(high), int(bins)
-        if not (np.isfinite(found[:2]).all() and found[0] < found[1] and 0 < found[2] <= 10_000):
+        axis = float(low), float(high), int(bins)
+        if not (np.isfinite(axis[:2]).all() and axis[0] < axis[1] and 0 < axis[2] <= 10_000):
             raise ValueError
     except ValueError:
         raise click.BadParameter(f"'{value[:80]}' is not LOW:HIGH:BINS, e.g. 6:30:12") from None
-    return np.linspace(found[0], found[1], found[2] + 1)
+    return np.linspace(axis[0], axis[1], axis[2] + 1)
 
 
 @click.command()

@@ -37,14 +37,14 @@ def _weights(
     option: click.Parameter,  # noqa: ARG001
     values: tuple[str, ...],
 ) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = {}
+    weights: dict[str, dict[str, object]] = {}
     for text in values:
         name, _, assignments = text.partition(":")
         settings = parse_settings(assignments.split(",")) if assignments else {}
-        if not settings or name in found:
+        if not settings or name in weights:
             raise click.BadParameter(f"'{text}' is not a new NAME:KEY=VALUE, e.g. nsi:nsi.u.ee=0.1")
-        found[name] = {f"interaction.{key}": value for key, value in settings.items()}
-    return found
+        weights[name] = {f"interaction.{key}": value for key, value in settings.items()}
+    return weights
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Sample:
     )
 
     def plan(self, experiment: Experiment) -> Run:
-        """The run that makes them."""
+        """The run that makes these events."""
         from ...reco.runs.run import plan
 
         return plan(
@@ -202,7 +202,7 @@ def _write_parts(run: Run, writing: Writing, machines: Computing) -> Counts:
 
 @dataclass(frozen=True)
 class Row:
-    """Events of a component in a window: 1 on, 2 off, 0 neither."""
+    """Events of a component in a window: on, off or none."""
 
     component: str
     window: str
@@ -240,12 +240,14 @@ def tell(run: Run, counts: Counts, path: Path, seconds: float, output: Output) -
 
 
 def _summary(run: Run, table: list[Generated]) -> list[Row]:
-    made = {row["component"]: row for row in table}
-    none = [0, 0, 0]
+    by_component = {row["component"]: row for row in table}
+    zeros = [0, 0, 0]
     rows = []
     for e in run.expected:
-        got = made.get(e.component)
-        in_window, selected = (got["in_window"], got["selected"]) if got else (none, none)
+        counts = by_component.get(e.component)
+        in_window, selected = (
+            (counts["in_window"], counts["selected"]) if counts else (zeros, zeros)
+        )
         for window, label in ((1, "on"), (2, "off"), (0, "none")):
             row = Row(
                 component=e.name,

@@ -46,7 +46,7 @@ def command(
     from ...reco.formats.shared.transfer import import_events
 
     with interruptible():
-        about = import_events(
+        provenance = import_events(
             file,
             ntuple,
             name,
@@ -56,23 +56,27 @@ def command(
             repair=repair,
             overwrite=overwrite,
         )
-    made, source = about["generated"], about["imported"]
+    generated, imported = provenance["generated"], provenance["imported"]
     rows = [
-        [label, sum(row["in_window"][w] for row in made), sum(row["selected"][w] for row in made)]
+        [
+            label,
+            sum(row["in_window"][w] for row in generated),
+            sum(row["selected"][w] for row in generated),
+        ]
         for w, label in ((1, "on"), (2, "off"), (0, "none"))
     ]
-    output.table(f"{source['format']}", ["window", "events", "selected"], rows)
-    for what, number in source["dropped"].items():
+    output.table(f"{imported['format']}", ["window", "events", "selected"], rows)
+    for what, number in imported["dropped"].items():
         output.text(f"dropped: {number} {what}")
-    known = f"{about['pulses']} pulses, by {source['pulses_from']}"
-    output.text(f"\n{about['events']} events, {known}: {ntuple}")
+    known = f"{provenance['pulses']} pulses, by {imported['pulses_from']}"
+    output.text(f"\n{provenance['events']} events, {known}: {ntuple}")
     output.json(
         {
             "output": str(ntuple),
-            "imported": source,
-            "events": about["events"],
-            "pulses": about["pulses"],
-            "live_time_s": about["live_time_s"],
-            "generated": about["generated"],
+            "imported": imported,
+            "events": provenance["events"],
+            "pulses": provenance["pulses"],
+            "live_time_s": provenance["live_time_s"],
+            "generated": provenance["generated"],
         }
     )

@@ -21,7 +21,7 @@ COLUMNS = {
     "steady_off": "steady off",
     "figure_of_merit": "S/√B",
 }
-"""Numbers of an experiment, with their heads."""
+"""Heads of the columns, by the key of each number of an experiment."""
 
 
 @click.command()
@@ -39,29 +39,29 @@ def command(names: tuple[str, ...], loading: Loading, output: Output) -> None:
     source = loading.source
     chosen = names or tuple(n for n in shipped_experiments() if n.startswith("ess") or not source)
     named = [period for name in chosen for period in periods(name)]
-    found = {name: _rates(name, loading) for name in named}
+    numbers = {name: _rates(name, loading) for name in named}
     columns = ["experiment", *COLUMNS.values()]
-    rows = [[name, *(values.get(key) for key in COLUMNS)] for name, values in found.items()]
+    rows = [[name, *(values.get(key) for key in COLUMNS)] for name, values in numbers.items()]
     if source is not None:
         columns += ["own source", "ratio", "ratio of S/√B"]
-        for row, values in zip(rows, found.values(), strict=True):
+        for row, values in zip(rows, numbers.values(), strict=True):
             row += [values["own_source"]["above_threshold"]]
             row += [values["ratio_above_threshold"], values["ratio_figure_of_merit"]]
     output.table("Events a year of operation" + (f" at {source}" if source else ""), columns, rows)
-    output.json(found)
+    output.json(numbers)
 
 
 def _rates(name: str, loading: Loading) -> dict[str, Any]:
     """Numbers of an experiment, beside those at its own source if another one is given."""
     from ...reco.expectation import rates
 
-    found: dict[str, Any] = rates(loading.load(name))
+    numbers: dict[str, Any] = rates(loading.load(name))
     if loading.source is None:
-        return found
+        return numbers
     own = rates(replace(loading, source=None).load(name))
-    merits = own["figure_of_merit"], found["figure_of_merit"]
-    return found | {
+    merits = own["figure_of_merit"], numbers["figure_of_merit"]
+    return numbers | {
         "own_source": own,
-        "ratio_above_threshold": own["above_threshold"] / found["above_threshold"],
+        "ratio_above_threshold": own["above_threshold"] / numbers["above_threshold"],
         "ratio_figure_of_merit": merits[0] / merits[1] if all(merits) else None,
     }

@@ -18,16 +18,16 @@ def _numbers(
     option: click.Parameter,  # noqa: ARG001
     values: tuple[str, ...],
 ) -> dict[str, float]:
-    found = {}
+    numbers = {}
     for text in values:
         name, _, value = text.rpartition("=")
         try:
-            found[name.strip()] = float(value)
+            numbers[name.strip()] = float(value)
         except ValueError:
             name = ""
-        if not name.strip() or not abs(found[name.strip()]) < float("inf"):
+        if not name.strip() or not abs(numbers[name.strip()]) < float("inf"):
             raise click.BadParameter(f"'{text}' is not NAME=NUMBER")
-    return found
+    return numbers
 
 
 @dataclass(frozen=True)

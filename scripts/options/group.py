@@ -19,11 +19,11 @@ def option(*flags: str, default: Any = None, **attributes: Any) -> Any:
     Parameters
     ----------
     flags
-        As on the command line, e.g. ``--seed``.
+        Names on the command line, e.g. ``--seed``.
     default
-        Of the option, and of the field where the option is left out.
+        Default of the option, and of the field where the option is left out.
     attributes
-        All else that ``click.option`` knows.
+        Further arguments of ``click.option``.
     """
     empty = () if default is None and attributes.get("multiple") else default
     return field(default=empty, metadata={"flags": flags, "option": attributes})
@@ -46,8 +46,8 @@ def group_options(group: type, without: Iterable[str] = ()) -> Callable[[F], F]:
     def add(command: F) -> F:
         @wraps(command)
         def call(*args: Any, **values: Any) -> Any:
-            own = {f.name: values.pop(f.name) for f in chosen}
-            return command(*args, **values, **{argument: group(**own)})
+            group_values = {f.name: values.pop(f.name) for f in chosen}
+            return command(*args, **values, **{argument: group(**group_values)})
 
         for f in reversed(chosen):
             attributes = dict(f.metadata["option"])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def setting_value(text: str) -> Any:
-    """Value of ``--set KEY=VALUE``: TOML if it is, else the text itself."""
+    """Value of ``--set KEY=VALUE``: TOML if the text is valid TOML, else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
@@ -96,8 +96,8 @@ def _names(
     """What a name of an experiment may become: a shipped one, or a file."""
     from ...reco.experiment import shipped_experiments
 
-    found = [CompletionItem(n) for n in shipped_experiments() if n.startswith(incomplete)]
-    return [*found, CompletionItem(incomplete, type="file")]
+    shipped = [CompletionItem(n) for n in shipped_experiments() if n.startswith(incomplete)]
+    return [*shipped, CompletionItem(incomplete, type="file")]
 
 
 def experiments_argument(function: F) -> F:

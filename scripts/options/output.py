@@ -72,7 +72,7 @@ class Output:
             print_table(title, columns, rows)
 
     def text(self, text: str) -> None:
-        """Print a line, or some."""
+        """Print one line of text, or several."""
         if not self.quiet:
             click.echo(text)
 

@@ -18,7 +18,7 @@ def confidence_level(
     option: click.Parameter,  # noqa: ARG001
     value: float,
 ) -> float:
-    """Refuse what is not between 0 and 1, nan too."""
+    """Refuse a confidence level that is not between 0 and 1, nan too."""
     if not 0 < value < 1:
         raise click.BadParameter(f"{value:g} is not between 0 and 1")
     return value
@@ -36,7 +36,7 @@ def _one_or_two(
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is asked of the counts."""
+    """Parameters that are scanned and profiled, and the confidence level."""
 
     scans: tuple[str, ...] = option(
         "--scan",

@@ -63,8 +63,8 @@ def _join_toys(
 
     record = merge(folders, joined)
     construction = restore(record)
-    found = region(construction, record.by_point(len(construction.points)), cl, ordering)
-    tell(construction, joined, found, output)
+    joined_region = region(construction, record.by_point(len(construction.points)), cl, ordering)
+    tell(construction, joined, joined_region, output)
 
 
 def _join_events(folders: tuple[Path, ...], joined: Path, overwrite: bool, output: Output) -> None:

@@ -11,7 +11,7 @@ from ...reco.runs.folder import Entry, Manifest, pieces, read_log, read_manifest
 from ..options.output import Output, json_option
 
 RESULT = {"toys": "region.json", "coverage": "coverage.json"}
-"""Written at the end."""
+"""File of results that a run of each kind writes at its end."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Status:
     blocks: list[Block]
     seconds: float
     last: Entry | None
-    """What happened last."""
+    """Last entry of the log; None if the log is empty."""
 
     @property
     def whole(self) -> list[Block]:
@@ -83,7 +83,9 @@ class Status:
         """Lines of the table."""
         config = self.manifest.configuration
         wanted, unit = _wanted(self.manifest)
-        of = "" if wanted is None else f" of {wanted} ({100 * self.done / max(wanted, 1):.1f} %)"
+        progress = (
+            "" if wanted is None else f" of {wanted} ({100 * self.done / max(wanted, 1):.1f} %)"
+        )
         parts = f" of {config['parts']}" if self.manifest.kind == "events" else ""
         lost = len(self.blocks) - len(self.whole)
         missing = f"; {lost} are missing" if lost else ""
@@ -91,7 +93,7 @@ class Status:
         happened = last.get("time"), last.get("what"), last.get("file"), last.get("why")
         return [
             ("state", "complete" if self.complete else "not complete: nuspill resume goes on"),
-            (unit, f"{self.done}{of}"),
+            (unit, f"{self.done}{progress}"),
             ("files", f"{len(self.whole)}{parts}, {self.bytes / 1e6:.1f} MB{missing}"),
             ("seed", str(config["seed"])),
             ("version", config["version"]),
@@ -133,8 +135,8 @@ def look(folder: Path) -> Status:
 
 def _names(manifest: Manifest) -> list[str]:
     config = manifest.configuration
-    found = [config["experiment"]] if manifest.kind == "events" else config["experiments"]
-    return [experiment["name"] for experiment in found]
+    experiments = [config["experiment"]] if manifest.kind == "events" else config["experiments"]
+    return [experiment["name"] for experiment in experiments]
 
 
 def _wanted(manifest: Manifest) -> tuple[int | None, str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...toys.records.record import Record
 
 SHOWN = 5
-"""Wrong blocks in a message."""
+"""Greatest number of wrong blocks that a message names."""
 
 T = TypeVar("T", int, tuple[int, int, int])
 
@@ -41,14 +41,14 @@ class Choice:
     )
 
     def of(self, blocks: list[T]) -> list[T]:
-        """Some of the blocks, in order."""
+        """A random part of the blocks, in their order."""
         number = math.ceil(self.share * len(blocks))
         return sorted(random.Random(self.seed).sample(blocks, number))
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found in a folder."""
+    """Result of the verification of a folder."""
 
     folder: str
     kind: str
@@ -105,9 +105,9 @@ def _events(folder: Path, wrong: list[str], choice: Choice, workers: Here) -> tu
 
     run, options = restore_run(folder)
     names = {part(run, options.parts, number).name: number for number in range(options.parts)}
-    there = [names[name] for name in pieces(folder) if name not in wrong]
+    intact = [names[name] for name in pieces(folder) if name not in wrong]
     differ = []
-    chosen = choice.of(there)
+    chosen = choice.of(intact)
     with progress_bar(len(chosen), "parts") as advance:
         for number in chosen:
             if not part_is_right(run, options, folder, number, workers):

@@ -33,17 +33,17 @@ def command(output: Output) -> None:
     from ...generator.beam import shipped_sources
     from ...reco.experiment import load, shipped_experiments
 
-    found = {name: summary(load(name)) for name in shipped_experiments()}
+    summaries = {name: summary(load(name)) for name in shipped_experiments()}
     columns = ["experiment", "target", "kg", "keV_nr", "m", "source", "e_reco", ""]
     rows = [
         (name, e.target, e.mass_kg, e.threshold_kev_nr, e.distance_m, e.source, e.unit,
          e.description)
-        for name, e in found.items()
+        for name, e in summaries.items()
     ]  # fmt: skip
     output.table("Experiments", columns, rows)
     sources = list(shipped_sources())
     output.text("\nSources: " + ", ".join(sources))
-    experiments = {name: asdict(e) for name, e in found.items()}
+    experiments = {name: asdict(e) for name, e in summaries.items()}
     output.json({"experiments": experiments, "sources": sources})
 
 

@@ -32,5 +32,5 @@ def command(name: str, output: Output) -> None:
     width = max(len(key) for key, _, _ in keys)
     for key, unit, meaning in keys:
         output.text(f"# {key:<{width}}  {meaning}" + (f" [{unit}]" if unit else ""))
-    told = [dict(zip(("key", "unit", "meaning"), key, strict=True)) for key in keys]
-    output.json({"name": name, "toml": text, "keys": told})
+    entries = [dict(zip(("key", "unit", "meaning"), key, strict=True)) for key in keys]
+    output.json({"name": name, "toml": text, "keys": entries})

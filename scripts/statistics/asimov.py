@@ -49,8 +49,8 @@ def command(
         _print_contours(title, result, output)
     if result.failed:
         click.echo(f"warning: {result.failed} fits did not converge", err=True)
-    more = {"experiments": [e.name for e in experiments], "profiled": list(statistics.profiled)}
-    output.json(result.as_json() | more)
+    extra = {"experiments": [e.name for e in experiments], "profiled": list(statistics.profiled)}
+    output.json(result.as_json() | extra)
     if output.plot_file is not None:
         _plot(title, result, output.plot_file)
 

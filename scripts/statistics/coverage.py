@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried, and where its toys are kept."""
+    """Points whose coverage is tried, and where their toys are kept."""
 
     points: tuple[str, ...] = option(
         "--at",
@@ -108,7 +108,7 @@ def _ensembles(options: ToyEnsemble, nature: Truth) -> tuple[Ensemble, Ensemble]
     from ...toys.construction.ensemble import Ensemble
 
     kinds: tuple[Truth, Truth] = options.truth, nature
-    one, other = (
+    critical, tried = (
         Ensemble(
             kind,
             options.centres,
@@ -116,20 +116,20 @@ def _ensembles(options: ToyEnsemble, nature: Truth) -> tuple[Ensemble, Ensemble]
         )
         for kind in kinds
     )
-    return one, other
+    return critical, tried
 
 
 def throw(
     study: CoverageStudy, folder: Path | None, resume: bool, computing: Computing, output: Output
 ) -> None:
-    """Find the coverage, keep its toys in a folder if one is given, and tell."""
+    """Find the coverage, keep its toys in a folder if one is given, and report it."""
     from ...toys.coverage import coverage
     from ...toys.records.record import open_record
 
     keep: Callable[[], Record] | None = None
     if folder is not None:
-        asked = {"levels": study.levels}
-        keep = partial(open_record, folder, study.configuration(), resume, asked, "coverage")
+        request = {"levels": study.levels}
+        keep = partial(open_record, folder, study.configuration(), resume, request, "coverage")
     ending = interrupted_keeps(folder) if folder is not None else nullcontext()
     total = study.toys * (2 * len(study.points) + 1)
     with ending, computing.opened() as workers, progress_bar(total, "toys") as advance:
@@ -151,20 +151,20 @@ def throw(
 
 
 def _point(text: str) -> dict[str, float]:
-    found = {}
+    point = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name.strip() in found:
+        if name.strip() in point:
             raise click.BadParameter(f"'{text}' gives {name.strip()} twice", param_hint="--at")
         try:
-            found[name.strip()] = float(value)
+            point[name.strip()] = float(value)
         except ValueError:
-            found[name.strip()] = float("inf")
-        if not abs(found[name.strip()]) < float("inf"):
+            point[name.strip()] = float("inf")
+        if not abs(point[name.strip()]) < float("inf"):
             raise click.BadParameter(
                 f"'{text}' is not PARAM=VALUE[,PARAM=VALUE], e.g. nsi.u.ee=0.1", param_hint="--at"
             )
-    return found
+    return point
 
 
 def _level(text: str) -> float:

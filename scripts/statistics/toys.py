@@ -179,11 +179,11 @@ def _construct(
 def _warn_of_the_ensemble(construction: Construction) -> None:
     from ...toys.construction.ensemble import warning
 
-    some = range(0, len(construction.points), 1 + len(construction.points) // 20)
-    truths = (construction.truth(point) for point in some)
-    wrong = warning(construction.model, truths, construction.ensemble)
-    if wrong is not None:
-        click.echo(f"nuspill: warning: {wrong}", err=True)
+    sampled = range(0, len(construction.points), 1 + len(construction.points) // 20)
+    truths = (construction.truth(point) for point in sampled)
+    message = warning(construction.model, truths, construction.ensemble)
+    if message is not None:
+        click.echo(f"nuspill: warning: {message}", err=True)
 
 
 def _by_importance(
@@ -221,7 +221,7 @@ def throw(
     computing: Computing,
     output: Output,
 ) -> None:
-    """Throw the toys that are asked for and not there yet, find the region, and tell."""
+    """Throw the toys that are asked for and not yet kept, find the region and report it."""
     from ...toys.construction.region import region
     from ...toys.records.adaptive import throw_adaptively
     from ...toys.records.distribute import throw_tasks
@@ -235,17 +235,17 @@ def throw(
         with interrupted_keeps(record.folder), progress_bar(total, "toys") as advance:
             workers = opened.reporting(advance)
             if r.adaptive is None:
-                todo = missing(points, r.first_toy, r.first_toy + r.toys, record.done())
-                advance(total - sum(stop - start for _, start, stop in todo))
-                results = throw_tasks(construction, todo, workers)
+                tasks = missing(points, r.first_toy, r.first_toy + r.toys, record.done())
+                advance(total - sum(stop - start for _, start, stop in tasks))
+                results = throw_tasks(construction, tasks, workers)
                 for number in record.write(results, workers.name):
                     advance(number)
             else:
                 throw_adaptively(
                     construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys, workers
                 )
-        found = region(construction, record.by_point(len(points)), r.cl, r.ordering)
-    tell(construction, record.folder, found, output, construction.audit(r.first_toy, r.toys))
+        regions = region(construction, record.by_point(len(points)), r.cl, r.ordering)
+    tell(construction, record.folder, regions, output, construction.audit(r.first_toy, r.toys))
     if r.ntuple:
         write_ntuple(construction, record, record.folder / "toys.root")
 
@@ -306,10 +306,10 @@ def _rows(region: Region) -> list[tuple[object, ...]]:
     from ...toys.construction.region import Area, Intervals
 
     outlines = region.by_toys, region.wilks, region.asimov
-    lines = [one for one in outlines if isinstance(one, Intervals)]
-    if lines:
-        return _interval_rows(region, lines)
-    return _area_rows([one for one in outlines if isinstance(one, Area)])
+    intervals = [outline for outline in outlines if isinstance(outline, Intervals)]
+    if intervals:
+        return _interval_rows(region, intervals)
+    return _area_rows([outline for outline in outlines if isinstance(outline, Area)])
 
 
 def _interval_rows(region: Region, outlines: Sequence[Intervals]) -> list[tuple[object, ...]]:
@@ -325,8 +325,8 @@ def _interval_rows(region: Region, outlines: Sequence[Intervals]) -> list[tuple[
 
 
 def _area_rows(outlines: Sequence[Area]) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = [("area", *(one.area for one in outlines))]
-    if any(one.clipped for one in outlines):
-        words = ("yes" if one.clipped else "no" for one in outlines)
+    rows: list[tuple[object, ...]] = [("area", *(outline.area for outline in outlines))]
+    if any(outline.clipped for outline in outlines):
+        words = ("yes" if outline.clipped else "no" for outline in outlines)
         rows += [("goes on beyond the scan", *words)]
     return rows

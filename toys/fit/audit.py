@@ -32,12 +32,6 @@ class Audit:
     largest: float
     """Largest improvement of χ²."""
 
-    def as_json(self) -> dict[str, object]:
-        """Content for JSON."""
-        return {
-            "checked": self.checked, "improvable": self.improvable, "largest_gain": self.largest
-        }  # fmt: skip
-
     def __str__(self) -> str:
         """One sentence."""
         more = f", by up to {self.largest:.2g}" if self.improvable else ""

@@ -94,6 +94,6 @@ def test_audit_of_a_construction():
     axes = (("nsi.u.ee", np.linspace(-0.1, 0.4, 3)),)
     c = Construction(model, axes, Ensemble(), 1, model.asimov())
     audit = c.audit(0, 1000, 40)
-    assert audit.as_json() == {"checked": 40, "improvable": 0, "largest_gain": audit.largest}
+    assert audit.largest < GAIN
     assert str(audit) == "0 of 40 checked fits could be improved by more than 1e-05"
     assert c.audit(5, 2, 40).checked == 12  # of 3 points with 2 toys each
