@@ -68,7 +68,7 @@ class Coverage(Displayed):
 
     @property
     def coverage(self) -> float:
-        """Part of the toys."""
+        """Part of the toys whose region holds the truth."""
         return self.held / self.toys
 
     def as_json(self, names: Sequence[str]) -> dict[str, object]:
@@ -87,7 +87,7 @@ class Coverage(Displayed):
 
 
 def clopper_pearson(held: int, toys: int, cl: float = 0.6827) -> tuple[float, float]:
-    """Exact binomial limits of a part."""
+    """Exact binomial limits of the part `held` / `toys`."""
     from scipy.stats import beta
 
     a = (1 - cl) / 2
@@ -124,18 +124,18 @@ class CoverageStudy:
     names: Sequence[str]
     """Parameters of the points."""
     points: Array
-    """Shape (points, names)."""
+    """Values of the parameters, shape (points, names)."""
     levels: Sequence[float]
     """Confidence levels."""
     toys: int
-    """Of each point, for the coverage, and as many others for the critical values."""
+    """Toys of each point for the coverage; as many others give the critical values."""
     ensemble: Ensemble = field(default_factory=Ensemble)
-    """Of the toys that give critical values."""
+    """Ensemble of the toys that give critical values."""
     nature: Ensemble | None = None
-    """Of the toys that are tried, by default the same; nature may be elsewhere."""
+    """Ensemble of the toys that are tried, by default the same; nature may be elsewhere."""
     seed: int = 1
     experiments: Sequence[Experiment] = ()
-    """Of which the model is built; where toys are kept, they say so."""
+    """Experiments of which the model is built; they are recorded where toys are kept."""
 
     @property
     def tried(self) -> Ensemble:
@@ -143,7 +143,7 @@ class CoverageStudy:
         return self.nature or self.ensemble
 
     def configuration(self) -> Json:
-        """Everything that decides its toys."""
+        """Everything that decides the toys of the study."""
         return {
             "version": version("nuspill"),
             "seed": self.seed,
@@ -158,7 +158,7 @@ class CoverageStudy:
         }
 
     def as_json(self, results: Iterable[Coverage]) -> dict[str, object]:
-        """Content for JSON of its results."""
+        """Content for JSON of the results of the study."""
         return {
             "experiments": [e.name for e in self.experiments],
             "parameters": list(self.names),
@@ -170,7 +170,7 @@ class CoverageStudy:
         }
 
     def trials(self) -> Trials:
-        """Its toys.
+        """Toys of the study, by number.
 
         Raises
         ------
@@ -187,9 +187,9 @@ class CoverageStudy:
                         f"{model.upper[i]:g}"
                     )
         numbered = list(enumerate((model.truth[numbers], *self.points)))
-        tables = [self._construction(self.ensemble, number, p) for number, p in numbered]
+        critical = [self._construction(self.ensemble, number, p) for number, p in numbered]
         tried = [self._construction(self.tried, number, p) for number, p in numbered[1:]]
-        trials = Trials((*tables, *tried))
+        trials = Trials((*critical, *tried))
         trials.warm()
         for construction in trials.constructions:
             construction.truth(0)
@@ -210,7 +210,7 @@ def coverage(
     Parameters
     ----------
     workers
-        Threads here, or a cluster, and what is told numbers of toys.
+        Threads here, or a cluster; their `progress` is told numbers of toys.
     keep
         Opens, when all has been checked, the record where toys are kept and taken from.
 
@@ -292,6 +292,6 @@ def restore_study(record: Record) -> CoverageStudy:
         build(experiments, c["parameters"]), c["names"], np.array(c["points"]), request["levels"],
         c["toys"], ensemble, nature, c["seed"], experiments,
     )  # fmt: skip
-    there = Manifest("coverage", study.configuration(), request)
-    refuse_another(record.folder, record.manifest, there)
+    wanted = Manifest("coverage", study.configuration(), request)
+    refuse_another(record.folder, record.manifest, wanted)
     return study

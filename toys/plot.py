@@ -148,35 +148,35 @@ def plot_coverage(
     Parameters
     ----------
     found
-        From `coverage.coverage`.
+        Coverages, from `coverage.coverage`.
     names
-        One or two parameters.
+        Names of one or two parameters.
     """
     with figure(output) as axes:
         axes.set_xlabel(label(model, names[0]))
         level = found[0].cl
         if len(names) == 2:
-            mine = [c for c in found if c.cl == level and c.region == REGIONS[0]]
+            chosen = [c for c in found if c.cl == level and c.region == REGIONS[0]]
             marks = axes.scatter(
-                [c.point[0] for c in mine],
-                [c.point[1] for c in mine],
-                c=[c.coverage for c in mine],
+                [c.point[0] for c in chosen],
+                [c.point[1] for c in chosen],
+                c=[c.coverage for c in chosen],
                 cmap="viridis",
                 s=120,
             )
-            for c in mine:
+            for c in chosen:
                 axes.annotate(f" {100 * c.coverage:.1f}", c.point)
             axes.figure.colorbar(marks, ax=axes, label=f"coverage of Wilks' {100 * level:g} %")
             axes.set_ylabel(label(model, names[1]))
             return
         for region, colour in zip(REGIONS, COLOURS, strict=False):
-            mine = sorted(
+            chosen = sorted(
                 (c for c in found if c.cl == level and c.region == region), key=lambda c: c.point
             )
             axes.errorbar(
-                [c.point[0] for c in mine],
-                [c.coverage for c in mine],
-                yerr=[[c.coverage - c.low for c in mine], [c.high - c.coverage for c in mine]],
+                [c.point[0] for c in chosen],
+                [c.coverage for c in chosen],
+                yerr=[[c.coverage - c.low for c in chosen], [c.high - c.coverage for c in chosen]],
                 fmt="o-",
                 color=colour,
                 label=region.replace("_", "-"),

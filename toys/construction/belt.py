@@ -13,7 +13,7 @@ from ...reco.errors import ExperimentError
 Ordering = Literal["likelihood-ratio", "central", "upper"]
 
 ROUNDING = 1e-9
-"""Of q: equal data may have q that differ by as much."""
+"""Rounding of q: equal data may have q that differ by as much."""
 
 
 class Belt(NamedTuple):

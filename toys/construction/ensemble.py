@@ -26,7 +26,7 @@ from ..counts.model import Data, Model
 from ..fit.likelihood import background
 
 MOST_TOYS = 2**32
-"""Toys of a grid point, and grid points."""
+"""Most toys of a grid point, and most grid points."""
 MEANINGLESS = 0.9
 """A warning is given where the toys' q is expected to be below this part of what it should be."""
 
@@ -60,7 +60,7 @@ class Ensemble:
             )
 
     def describe(self) -> Described:
-        """For files."""
+        """Description of the ensemble for files."""
         return {
             "counts": "poisson" if self.level == "bins" else "events",
             "nuisance_truth": self.truth,
@@ -74,9 +74,9 @@ class Truth:
     """What the toys of one grid point are thrown from."""
 
     values: Array
-    """Of all variables, shape (variables,)."""
+    """Values of all variables, shape (variables,)."""
     background: Array
-    """In beam-on where it is free, shape (bins,)."""
+    """Background in beam-on where it is free, shape (bins,)."""
 
 
 def truth_at(model: Model, ensemble: Ensemble, profiled: Array, data: Data) -> Truth:

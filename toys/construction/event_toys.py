@@ -42,7 +42,7 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
                 f"toys of events cannot shift {nuisance.effect.name} ('{nuisance.name}' = "
                 f"{values[nuisance.name]:g}); use --ensemble fixed, or binned toys"
             )
-    found = []
+    runs = []
     for experiment in experiments:
         analysis = experiment.analysis
         own = {analysis.signal_pull, experiment.background_pull}
@@ -62,8 +62,8 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
         for b in experiment.background:
             template: Template = "background" if b.timing == "steady" else "beam background"
             settings[f"background.{b.name}.rate"] = b.rate * factors[template]
-        found.append(plan(experiment.replace(**settings)))
-    return found
+        runs.append(plan(experiment.replace(**settings)))
+    return runs
 
 
 def throw_events(
@@ -79,12 +79,12 @@ def throw_events(
     Parameters
     ----------
     runs
-        From `runs_at`; each toy has a seed of its own, from (seed, point, toy, experiment).
+        Runs from `runs_at`; each toy has a seed of its own, from (seed, point, toy, experiment).
 
     Returns
     -------
     counts, off
-        Shape (stop − start, bins); off (1, bins) where no background is measured.
+        Arrays of shape (stop − start, bins); off (1, bins) where no background is measured.
     """
     counts = np.zeros((stop - start, model.bins))
     off = np.zeros((stop - start if model.tau.any() else 1, model.bins))

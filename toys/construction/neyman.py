@@ -27,7 +27,7 @@ from .event_toys import runs_at, throw_events
 from .throw import throw
 
 TOYS_AT_ONCE = 4096
-"""Of one point, in a block of arrays."""
+"""Most toys of one point in a block of arrays."""
 
 
 class Statistic(NamedTuple):
@@ -52,18 +52,18 @@ class Construction:
     data: Data
     """The observed data set, or the Asimov data: what the region is for."""
     experiments: tuple[Experiment, ...] = ()
-    """Needed where the toys are of events."""
+    """Experiments, needed where the toys are of events."""
     first_point: int = 0
     """Number of the first grid point in naming toys."""
 
     def __post_init__(self) -> None:
-        """Check what no array would."""
+        """Check the seed, which no array would."""
         if not 0 <= self.seed < 2**64:
             raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {self.seed}")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the scanned parameters."""
+        """Names of the scanned parameters."""
         return tuple(name for name, _ in self.axes)
 
     @cached_property
@@ -74,7 +74,7 @@ class Construction:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of arrays over the grid: the last axis first."""
+        """Shape of arrays over the grid: the last axis first."""
         return tuple(len(x) for _, x in reversed(self.axes))
 
     @cached_property

@@ -21,10 +21,10 @@ FINE = {1: 2001, 2: 201}
 
 
 class Weighted(NamedTuple):
-    """More on toys that are used at all points with their weights."""
+    """Numbers of toys that are used at all points with their weights."""
 
     effective: Array
-    """Effective number of those fitted at each point, (Σw)²/Σw², shape (points,)."""
+    """Effective number of toys fitted at each point, (Σw)²/Σw², shape (points,)."""
     expected_fits: int
     """Data sets without fluctuations of their own that were fitted beside the toys, in all."""
 
@@ -39,7 +39,7 @@ class Intervals:
     """Whether it goes on beyond the scan."""
 
     def facts(self) -> dict[str, object]:
-        """What it is, in a line."""
+        """The intervals in a line."""
         return {"intervals": ", ".join(f"[{a:.4g}, {b:.4g}]" for a, b in self.intervals) or "none"}
 
     def as_json(self) -> dict[str, object]:
@@ -58,7 +58,7 @@ class Area:
     """Whether it goes on beyond the scan."""
 
     def facts(self) -> dict[str, object]:
-        """What it is, in a line."""
+        """The area in a line."""
         return {"area": f"{self.area:.5g}"}
 
     def as_json(self) -> dict[str, object]:
@@ -81,7 +81,7 @@ class Region(Displayed):
     p_value: Array
     """Part of the toys with q at least that of the data, shape (points,)."""
     toys: NDArray[np.int64]
-    """Number at each point."""
+    """Number of toys at each point."""
     failed: NDArray[np.int64]
     """Toys whose fit did not converge, at each point."""
     weighted: Weighted | None = None
@@ -103,7 +103,7 @@ class Region(Displayed):
 
     @cached_property
     def margin(self) -> Array:
-        """How far the data are outside at each point: in the region where ≤ 0."""
+        """How far the data are outside the region at each point: inside where ≤ 0."""
         c = self.construction
         return margin(c.observed, self.belt, self.ordering, len(c.axes))
 
@@ -130,17 +130,17 @@ class Region(Displayed):
 
     @cached_property
     def by_toys(self) -> Outline:
-        """Where the region is."""
+        """Outline of the region by toys."""
         return self._outline(self.fine.by_toys)
 
     @cached_property
     def wilks(self) -> Outline:
-        """The same by the theorem of Wilks."""
+        """Outline of the region by the theorem of Wilks."""
         return self._outline(self.fine.wilks)
 
     @cached_property
     def asimov(self) -> Outline:
-        """The same by the theorem of Wilks, of the Asimov data."""
+        """Outline of the region of the Asimov data by the theorem of Wilks."""
         return self._outline(self.fine.asimov)
 
     def as_json(self) -> dict[str, object]:
@@ -212,9 +212,9 @@ class Region(Displayed):
         """Where `outside` ≤ 0, and whether it goes on beyond the scan."""
         c, axes = self.construction, self.fine.axes
         if len(axes) == 1:
-            found = intervals(axes[0], outside)
+            pairs = intervals(axes[0], outside)
             ends = open_ends(c.model, c.names[0], axes[0])
-            return Intervals(found, is_clipped(found, ends))
+            return Intervals(pairs, is_clipped(pairs, ends))
         lines, area = contours(axes, outside)
         return Area(lines, area, reaches_the_edge(axes, outside))
 
@@ -224,10 +224,10 @@ class Fine(NamedTuple):
 
     axes: tuple[Array, ...]
     by_toys: Array
-    """Shape (points,), the first axis running fastest."""
+    """Values by toys, shape (points,), the first axis running fastest."""
     wilks: Array
     asimov: Array
-    """By Wilks' threshold with the Asimov data in the place of the data."""
+    """Values by Wilks' threshold with the Asimov data in the place of the data."""
 
 
 def _finer(x: Array, least: int) -> Array:
@@ -240,9 +240,9 @@ def _finite(values: NDArray[Any]) -> Any:
     """Nested lists, with null where a number is not finite."""
     if values.dtype.kind == "i":
         return values.tolist()
-    found = values.astype(object)
-    found[~np.isfinite(values)] = None
-    return found.tolist()
+    objects = values.astype(object)
+    objects[~np.isfinite(values)] = None
+    return objects.tolist()
 
 
 def region(
@@ -258,8 +258,8 @@ def region(
     p_value = np.empty(size)
     number, failed = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for k, statistic in enumerate(toys):
-        one = belt([statistic.value], cl, ordering, dimension)
-        low[k], high[k], error[k] = one.low[0], one.high[0], one.error[0]
+        limits = belt([statistic.value], cl, ordering, dimension)
+        low[k], high[k], error[k] = limits.low[0], limits.high[0], limits.error[0]
         seen = construction.observed[k : k + 1]
         p_value[k] = p_values([statistic.value], seen, dimension)[0] if len(statistic.value) else 0
         number[k], failed[k] = len(statistic.value), statistic.failed

@@ -265,17 +265,19 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
 def _nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
     """Nuisance parameters of an experiment, those of the background last."""
     analysis = experiment.analysis
-    found = []
+    nuisances = []
     if analysis.signal_uncertainty > 0:
         effect = SignalNormalisation()
-        found.append(Nuisance(analysis.signal_pull, effect, analysis.signal_uncertainty))
-    found += [Nuisance(s.name, SYSTEMATICS[s.effect], s.uncertainty) for s in analysis.systematic]
+        nuisances.append(Nuisance(analysis.signal_pull, effect, analysis.signal_uncertainty))
+    nuisances += [
+        Nuisance(s.name, SYSTEMATICS[s.effect], s.uncertainty) for s in analysis.systematic
+    ]
     name, uncertainty = experiment.background_pull, analysis.background_uncertainty
     if analysis.statistic == "pulls" and uncertainty > 0:
-        found.append(Nuisance(name, BackgroundNormalisation(), uncertainty))
+        nuisances.append(Nuisance(name, BackgroundNormalisation(), uncertainty))
     elif analysis.statistic == "on-off-scaled":
-        found.append(Nuisance(name, MeasuredInBeamOff(), SCALE))
-    return tuple(found)
+        nuisances.append(Nuisance(name, MeasuredInBeamOff(), SCALE))
+    return tuple(nuisances)
 
 
 def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
@@ -286,11 +288,11 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     ExperimentError
         If experiments give one name two meanings or uncertainties.
     """
-    found: dict[str, tuple[Nuisance, str]] = {}
+    known: dict[str, tuple[Nuisance, str]] = {}
 
     for experiment in experiments:
         for nuisance in _nuisances_of(experiment):
-            old, owner = found.get(nuisance.name, (nuisance, ""))
+            old, owner = known.get(nuisance.name, (nuisance, ""))
             if old != nuisance:
                 raise ExperimentError(
                     f"{experiment.name}: analysis: pull '{nuisance.name}' is "
@@ -298,11 +300,11 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
                     f"{old.effect.name} of {old.uncertainty:g}; "
                     "a shared pull must be the same, another one needs another name"
                 )
-            found.setdefault(nuisance.name, (nuisance, experiment.name))
-    clash = {n.name for n, _ in found.values()} & set(parameters_of(experiments[0].interaction))
+            known.setdefault(nuisance.name, (nuisance, experiment.name))
+    clash = {n.name for n, _ in known.values()} & set(parameters_of(experiments[0].interaction))
     if clash:
         raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
-    return tuple(nuisance for nuisance, _ in found.values())
+    return tuple(nuisance for nuisance, _ in known.values())
 
 
 def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
@@ -310,7 +312,7 @@ def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
 
     Their background is the same too, and has the pull that it has by the name in their files.
     """
-    found: list[Experiment] = []
+    named: list[Experiment] = []
     seen: dict[str, int] = {}
     for experiment in experiments:
         seen[experiment.name] = seen.get(experiment.name, 0) + 1
@@ -320,8 +322,8 @@ def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
             analysis = experiment.analysis.model_copy(update={"background_pull": pull})
             name = f"{experiment.name}#{number}"
             experiment = experiment.model_copy(update={"name": name, "analysis": analysis})
-        found.append(experiment)
-    return found
+        named.append(experiment)
+    return named
 
 
 def _agree(experiments: Sequence[Experiment]) -> None:

@@ -44,7 +44,7 @@ class Nominal:
     beam: Array
     """Backgrounds that come with the beam, shape (rows,)."""
     edges: Array
-    """Of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
+    """Edges of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
     tau: float
     """Length of beam-off over that of beam-on."""
 
@@ -69,7 +69,7 @@ class Effect(Protocol):
 
     @property
     def name(self) -> str:
-        """In experiment files and in errors."""
+        """Name in experiment files and in errors."""
 
     @property
     def acts_on(self) -> Template:
@@ -77,7 +77,7 @@ class Effect(Protocol):
 
     @property
     def is_factor(self) -> bool:
-        """Whether it is a factor 1 + σ η on their counts, which then must stay positive."""
+        """Whether it is a factor 1 + σ η on counts, which then must stay positive."""
 
     @property
     def has_pull(self) -> bool:
@@ -162,7 +162,7 @@ class Flux:
     modifier: Modifier | None = "histosys"
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """A signal in proportion."""
+        """A signal in proportion to the flux."""
         return _through(nominal, eta, uncertainty, lambda factor: nominal.signal * factor)
 
 
@@ -232,9 +232,9 @@ def _through(
     uncertainty: float,
     signal_at: Callable[[float], Polynomial],
 ) -> Change:
-    """Signal through that at factors 1 − σ, 1 and 1 + σ on what is uncertain, never negative.
+    """Signal through its values at factors 1 − σ, 1 and 1 + σ on what is uncertain, never negative.
 
-    A parabola in η; in bins where it falls below zero, the square of one through the roots.
+    It is a parabola in η; in bins where that falls below zero, the square of one through the roots.
     """
     up, down = signal_at(1 + uncertainty), signal_at(1 - uncertainty)
     parts = {
@@ -261,7 +261,7 @@ def _parabola(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
 
 
 def _square(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
-    """The same of the square of a parabola; of a parabola where values differ in sign."""
+    """Coefficients of the square of a parabola; of a parabola where values differ in sign."""
     sign = np.sign(down + zero + up)
     low, middle, high = (np.sqrt(np.maximum(sign * x, 0.0)) for x in (down, zero, up))
     linear, bend = (high - low) / 2, (high + low) / 2 - middle

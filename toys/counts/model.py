@@ -21,7 +21,7 @@ from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
 
 LEAST_FACTOR = 0.01
-"""Of a normalisation."""
+"""Least factor of a normalisation."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Nuisance:
     effect: Effect
     """What it stands for; the same wherever the name is the same."""
     uncertainty: float
-    """Relative, of one standard deviation."""
+    """Relative uncertainty, of one standard deviation."""
 
     @property
     def weight(self) -> float:
@@ -51,13 +51,13 @@ class Section:
     """One experiment's part of a model."""
 
     name: str
-    """Of the experiment; NAME#2 and so on where it is combined with others of its name."""
+    """Name of the experiment; NAME#2 and so on where it is combined with others of its name."""
     on: slice
-    """Its bins in beam-on."""
+    """Bins of the experiment in beam-on."""
     off: slice | None
     """The bin of its beam-off counts, all together; None where the model has no such bin."""
     edges: Array
-    """Of the bins in beam-on, shape (bins + 1,)."""
+    """Edges of the bins in beam-on, shape (bins + 1,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Model:
     truth: Array
     """Values of the variables in the experiments' files, shape (variables,)."""
     tau: Array
-    """Shape (bins,): τ where a background B is free and measured in beam-off, else 0."""
+    """τ where a background B is free and measured in beam-off, else 0, shape (bins,)."""
     background: Array
     """Expected B in beam-on of those bins at `truth`, shape (bins,)."""
     sections: tuple[Section, ...]
@@ -82,7 +82,7 @@ class Model:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the variables."""
+        """Names of the variables."""
         return (*(p.name for p in self.parameters), *(n.name for n in self.nuisances))
 
     @property
@@ -135,15 +135,15 @@ class Model:
         """The model with some parameters fixed, which are then no variables any more."""
         numbers = {self.number(name): value for name, value in values.items()}
         rest = [i for i in range(self.variables) if i not in numbers]
-        there = self.truth.copy()
-        there[list(numbers)] = list(numbers.values())
+        point = self.truth.copy()
+        point[list(numbers)] = list(numbers.values())
         return replace(
             self,
             parameters=tuple(p for p in self.parameters if p.name not in values),
             nuisances=tuple(n for n in self.nuisances if n.name not in values),
             expected=self.expected.restrict(numbers),
             truth=self.truth[rest],
-            background=self.background_at(there),
+            background=self.background_at(point),
             leaked=self.leaked.restrict(numbers),
         )
 
@@ -153,11 +153,11 @@ class Data:
     """Data sets: counts, beam-off counts and centres of the pulls."""
 
     counts: Array
-    """Shape (sets, bins)."""
+    """Counts, shape (sets, bins)."""
     off: Array
-    """Shape (sets, bins) or (1, bins)."""
+    """Beam-off counts, shape (sets, bins) or (1, bins)."""
     centre: Array
-    """Shape (sets, variables) or (1, variables); of pulls only."""
+    """Centres of pulls, shape (sets, variables) or (1, variables); others are not used."""
 
     def __post_init__(self) -> None:
         """Refuse counts that cannot be."""

@@ -22,7 +22,7 @@ from .model import Data, Model
 EXPOSURE = 0.01
 """Relative difference of protons on target that data and model may have."""
 MOST_COUNTS = 2.0**53
-"""In a bin; greater numbers are not all whole as float64."""
+"""Most counts in a bin; greater numbers are not all whole as float64."""
 
 
 def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[str]) -> Data:
@@ -38,7 +38,7 @@ def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[st
     Raises
     ------
     ExperimentError
-        Naming the file and what is wrong.
+        If a file does not fit, naming it and what is wrong.
     """
     if len(files) != len(model.sections):
         raise ExperimentError(
@@ -76,11 +76,11 @@ def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Arr
     column, edges = column_and_edges(experiment, edges)
     columns, about = read(file, [column, "window", "selected"])
     _check_exposure(file, about, experiment)
-    found = []
+    counts = []
     for window in (ON, OFF):
         chosen = columns["selected"] & (columns["window"] == window)
-        found.append(counted(columns[column][chosen], edges))
-    return found[0], found[1]
+        counts.append(counted(columns[column][chosen], edges))
+    return counts[0], counts[1]
 
 
 def _check_exposure(file: str, about: Provenance, experiment: Experiment) -> None:
@@ -113,13 +113,14 @@ def _histogram(path: Path, name: str, edges: Array) -> Array:
         with uproot.open(path) as file:
             if name == TREE:
                 raise ExperimentError(f"{path}: give the ntuple itself, without ':{TREE}'")
-            values, there = file[name].to_numpy()
+            values, file_edges = file[name].to_numpy()
     except (OSError, KeyError, ValueError, AttributeError, uproot.DeserializationError) as error:
         raise ExperimentError(f"{path}: has no histogram '{name}': {error}") from error
-    if len(there) != len(edges) or not np.allclose(there, edges, rtol=1e-6):
+    if len(file_edges) != len(edges) or not np.allclose(file_edges, edges, rtol=1e-6):
         raise ExperimentError(
-            f"{path}: histogram '{name}' has {len(there) - 1} bins from {there[0]:g} to "
-            f"{there[-1]:g}, not the model's {len(edges) - 1} from {edges[0]:g} to {edges[-1]:g}"
+            f"{path}: histogram '{name}' has {len(file_edges) - 1} bins from {file_edges[0]:g} to "
+            f"{file_edges[-1]:g}, not the model's {len(edges) - 1} from {edges[0]:g} to "
+            f"{edges[-1]:g}"
         )
     return _valid(path, np.asarray(values, float))
 
@@ -127,7 +128,7 @@ def _histogram(path: Path, name: str, edges: Array) -> Array:
 def _text(path: Path, bins: int) -> tuple[Array, Array | None]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of no data, which is said below
+            warnings.simplefilter("ignore")  # a warning of no data, which is said below
             numbers = np.loadtxt(path, ndmin=2, comments="#", delimiter=_delimiter(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"

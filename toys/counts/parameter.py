@@ -17,11 +17,11 @@ class Parameter:
     """Key below `interaction` of an experiment, or ``strength``."""
     unit: str
     label: str
-    """For plots."""
+    """Label in plots."""
     lower: float = -math.inf
     upper: float = math.inf
     default: float = 0.0
-    """Of `strength`; the couplings' are the experiment's own."""
+    """Value of `strength`; the couplings' are the experiment's own."""
     weight: float = 0.0
     """1/σ² of a direct measurement, whose result is the centre of the data."""
 
@@ -32,13 +32,13 @@ STRENGTH = Parameter("strength", "", "signal strength", 0.0, default=1.0)
 
 def parameters_of(interaction: Interaction) -> dict[str, Parameter]:
     """Parameters by name: the strength, and every coupling of an interaction that is a number."""
-    found = [STRENGTH]
-    found += [
+    parameters = [STRENGTH]
+    parameters += [
         Parameter(c.name, c.unit.replace("²", "2"), c.label, c.lower, c.upper)
         for c in interaction.all_couplings()
         if c.is_number
     ]
-    return {parameter.name: parameter for parameter in found}
+    return {p.name: p for p in parameters}
 
 
 PARAMETERS = parameters_of(Interaction())
@@ -50,7 +50,7 @@ def parameter(name: str, interaction: Interaction | None = None) -> Parameter:
     Raises
     ------
     ExperimentError
-        Naming those that are.
+        If there is none, naming those that there are.
     """
     known = PARAMETERS if interaction is None else parameters_of(interaction)
     if name not in known:

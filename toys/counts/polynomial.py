@@ -26,12 +26,12 @@ class Polynomial:
 
     @classmethod
     def constant(cls, value: Any, variables: int) -> Polynomial:
-        """The same everywhere."""
+        """Polynomial that is the same everywhere."""
         return cls({(0,) * variables: value})
 
     @classmethod
     def variable(cls, number: int, variables: int) -> Polynomial:
-        """One of the variables."""
+        """Polynomial that is one of the variables."""
         return cls({tuple(int(i == number) for i in range(variables)): 1.0})
 
     @property
@@ -60,7 +60,7 @@ class Polynomial:
         return Polynomial(terms)
 
     def __pow__(self, power: int) -> Polynomial:
-        """Product with itself."""
+        """Product with itself, `power` times."""
         result = Polynomial.constant(1.0, self.variables)
         for _ in range(power):
             result = result * self
@@ -71,19 +71,19 @@ class Polynomial:
     __array_ufunc__ = None  # so that array * polynomial comes to __rmul__
 
     def __neg__(self) -> Polynomial:
-        """Its negative."""
+        """The polynomial times −1."""
         return self * -1.0
 
     def __sub__(self, other: Any) -> Polynomial:
-        """Difference."""
+        """Difference from a polynomial, a number or an array."""
         return self + other * -1.0
 
     def __rsub__(self, other: Any) -> Polynomial:
-        """Difference from a number."""
+        """Difference of a number or an array and the polynomial."""
         return -self + other
 
     def without_zeros(self) -> Polynomial:
-        """Without terms that vanish, but for the constant."""
+        """The polynomial without terms that vanish, but for the constant."""
         kept = {p: c for p, c in self.terms.items() if not any(p) or np.any(np.asarray(c) != 0)}
         return Polynomial(kept or {(0,) * self.variables: 0.0})
 
@@ -117,7 +117,7 @@ class Polynomial:
 
 
 ZERO = Polynomial({})
-"""Whatever the variables."""
+"""Zero, whatever the variables."""
 
 
 def derivative(polynomial: Polynomial, number: int) -> Polynomial:

@@ -35,17 +35,17 @@ class Templates:
 
     experiment: Experiment
     edges: Array
-    """Of the bins, shape (bins + 1,)."""
+    """Edges of the bins, shape (bins + 1,)."""
     signal: Mapping[tuple[str, str, str], Array]
-    """In beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one."""
+    """Signal in beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one."""
     signal_off: Mapping[tuple[str, str, str], Array]
-    """The same in beam-off: what of the signal comes so late."""
+    """Signal in beam-off: what of it comes so late."""
     steady: Array
     """Steady-state backgrounds in beam-on, shape (bins,); τ times as many are in beam-off."""
     beam: Array
     """Backgrounds that come with the beam, in beam-on."""
     beam_off: Array
-    """The same in beam-off."""
+    """Backgrounds that come with the beam, in beam-off."""
     tau: float
     """Length of beam-off over that of beam-on."""
 

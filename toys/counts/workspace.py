@@ -48,7 +48,7 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     Returns
     -------
     dict
-        To be written as JSON; ``pyhf.Workspace(result).model()`` is its likelihood.
+        Content to be written as JSON; ``pyhf.Workspace(result).model()`` is its likelihood.
 
     Raises
     ------

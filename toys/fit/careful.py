@@ -29,11 +29,11 @@ from ..kernels.status import (
 
 MOST_STEPS = 300
 LENGTHS = np.array([4.0, 2.0, 1.0, 0.7, 0.4, 0.2, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6])
-"""Of steps that are tried, in units of Newton's."""
+"""Lengths of the steps that are tried, in units of Newton's."""
 TOLERANCE = 1e-9
 """Predicted fall of χ² at which a fit has converged, and ROUNDING of χ²."""
 NEARLY = 1e-6
-"""The same where no step lowers χ² any more."""
+"""Predicted fall of χ² at which a fit has converged where no step lowers χ² any more."""
 ROUNDING = 1e-12
 NEGATIVE = 1e-7
 """Least negative eigenvalue that is one, where the diagonal of the Hessian is scaled to 1."""
@@ -54,16 +54,16 @@ class Point(NamedTuple):
     """Points, one a data set, with χ² and its derivatives by the free variables."""
 
     z: Array
-    """Shape (sets, variables)."""
+    """Values of all variables, shape (sets, variables)."""
     chi2: Array
-    """Shape (sets,)."""
+    """χ², shape (sets,)."""
     gradient: Array
-    """Shape (sets, p)."""
+    """First derivatives, shape (sets, p)."""
     hessian: Array
-    """Shape (sets, p, p)."""
+    """Second derivatives, shape (sets, p, p)."""
 
     def of(self, chosen: NDArray[Any]) -> Point:
-        """Those of some data sets."""
+        """Points of some data sets."""
         return Point(*(a[chosen] for a in self))
 
 
@@ -75,12 +75,12 @@ class Basis(NamedTuple):
     escape: Array
     """A step along the most negative curvature, shape (sets, p)."""
     fall: Array
-    """Of χ², promised by Newton's step, shape (sets,)."""
+    """Fall of χ² that Newton's step promises, shape (sets,)."""
     saddle: NDArray[np.bool_]
     """Whether there is negative curvature, shape (sets,)."""
 
     def of(self, chosen: NDArray[Any]) -> Basis:
-        """Those of some data sets."""
+        """Steps of some data sets."""
         return Basis(
             self.newton[chosen], self.escape[chosen], self.fall[chosen], self.saddle[chosen]
         )
@@ -162,12 +162,12 @@ def _best_step(
     best = _lowest(objective, sets, chosen, now, [basis.newton])
     saddles = np.flatnonzero(basis.saddle)
     if saddles.size:
-        some = basis.of(saddles)
-        directions = [-some.newton, some.escape, -some.escape]
+        unstable = basis.of(saddles)
+        directions = [-unstable.newton, unstable.escape, -unstable.escape]
         other = _lowest(objective, sets, chosen[saddles], now.of(saddles), directions)
         better = other.chi2 < best.chi2[saddles]
-        for mine, its in zip(best, other, strict=True):
-            mine[saddles[better]] = its[better]
+        for whole, new in zip(best, other, strict=True):
+            whole[saddles[better]] = new[better]
     return best
 
 

@@ -184,20 +184,20 @@ def _forms(expected: Polynomial, group: Sequence[int], parameters: int) -> Array
     others = [k for k in range(parameters) if k not in group]
     forms: dict[tuple[int, int], Array] = {}
     for powers, coefficient in expected.terms.items():
-        mine = sum(powers[i] for i in group)
-        if mine > 2 or (mine and any(powers[k] for k in others)):
+        order = sum(powers[i] for i in group)
+        if order > 2 or (order and any(powers[k] for k in others)):
             return None
-        if mine == 2 and sum(powers) == 2:
+        if order == 2 and sum(powers) == 2:
             i, j = (n for n, i in enumerate(group) for _ in range(powers[i]))
             forms[i, j] = np.atleast_1d(coefficient) * (1.0 if i == j else 0.5)
     size = len(group)
     if any((i, i) not in forms for i in range(size)):
         return None
     bins = len(forms[0, 0])
-    found = np.zeros((bins, size, size))
+    matrices = np.zeros((bins, size, size))
     for (i, j), value in forms.items():
-        found[:, i, j] = found[:, j, i] = value
-    return found
+        matrices[:, i, j] = matrices[:, j, i] = value
+    return matrices
 
 
 def _turned(expected: Polynomial, group: Sequence[int], basis: Array) -> Polynomial:

@@ -61,8 +61,8 @@ def background(signal: Array, tau: Array, counts: Array, off: Array) -> Array:
     b = counts + off - a * signal
     root = np.sqrt(b**2 + 4 * a * off * signal)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = np.where(b > 0, (b + root) / (2 * a), 2 * off * signal / (root - b))
-    return np.where(tau > 0, np.nan_to_num(found), 0.0)
+        fitted = np.where(b > 0, (b + root) / (2 * a), 2 * off * signal / (root - b))
+    return np.where(tau > 0, np.nan_to_num(fitted), 0.0)
 
 
 def bin_chi2(signal: Array, tau: Array, counts: Array, off: Array) -> Array:

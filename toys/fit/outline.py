@@ -68,7 +68,7 @@ def threshold(cl: float, parameters: int) -> float:
 def intervals(x: Array, outside: Array) -> list[list[float]]:
     """Intervals where `outside` ≤ 0, linear between points."""
     inside = outside <= 0
-    found: list[list[float]] = []
+    pieces: list[list[float]] = []
     begin = float(x[0])
     for i in range(1, len(x)):
         if inside[i] == inside[i - 1]:
@@ -79,10 +79,10 @@ def intervals(x: Array, outside: Array) -> list[list[float]]:
         if inside[i]:
             begin = edge
         else:
-            found.append([begin, edge])
+            pieces.append([begin, edge])
     if inside[-1]:
-        found.append([begin, float(x[-1])])
-    return found
+        pieces.append([begin, float(x[-1])])
+    return pieces
 
 
 def contours(axes: Sequence[Array], outside: Array) -> tuple[list[Array], float]:

@@ -25,9 +25,9 @@ from .search import Fits, Search, search
 POINTS_1D, POINTS_2D = 401, 201
 MOST_POINTS_2D = 4_000_000
 FARTHEST = 1e6
-"""Of a range that is given."""
+"""Greatest absolute value of the ends of a range that is given."""
 MARGIN = 0.08
-"""Beyond the region on each side of a range that is chosen, relative."""
+"""Margin beyond the region on each side of a range that is chosen, relative."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Scan1D(Displayed):
     cl: float
     best: float
     intervals: tuple[tuple[float, float], ...]
-    """Of the region, clipped to the range."""
+    """Intervals of the region, clipped to the range."""
     failed: int
     """Points whose fit did not converge."""
 
@@ -96,7 +96,7 @@ class Scan2D(Displayed):
     x: Array
     y: Array
     delta_chi2: Array
-    """Shape (len(y), len(x))."""
+    """Δχ² at each point, shape (len(y), len(x))."""
     threshold: float
     cl: float
     best: tuple[float, float]
@@ -140,7 +140,7 @@ class Scan2D(Displayed):
 
     @cached_property
     def area(self) -> float:
-        """Of the region, holes left out."""
+        """Area of the region, holes left out."""
         return total_area(self._outlines)
 
     @property
@@ -201,15 +201,15 @@ class Profile:
         """Fit again from the minima of other points: along valleys, the starts are not enough."""
         held = [self.model.number(name) for name in self.names]
         apart = start[:, None, held] - self._known[None, :, held]
-        there = self._known[np.argmin(np.sum(apart**2, axis=2), axis=1)]
-        there[:, held] = start[:, held]
-        fits = fits.better(self._search.local(self.data, there, self.workers))
+        nearby = self._known[np.argmin(np.sum(apart**2, axis=2), axis=1)]
+        nearby[:, held] = start[:, held]
+        fits = fits.better(self._search.local(self.data, nearby, self.workers))
         distance = 1
         while distance < len(start):
             for shift in (distance, -distance):
-                there = np.roll(fits.values, shift, axis=0)
-                there[:, held] = start[:, held]
-                fits = fits.better(self._search.local(self.data, there, self.workers))
+                nearby = np.roll(fits.values, shift, axis=0)
+                nearby[:, held] = start[:, held]
+                fits = fits.better(self._search.local(self.data, nearby, self.workers))
             distance *= 2
         return fits
 
@@ -226,7 +226,7 @@ def scan_1d(
     Parameters
     ----------
     model
-        With the parameter, and those to be profiled, free.
+        Model in which the parameter, and those to be profiled, are free.
     data
         One data set; by default the Asimov data.
 
@@ -261,7 +261,7 @@ def scan_2d(
 ) -> Scan2D:
     """Scan the plane of two parameters; all other variables of the model are profiled.
 
-    Parameters and errors as `scan_1d`.
+    Parameters and errors are those of `scan_1d`.
     """
     level = threshold(cl, 2)
     names = axes[0].name, axes[1].name

@@ -51,9 +51,9 @@ class Fits(NamedTuple):
     """Results of fits."""
 
     values: Array
-    """Shape (sets, variables)."""
+    """Values of the variables at the minimum, shape (sets, variables)."""
     chi2: Array
-    """Shape (sets,)."""
+    """χ² at the minimum, shape (sets,)."""
     status: NDArray[np.int64]
     """0 where the fit converged, see `kernels.status.STATUS`, shape (sets,)."""
     steps: NDArray[np.int64]
@@ -62,11 +62,11 @@ class Fits(NamedTuple):
     def better(self, other: Fits) -> Fits:
         """The better of two fits of each data set; one that converged, or the first, if as good."""
         margin = np.where((other.status == CONVERGED) & (self.status != CONVERGED), 1e-9, -1e-9)
-        take = other.chi2 < self.chi2 + margin
+        is_better = other.chi2 < self.chi2 + margin
         return Fits(
-            np.where(take[:, None], other.values, self.values),
-            np.where(take, other.chi2, self.chi2),
-            np.where(take, other.status, self.status),
+            np.where(is_better[:, None], other.values, self.values),
+            np.where(is_better, other.chi2, self.chi2),
+            np.where(is_better, other.status, self.status),
             self.steps + other.steps,
         )
 
@@ -93,9 +93,9 @@ def local_fit(
     workers
         Threads; results do not depend on them.
     bounds
-        Lower and upper ones in place of the model's, shape (variables,) each.
+        Lower and upper bounds in place of the model's, shape (variables,) each.
     highest
-        Fits that would end above end early, shape (sets,).
+        χ² of each set, shape (sets,); fits that would end above it end early.
     """
     fixed = set(held)
     free = [i for i in range(model.variables) if i not in fixed]
@@ -164,21 +164,21 @@ class Search:
     """How the global minimum of a model is found; made once, used for any data."""
 
     coordinates: Coordinates
-    """In which the model is fitted."""
+    """Variables in which the model is fitted."""
     held: tuple[int, ...]
     """Numbers of the variables that are not fitted."""
     straight: Model | None
     """The model in x = (θ − v)², if the rate is a sum of functions of one parameter each."""
     bounds: tuple[Array, Array] | None
-    """Of its variables."""
+    """Bounds of its variables, shape (variables,) each."""
     vertices: Mapping[int, float]
-    """v by number of a parameter that enters with its square."""
+    """Vertex v by number of a parameter that enters with its square."""
     factors: Mapping[int, tuple[int, float]]
     """Nuisance parameter k and σ by number of a parameter that enters only as y = x (1 + σ η_k)."""
     lost: float
     """What x leaves out of the rate, relative: how much vertices of bins differ; 0 if exact."""
     starts: Array
-    """Other starts, shape (starts, variables)."""
+    """Other starts of fits, shape (starts, variables)."""
 
     def fit(self, data: Data, start: Array | None = None, workers: Here = HERE) -> Fits:
         """Global minimum of each data set.
@@ -189,7 +189,7 @@ class Search:
             Values of the variables, shape (1, variables) or (sets, variables), with those of the
             held ones; by default the truth. The fit is never worse than from there.
         workers
-            By default one a core.
+            Threads, by default one a core.
         """
         truth = self.coordinates.original.truth
         start = truth[None] if start is None else np.atleast_2d(np.asarray(start, float))
@@ -227,11 +227,11 @@ class Search:
         straight = local_fit(self.straight, data, squared, self.held, workers, self.bounds)
         mirrors = [self._mirrors(i) for i in self.vertices]
         images = list(itertools.product(*mirrors))
-        found = [self._there_and_back(straight, start, beyond) for beyond in images]
+        candidates = [self._there_and_back(straight, start, beyond) for beyond in images]
         if self.lost < EXACT:  # all are as good: the one on the side of the start
-            return Fits(found[0], *straight[1:])
-        best = local_fit(self.model, data, found[0], self.held, workers)
-        for values in found[1:]:
+            return Fits(candidates[0], *straight[1:])
+        best = local_fit(self.model, data, candidates[0], self.held, workers)
+        for values in candidates[1:]:
             best = self._or_from(best, data, values, workers)
         if self.lost > ALIKE:
             for beyond in images[1:]:
@@ -239,9 +239,9 @@ class Search:
         if self.bent:
             nuisances = slice(len(self.model.parameters), None)
             for beyond in images:
-                there = self._image(best.values, beyond)
-                there[:, nuisances] = start[:, nuisances]
-                best = self._or_from(best, data, there, workers)
+                trial = self._image(best.values, beyond)
+                trial[:, nuisances] = start[:, nuisances]
+                best = self._or_from(best, data, trial, workers)
         failed = np.flatnonzero(best.status != CONVERGED)
         if failed.size:
             best = self._again(best, data, start, failed, workers)
@@ -255,19 +255,19 @@ class Search:
 
     def _fit_from_all(self, data: Data, start: Array, workers: Here) -> Fits:
         """The best of the fits from the start, from all others, and from mirror images."""
-        model, one = self.model, len(data) == len(start) == 1
-        starts = _lattice(model, self.held, data, start[0]) if one else self.starts
+        model, single = self.model, len(data) == len(start) == 1
+        starts = _lattice(model, self.held, data, start[0]) if single else self.starts
         best = local_fit(model, data, start, self.held, workers)
         fitted = [i for i in range(model.variables) if i not in self.held]
         for other in starts:
-            there = start.copy()
-            there[:, fitted] = other[fitted]
-            best = self._or_from(best, data, there, workers)
+            trial = start.copy()
+            trial[:, fitted] = other[fitted]
+            best = self._or_from(best, data, trial, workers)
         for i in self._fitted_parameters() * 2:
-            there = best.values.copy()
-            there[:, i] = 2 * self._vertices_at(i, there) - there[:, i]
-            there[:, i] = np.clip(there[:, i], model.lower[i], model.upper[i])
-            best = self._or_from(best, data, there, workers)
+            trial = best.values.copy()
+            trial[:, i] = 2 * self._vertices_at(i, trial) - trial[:, i]
+            trial[:, i] = np.clip(trial[:, i], model.lower[i], model.upper[i])
+            best = self._or_from(best, data, trial, workers)
         return best
 
     def _fitted_parameters(self) -> list[int]:
@@ -285,8 +285,8 @@ class Search:
             others = np.array([q if k != i else 0 for k, q in enumerate(powers)])
             parts[powers[i]] += np.sum(counts) * np.prod(values**others, axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = -parts[1] / (2 * parts[2])
-        return np.where(parts[2] > 0, found, values[:, i])
+            vertex = -parts[1] / (2 * parts[2])
+        return np.where(parts[2] > 0, vertex, values[:, i])
 
     def _or_from(self, best: Fits, data: Data, start: Array, workers: Here) -> Fits:
         """The better of fits and those from another start, which are left if they end above."""
@@ -322,9 +322,9 @@ class Search:
         self, best: Fits, data: Data, start: Array, failed: NDArray[np.int64], workers: Here
     ) -> Fits:
         """Fit the data sets that failed once more, from their best point and from the start."""
-        some = take(data, failed)
-        for there in (best.values[failed], start[failed] if len(start) > 1 else start):
-            again = local_fit(self.model, some, there, self.held, workers)
+        subset = take(data, failed)
+        for trial in (best.values[failed], start[failed] if len(start) > 1 else start):
+            again = local_fit(self.model, subset, trial, self.held, workers)
             old = Fits(
                 best.values[failed], best.chi2[failed], best.status[failed], best.steps[failed]
             )
@@ -364,11 +364,11 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     factors = {}
     for i in parameters:
         unbounded = lower[i] in {0.0, -np.inf} and upper[i] == np.inf
-        found = _factor(model, straight, i) if unbounded else None
-        if found is not None:
-            factors[i] = found
+        factor = _factor(model, straight, i) if unbounded else None
+        if factor is not None:
+            factors[i] = factor
             straight = Polynomial(
-                {q: c for q, c in straight.terms.items() if not (q[i] and q[found[0]])}
+                {q: c for q, c in straight.terms.items() if not (q[i] and q[factor[0]])}
             )
     other = replace(model, expected=straight)
     none = np.empty((0, model.variables))

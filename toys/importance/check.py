@@ -17,18 +17,18 @@ from .surrogate import asimov_fits
 
 
 class Comparison(NamedTuple):
-    """Both at each point of a grid."""
+    """Importance sampling and brute force at each point of a grid."""
 
     region: Region
-    """By importance sampling."""
+    """Region by importance sampling."""
     fits: int
     """Data sets that it fits at each point: its toys, and the expected ones of the surrogate."""
     brute_toys: int
-    """Of brute force at each point."""
+    """Toys of brute force at each point."""
     brute_critical: Array
     brute_error: Array
     pull: Array
-    """Of the part of brute force's toys above the critical value by importance sampling.
+    """Pull of the part of brute force's toys above the critical value by importance sampling.
 
     In units of its binomial error, and of what the error of the critical value makes of it. A pull
     of the two critical values would have an error that depends on the value itself.
@@ -52,22 +52,23 @@ def compare(
     Parameters
     ----------
     toys
-        Of importance sampling, at each point.
+        Toys of importance sampling, at each point.
     workers
-        Threads, and what is told numbers of toys: `toys` and those of brute force at each point.
+        Threads; their `progress` is told numbers of toys, `toys` and those of brute force at each
+        point.
     """
     fits = toys + asimov_fits(len(construction.axes))
     many = times * fits
-    found = importance_region(construction, cl, toys, many, workers)
+    sampled = importance_region(construction, cl, toys, many, workers)
     size = len(construction.points)
     critical, error, pull = (np.empty(size) for _ in range(3))
     tasks = [(g, 0, many) for g in range(size)]
     for (g, *_), statistic in throw_tasks(construction, tasks, workers):
         q = statistic.value ** (2 if len(construction.axes) == 1 else 1)
         critical[g], error[g] = order_statistic(q, cl)
-        value, sigma = found.critical[g], found.belt.error[g]
+        value, sigma = sampled.critical[g], sampled.belt.error[g]
         above = np.mean(q > value)
         slope = np.mean(np.abs(q - value) < 0.5)  # of the probability: the part within ±0.5
         pull[g] = (above - (1 - cl)) / np.hypot(np.sqrt(cl * (1 - cl) / many), slope * sigma)
         workers.progress(many)
-    return Comparison(found, fits, many, critical, error, pull)
+    return Comparison(sampled, fits, many, critical, error, pull)

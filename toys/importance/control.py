@@ -23,11 +23,11 @@ from ..construction.belt import ROUNDING
 from .surrogate import INTEGRATION, Surrogate
 
 WIDTH = 0.7
-"""Of the step in q, with 100 effective toys; it falls as their number to the power 1/5."""
+"""Width of the step in q with 100 effective toys; it falls as their number to the power 1/5."""
 FAR = 8.0
 """Widths beyond which the step is 0 or 1."""
 LEAST_NEAR = 4
-"""Effective toys within two widths of the critical value."""
+"""Least effective number of toys within two widths of the critical value."""
 
 
 def step(x: Array) -> Array:
@@ -41,7 +41,7 @@ class Compared(NamedTuple):
     q: Array
     surrogate: Array
     weight: Array
-    """Averages to one over `total` toys, of which those of no weight are left out."""
+    """Weights that average to one over `total` toys, of which those of no weight are left out."""
     total: int
     effective: float
 
@@ -50,19 +50,19 @@ class Compared(NamedTuple):
         return max(min(WIDTH * (self.effective / 100) ** -0.2, c / 3), 1e-6)
 
     def differences(self, c: float, h: float) -> Array:
-        """Of the steps at q = c of each toy, with its weight."""
-        found = np.zeros(len(self.q))
+        """Differences of the steps at q = c of each toy, with its weight."""
+        weighted = np.zeros(len(self.q))
         u, v = (self.q - c) / h, (self.surrogate - c) / h
         near = np.flatnonzero((np.minimum(u, v) < FAR) & (np.maximum(u, v) > -FAR))
-        found[near] = self.weight[near] * (step(u[near]) - step(v[near]))
-        return found
+        weighted[near] = self.weight[near] * (step(u[near]) - step(v[near]))
+        return weighted
 
     def above(self, model: Surrogate, c: float) -> float:
         """The probability of q > c."""
         if c <= ROUNDING:
             return 1.0
-        found = model.above(c) + self.differences(c, self.width(c)).sum() / self.total
-        return float(np.clip(found, 0.0, 1.0))
+        probability = model.above(c) + self.differences(c, self.width(c)).sum() / self.total
+        return float(np.clip(probability, 0.0, 1.0))
 
 
 def controlled_quantile(

@@ -32,13 +32,13 @@ from .control import Compared, controlled_quantile
 from .surrogate import RAYS, Lattice, asimov_fits, lattice, surrogate
 
 LEAST_WEIGHT = 1e-4
-"""Toys of less weight are drawn with a chance, and then have this one."""
+"""Least weight: toys of less are drawn with a chance, and then have this one."""
 MOST_USED = 4096
-"""Toys fitted again at a point, about, or four times its own: the least weight rises."""
+"""Most toys fitted again at a point, about, or four times its own: the least weight rises."""
 LEAST_TOYS = 30
-"""Effective number at a point, for a surrogate."""
+"""Least effective number of toys at a point for a surrogate."""
 MOST_TOYS = 5_000_000
-"""In all; they are held in memory."""
+"""Most toys in all; they are held in memory."""
 
 
 class Mixture(NamedTuple):
@@ -54,7 +54,7 @@ class Mixture(NamedTuple):
     """log p_g = features · slopes[g] + offsets[g], but for what all points have in common."""
     offsets: Array
     log_mixture: Array
-    """log of the mixture's density, likewise, shape (toys,)."""
+    """log of the mixture's density, but for what all points have in common, shape (toys,)."""
 
 
 def importance_region(
@@ -70,14 +70,14 @@ def importance_region(
     Parameters
     ----------
     toys, first_toy
-        Thrown at each grid point, and number of the first.
+        Toys thrown at each grid point, and number of the first.
     workers
-        Threads, and what is told numbers of toys.
+        Threads; their `progress` is told numbers of toys.
 
     Returns
     -------
     Region
-        With `weighted`: the effective number of toys, and the fits beside theirs.
+        Region with `weighted`: the effective number of toys, and the fits beside theirs.
 
     Raises
     ------
@@ -197,8 +197,8 @@ def _at_point(
     weight = np.maximum(weight[used], least)
     if not used.size:
         return float("nan"), float("inf"), 0.0, 0.0, 0, 0
-    some = take(mixture.data, used)
-    at = c.search_held.fit(some, c.truth(g).values[None], workers=ALONE)
+    drawn = take(mixture.data, used)
+    at = c.search_held.fit(drawn, c.truth(g).values[None], workers=ALONE)
     q = np.maximum(at.chi2 - mixture.free[used], 0.0)
     failed = np.count_nonzero((at.status != CONVERGED) | mixture.failed[used])
     critical, error = weighted_quantile(q, weight, cl)
@@ -211,9 +211,9 @@ def _at_point(
         if model is not None:
             expected_fits = asimov_fits(on.dimension)
             toys = Compared(q, model.q(features), weight, len(mixture.free), effective)
-            found = controlled_quantile(model, toys, cl)
-            if found is not None:
-                critical, error = found
+            quantile = controlled_quantile(model, toys, cl)
+            if quantile is not None:
+                critical, error = quantile
                 p_value = toys.above(model, max(float(c.delta_chi2[g]), 0.0))
     return critical, error, effective, p_value, int(failed), expected_fits
 

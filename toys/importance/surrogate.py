@@ -35,11 +35,11 @@ Complex = NDArray[np.complex128]
 RAYS = {1: 2, 2: 12}
 """Directions of z in which data sets are fitted, by the number of scanned parameters."""
 RADII = (0.8, 1.2, 1.8)
-"""At which |z|, in units of the root of Wilks' threshold."""
+"""Values of |z| at which data sets are fitted, in units of the root of Wilks' threshold."""
 REACH = 6.0
-"""Of the lattice in z: |z_i| < REACH."""
+"""Reach of the lattice in z: |z_i| < REACH."""
 CELLS = {1: 4096, 2: 256}
-"""Of the lattice in each z_i."""
+"""Cells of the lattice in each z_i."""
 HIGHEST = 6.5
 """Frequencies |t_i| that the density needs: φ of a Gaussian is 1e-9 there."""
 INTEGRATION = 5e-5
@@ -57,9 +57,9 @@ class Lattice(NamedTuple):
     """Values of z at which q_s is tabulated; the same for all points of a grid."""
 
     radii: Array
-    """|z| of the nodes."""
+    """Values of |z| of the nodes."""
     z: Array
-    """Shape (cells, scanned parameters)."""
+    """Values of z of the cells, shape (cells, scanned parameters)."""
 
     @property
     def dimension(self) -> int:
@@ -81,16 +81,16 @@ class Surrogate(NamedTuple):
     scores: Array
     """z = scores · (features − mean), shape (scanned parameters, features)."""
     mean: Array
-    """Of the features: counts, fluctuated centres, beam-off counts."""
+    """Means of the features: counts, fluctuated centres, beam-off counts."""
     radii: Array
     waves: Complex
     """Fourier series of a = q_s/|z|² in the angle at each radius, shape (radii, waves)."""
     table: Array
     """q_s on the lattice, shape (cells,)."""
     width: Array
-    """How much it changes over a cell, shape (cells,)."""
+    """How much q_s changes over a cell, shape (cells,)."""
     probability: Array
-    """Of each cell."""
+    """Probability of each cell, shape (cells,)."""
 
     def q(self, features: Array) -> Array:
         """The q_s of toys, shape (toys,), of features of shape (toys, features)."""

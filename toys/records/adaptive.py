@@ -12,7 +12,7 @@ from .distribute import throw_tasks
 from .record import Record, missing
 
 FIRST_TOYS = 500
-"""Thrown at every point."""
+"""Toys thrown at every point."""
 NEAR = 4.0
 """A point is uncertain if the data are within as many errors of the critical value."""
 
@@ -32,12 +32,12 @@ def throw_adaptively(
     Parameters
     ----------
     error
-        Of the critical value; a point is done when it is reached, or when the data are more than
-        NEAR errors away from the critical value.
+        Error of the critical value that is wanted; a point is done when it is reached, or when the
+        data are more than NEAR errors away from the critical value.
     start, most
         Number of the first toy, and the most toys of a point.
     workers
-        Threads here, or a cluster, and what is told the number of toys made, or not needed.
+        Threads here, or a cluster; their `progress` is told how many toys are made, or not needed.
     """
     size = len(construction.points)
     points = np.arange(size)
@@ -47,9 +47,9 @@ def throw_adaptively(
         workers.progress(points.size * (high - low) - sum(b - a for _, a, b in todo))
         for number in record.write(throw_tasks(construction, todo, workers)):
             workers.progress(number)
-        found = region(construction, record.by_point(size), cl, ordering)
-        reached = found.belt.error <= error
-        far = np.abs(found.margin) > NEAR * found.belt.error
+        estimate = region(construction, record.by_point(size), cl, ordering)
+        reached = estimate.belt.error <= error
+        far = np.abs(estimate.margin) > NEAR * estimate.belt.error
         left = points[~(reached | far)[points]] if high < most else points[:0]
         workers.progress((points.size - left.size) * (most - high))
         points = left

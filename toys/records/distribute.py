@@ -19,11 +19,11 @@ from ..construction.neyman import Construction, Statistic
 
 PILOT_TOYS = 64
 BLOCK_SECONDS = 2.0
-"""Aim of a block, of a thread."""
+"""Time that a block should take on one thread."""
 SHARES = 4
-"""Blocks a thread of the cluster, at least, where there are toys enough."""
+"""Least number of blocks for each thread of the cluster, where there are toys enough."""
 LEAST_TOYS = 64
-"""Of a block."""
+"""Least number of toys of a block."""
 
 Task = tuple[int, int, int]
 """Point, and range of toys."""
@@ -36,14 +36,14 @@ class ToyWork:
     thrower: Thrower
 
     def tables(self) -> dict[str, str]:
-        """Of form factors, where events are made; templates are sent."""
+        """Checksums of tables of form factors, where events are made; templates are sent."""
         thrower = self.thrower
         if not isinstance(thrower, Construction) or thrower.ensemble.level == "bins":
             return {}
         return tables(e.interaction for e in thrower.experiments)
 
     def warm(self) -> None:
-        """Compile."""
+        """Compile the kernels."""
         self.thrower.warm()
         self.thrower.toys(0, 0, 1)
 
@@ -57,7 +57,7 @@ class Cutter:
 
     def __init__(self, seconds: float, most: int) -> None:
         self.seconds, self.most = seconds, most
-        """Of a toy, and toys of a block."""
+        """Seconds that a toy takes, and the most toys of a block."""
 
     def learn(self, toys: int, seconds: float) -> None:
         """Take in the time of a block; half of what is known is forgotten."""
@@ -126,7 +126,7 @@ def _throw_blocks(
 
 
 class Thrower(Protocol):
-    """A construction, or several."""
+    """Maker of toys: a construction, or several."""
 
     def warm(self) -> None:
         """Compute what all toys share."""

@@ -41,9 +41,9 @@ from ..construction.neyman import Statistic
 TOYS_A_FILE = 1 << 18
 """A file is closed at this number of toys."""
 FILE_SECONDS = 30.0
-"""Or at the end of a task when so much time has passed."""
+"""A file is closed too at the end of a task when so many seconds have passed."""
 TOYS_A_TASK = 1 << 16
-"""Of one point, made in one piece."""
+"""Most toys of one point that are made in one piece."""
 
 Task = tuple[int, int, int]
 """Point, and range of toys."""
@@ -60,16 +60,16 @@ def tasks_of(points: Iterable[int], start: int, stop: int) -> list[Task]:
 
 def missing(points: Iterable[int], start: int, stop: int, done: Iterable[Task]) -> list[Task]:
     """Tasks that make those of toys `start` to `stop` − 1 of points that are not there yet."""
-    there: dict[int, list[Task]] = {}
+    made: dict[int, list[Task]] = {}
     for task in sorted(done):
-        there.setdefault(task[0], []).append(task)
-    found: list[Task] = []
+        made.setdefault(task[0], []).append(task)
+    tasks: list[Task] = []
     for point in points:
         at = start
-        for _, low, high in [*there.get(point, []), (point, stop, stop)]:
-            found += tasks_of([point], at, min(low, stop))
+        for _, low, high in [*made.get(point, []), (point, stop, stop)]:
+            tasks += tasks_of([point], at, min(low, stop))
             at = max(at, high)
-    return found
+    return tasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +81,11 @@ class Record:
 
     @property
     def config(self) -> Json:
-        """All that decides its toys."""
+        """Everything that decides the toys."""
         return self.manifest.configuration
 
     def files(self) -> list[Path]:
-        """Its files, in the order of points and toys."""
+        """Files of toys, in the order of points and toys."""
         return sorted(self.folder.glob("toys-*.npz"))
 
     def done(self) -> set[Task]:
@@ -156,21 +156,21 @@ class Record:
         files = [(path, *_points_of(path)) for path in self.files()]
         loaded: dict[Path, list[tuple[Task, Statistic]]] = {}
         for point in range(points):
-            mine = [path for path, first, last in files if first <= point <= last]
-            for path in [p for p in loaded if p not in mine]:
+            paths = [path for path, first, last in files if first <= point <= last]
+            for path in [p for p in loaded if p not in paths]:
                 del loaded[path]
-            pieces = []
-            for path in mine:
+            parts = []
+            for path in paths:
                 if path not in loaded:
                     loaded[path] = list(read_file(path))
-                pieces += [piece for piece in loaded[path] if piece[0][0] == point]
-            yield _joined(self.folder, sorted(pieces, key=lambda piece: piece[0]))
+                parts += [piece for piece in loaded[path] if piece[0][0] == point]
+            yield _joined(self.folder, sorted(parts, key=lambda piece: piece[0]))
 
 
-def _joined(folder: Path, pieces: Sequence[tuple[Task, Statistic]]) -> Statistic:
+def _joined(folder: Path, parts: Sequence[tuple[Task, Statistic]]) -> Statistic:
     values: list[NDArray[np.float64]] = []
     failed, stop, before = 0, -1, None
-    for task, statistic in pieces:
+    for task, statistic in parts:
         if before is not None and task == before[0]:
             if not np.array_equal(statistic.value, before[1].value):
                 raise OutputError(
@@ -227,9 +227,9 @@ def open_record(
     Parameters
     ----------
     config
-        All that decides the toys.
+        Everything that decides the toys.
     request
-        How many are wanted and what for; that of an earlier call is replaced.
+        How many toys are wanted and what for; that of an earlier call is replaced.
 
     Raises
     ------
@@ -239,12 +239,12 @@ def open_record(
     folder = Path(folder)
     wanted = Manifest(kind, config, request or {})
     if make_folder(folder):
-        there = read_manifest(folder)
-        refuse_another(folder, there, wanted)
+        existing = read_manifest(folder)
+        refuse_another(folder, existing, wanted)
         if not resume:
             raise OutputError(f"{folder}: holds this run already; --resume goes on with it")
-        if request is None or request == there.request:
-            return Record(folder, there)
+        if request is None or request == existing.request:
+            return Record(folder, existing)
     with open_log(folder):
         write_manifest(folder, wanted)
     return Record(folder, wanted)
@@ -256,7 +256,7 @@ def load_record(folder: str | Path) -> Record:
     Raises
     ------
     OutputError
-        If it is none.
+        If it holds no toys.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -278,18 +278,18 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> Record:
         raise OutputError("nothing to merge")
     for other in records[1:]:
         refuse_another(other.folder, other.manifest, records[0].manifest)
-    there_already = (Path(output) / MANIFEST).exists()
-    _fit_together([*records, load_record(output)] if there_already else records)
+    output_exists = (Path(output) / MANIFEST).exists()
+    _fit_together([*records, load_record(output)] if output_exists else records)
     first = records[0].manifest
     result = open_record(output, first.configuration, resume=True, kind=first.kind)
-    there = result.done()
+    done = result.done()
     with result.log() as log:
         for record in records:
             for path in record.files():
-                new = [piece for piece in read_file(path) if piece[0] not in there]
+                new = [piece for piece in read_file(path) if piece[0] not in done]
                 if new:
                     result._write(new, log)
-                    there |= {task for task, _ in new}
+                    done |= {task for task, _ in new}
     return result
 
 

@@ -53,10 +53,10 @@ def restore(record: Record) -> Construction:
     axes = tuple((name, np.array(x)) for name, x in config["axes"].items())
     centre = np.zeros((1, model.variables))
     data = Data(counts, off, centre)
-    found = Construction(model, axes, ensemble, config["seed"], data, tuple(experiments))
-    wanted = Manifest("toys", configuration(found, experiments), {})
+    construction = Construction(model, axes, ensemble, config["seed"], data, tuple(experiments))
+    wanted = Manifest("toys", configuration(construction, experiments), {})
     refuse_another(record.folder, record.manifest, wanted)
-    return found
+    return construction
 
 
 def restore_experiments(record: Record) -> list[Experiment]:

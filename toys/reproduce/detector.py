@@ -58,7 +58,7 @@ def _csi_gain(text: Text) -> Table:
     )
     below = sum(above(channel, 1.0) for channel in sns.channels)
     measured = new * sum(selected_signal(sns, 0.1).values()) / below
-    found = [
+    ratios = [
         ("10 keV_nr and 65 %, as the text says", new / (old * text["csi_na_acceptance"])),
         ("its measured acceptance (arXiv:1804.09459)", new / measured),
     ]
@@ -66,7 +66,7 @@ def _csi_gain(text: Text) -> Table:
     return Table(
         "Cryogenic CsI above 1 keV_nr over CsI[Na], events a kg (section 3.1)",
         ("CsI[Na] with", "nuspill", "paper", "ratio"),
-        tuple((what, value, paper, value / paper) for what, value in found),
+        tuple((what, value, paper, value / paper) for what, value in ratios),
         "The paper reads its factor from figure 7 with a threshold of about 10 keV_nr.",
     )
 
@@ -159,9 +159,9 @@ class _Flavours:
 
     experiment: Experiment
     edges: Array
-    """Reconstructed energy, keV_nr, shape (bins + 1,)."""
+    """Edges of the bins in reconstructed energy, keV_nr, shape (bins + 1,)."""
     signal: dict[str, Array]
-    """By flavour."""
+    """Signal by flavour."""
     root_background: Array
     end: float
     """Mean recoil of the nuclei at the end point of the prompt ν_μ, keV."""
@@ -170,14 +170,16 @@ class _Flavours:
 def figure_13() -> Result:
     """Rates a bin by flavour in CsI, and the recoil at which the prompt ν_μ end."""
     chosen = experiment("ess-csi")
-    found = templates(chosen)
+    expected = templates(chosen)
     signal: dict[str, Array] = {}
-    for (flavour, _, structure), counts in found.signal.items():
+    for (flavour, _, structure), counts in expected.signal.items():
         coupling = structure_couplings(chosen.interaction, flavour)[structure]
         signal[flavour] = signal.get(flavour, np.zeros(len(counts))) + coupling * counts
     line = printed()["text"]["prompt_line"]
     ends = [float(recoil_max(line, n.mass)) for n in chosen.target.nuclei]
-    shown = _Flavours(chosen, found.edges, signal, np.sqrt(found.steady), float(np.mean(ends)))
+    shown = _Flavours(
+        chosen, expected.edges, signal, np.sqrt(expected.steady), float(np.mean(ends))
+    )
     tables = _bins_13(shown), _end_point_13(shown)
     return Result("fig13", "CsI by flavour", tables, _draw_13(shown))
 

@@ -105,6 +105,6 @@ def common_pull() -> list[Experiment]:
     return [experiment(e.name, shared) for e in periods(BOTH)]
 
 
-def _width(found: list[Entry]) -> str:
-    low, high = (e for e in found if e.column == BOTH and e.quantity == "sin2w")
+def _width(entries: list[Entry]) -> str:
+    low, high = (e for e in entries if e.column == BOTH and e.quantity == "sin2w")
     return f"{high.ours - low.ours:.3f} against {high.paper - low.paper:.3f} printed"

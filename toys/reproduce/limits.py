@@ -43,7 +43,7 @@ class Entry:
     rounding: float
     """Half of the last printed digit."""
     computed: float | None
-    """The one computed apart from nuspill; the nearest value, where that is a range."""
+    """Limit computed apart from nuspill; the nearest value, where that is a range."""
     failed: int
     """Fits that did not converge."""
 
@@ -84,7 +84,7 @@ def limits(experiments: list[Experiment], quantity: str) -> tuple[tuple[float, .
 def entries(columns: tuple[str, ...] = COLUMNS) -> list[Entry]:
     """All limits of some columns of Table 3."""
     numbers = printed()
-    found = []
+    rows = []
     for quantity in QUANTITIES:
         paper, computed = numbers["table3"][quantity], numbers["computed"][quantity]
         for column in columns:
@@ -99,8 +99,8 @@ def entries(columns: tuple[str, ...] = COLUMNS) -> list[Entry]:
                     rounding = 0.05
                 if isinstance(other, list):
                     other = min(max(ours, other[0]), other[1])
-                found.append(Entry(column, quantity, side, ours, value, rounding, other, failed))
-    return found
+                rows.append(Entry(column, quantity, side, ours, value, rounding, other, failed))
+    return rows
 
 
 def strength_excess(experiments: list[Experiment]) -> tuple[float, int]:

@@ -50,5 +50,5 @@ class Result:
 
 
 def ratio(ours: float, theirs: float | None) -> float | None:
-    """Ours over a published number, None where there is none."""
+    """Our number over a published one, None where there is none."""
     return None if theirs is None else ours / theirs

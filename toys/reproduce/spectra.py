@@ -18,7 +18,7 @@ from .paper import COLOURS, DETECTORS, experiment, printed
 from .result import Cell, Result, Table
 
 FIGURE_15_ENERGY = 40.0
-"""MeV."""
+"""Energy of the neutrinos of figure 15, MeV."""
 
 
 def figure_2() -> Result:

@@ -13,10 +13,10 @@ from .result import Result, Table, ratio
 
 def table_3() -> Result:
     """All entries, each beside the paper's and beside the one computed apart from nuspill."""
-    found = entries()
-    calculations, failed = explanations(found)
+    limits = entries()
+    calculations, failed = explanations(limits)
     tables = (
-        _matrix(found),
+        _matrix(limits),
         Table(
             "Table 3, entry by entry",
             ("detector", "quantity", "nuspill", "paper", "ratio", "computed apart", "ratio to it",
@@ -24,13 +24,13 @@ def table_3() -> Result:
             tuple(
                 (LABELS[e.column], e.name, e.ours, e.paper, e.ours / e.paper, e.computed,
                  ratio(e.ours, e.computed), e.verdict, letter(e) if e.verdict != "paper" else "")
-                for e in found
+                for e in limits
             ),
         ),
         calculations,
     )  # fmt: skip
-    failed += sum(e.failed for e in found if e.side == 0)
-    return Result("table3", "Limits of Table 3", tables, _draw(found), failed=failed)
+    failed += sum(e.failed for e in limits if e.side == 0)
+    return Result("table3", "Limits of Table 3", tables, _draw(limits), failed=failed)
 
 
 def _mark(entry: Entry) -> str:
@@ -39,11 +39,11 @@ def _mark(entry: Entry) -> str:
     return {"computed": "*", "rounding": "°", "differs": ""}[entry.verdict] + letter(entry)
 
 
-def _matrix(found: list[Entry]) -> Table:
+def _matrix(limits: list[Entry]) -> Table:
     """Table 3 in the paper's arrangement."""
     rows = []
-    for name in dict.fromkeys(e.name for e in found):
-        row = [e for e in found if e.name == name]
+    for name in dict.fromkeys(e.name for e in limits):
+        row = [e for e in limits if e.name == name]
         rows.append((name, *(f"{e.ours:.3g} / {e.paper:g} = {e.ours / e.paper:.2f}{_mark(e)}"
                              for e in row)))  # fmt: skip
     return Table(
@@ -56,14 +56,14 @@ def _matrix(found: list[Entry]) -> Table:
     )
 
 
-def _draw(found: list[Entry]) -> Callable[[Any], None]:
+def _draw(limits: list[Entry]) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
-        names = list(dict.fromkeys(e.name for e in found))
+        names = list(dict.fromkeys(e.name for e in limits))
         for k, column in enumerate(COLUMNS):
-            mine = [e for e in found if e.column == column]
+            of_column = [e for e in limits if e.column == column]
             axes.plot(
-                [e.ours / e.paper for e in mine],
-                [names.index(e.name) + 0.1 * (k - 3) for e in mine],
+                [e.ours / e.paper for e in of_column],
+                [names.index(e.name) + 0.1 * (k - 3) for e in of_column],
                 "o", color=COLOURS.get(column, "black"), label=LABELS[column],
             )  # fmt: skip
         axes.axvspan(1 - AGREE, 1 + AGREE, color="0.88", zorder=0)
@@ -71,7 +71,7 @@ def _draw(found: list[Entry]) -> Callable[[Any], None]:
         axes.set_yticks(range(len(names)), [_tex(name) for name in names])
         axes.tick_params(axis="y", which="minor", left=False, right=False)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlim(0.5, max(2.0, max(e.ours / e.paper for e in found) + 0.1))
+        axes.set_xlim(0.5, max(2.0, max(e.ours / e.paper for e in limits) + 0.1))
         axes.set_xlabel("nuspill / Table 3")
         axes.legend(loc="upper right")
 
