@@ -39,12 +39,15 @@ class KolmogorovSmirnov:
 
 
 def chi2_of(difference: Array, variance: Array, expected: Array, fitted: int = 0) -> ChiSquared:
-    """χ² of a difference, joining neighbouring bins up to `LEAST` expected; `fitted` parameters."""
-    value, ndf, room = 0.0, -fitted, np.zeros(3)
+    """χ² of a difference by bin, where neighbours are joined up to `LEAST` expected counts.
+
+    Each of the `fitted` parameters takes a degree of freedom.
+    """
+    value, ndf, joined = 0.0, -fitted, np.zeros(3)
     for row in zip(difference, variance, expected, strict=True):
-        room += row
-        if room[2] >= LEAST and room[1] > 0:
-            value, ndf, room = value + room[0] ** 2 / room[1], ndf + 1, np.zeros(3)
+        joined += row
+        if joined[2] >= LEAST and joined[1] > 0:
+            value, ndf, joined = value + joined[0] ** 2 / joined[1], ndf + 1, np.zeros(3)
     return chi_squared(float(value), max(ndf, 0))
 
 
@@ -56,12 +59,14 @@ def chi_squared(value: float, ndf: int) -> ChiSquared:
 
 
 def ks_of(a: Array, b: Array, edges: Array | None) -> KolmogorovSmirnov | None:
-    """Kolmogorov-Smirnov of two samples; of the numbers of their bins where edges are given."""
+    """Kolmogorov-Smirnov test of two samples, or, with edges, of the numbers of their bins."""
     from scipy.stats import ks_2samp
 
     if edges is not None:
-        a, b = (np.searchsorted(edges, x[(x >= edges[0]) & (x < edges[-1])], "right")
-                for x in (a, b))  # fmt: skip
+        a, b = (
+            np.searchsorted(edges, values[(values >= edges[0]) & (values < edges[-1])], "right")
+            for values in (a, b)
+        )
     if len(a) == 0 or len(b) == 0:
         return None
     test = ks_2samp(a, b, method="asymp")

@@ -11,8 +11,8 @@ from ..experiment import Experiment
 def energy_edges(experiment: Experiment, bins: int = 60) -> Array:
     """Edges of about `bins` bins of e_reco: equal, or logarithmic over two decades and more.
 
-    From the least energy that is accepted to `detector.e_max`, or as `detector.region` says;
-    photo-electrons are whole numbers and have bins of whole numbers.
+    They go from the least energy that is accepted to `detector.e_max`, or as `detector.region`
+    says; photo-electrons are whole numbers and have bins of whole numbers.
     """
     detector = experiment.detector
     high = float(detector.electron_equivalent(experiment.e_max)) * detector.per_kev

@@ -27,7 +27,7 @@ from .side import Side
 LIVE_BINS = 20
 
 Both = tuple[Array, Array]
-"""Of A and of B."""
+"""Arrays of A and of B."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Totals:
     on: int
     off: int
     on_minus_off: float
-    """Beam-off over τ is subtracted."""
+    """Events in beam-on, less those in beam-off over τ."""
     error: float
-    """Of `on_minus_off`."""
+    """Standard deviation of `on_minus_off`."""
     live_days: float
 
     @property
@@ -105,17 +105,17 @@ class Panel:
     """``e_reco`` or ``since`` in beam-on (``_on``) or on minus off (``_residual``); live_time."""
     bins: Binning
     a: Spectrum
-    """Scaled."""
+    """Spectrum of A, scaled."""
     b: Spectrum
     chi2: ChiSquared
     ks: KolmogorovSmirnov | None
-    """None of what is no sample: on minus off."""
+    """Test of the values; None for on minus off, which is no sample."""
     steady: tuple[Steadiness, ...] = ()
-    """Of both samples, for live time."""
+    """Steadiness of both samples, for live time."""
 
     def as_json(self) -> dict[str, object]:
         """Content for JSON."""
-        steady = {"steady": [one.as_json() for one in self.steady]} if self.steady else {}
+        steady = {"steady": [sample.as_json() for sample in self.steady]} if self.steady else {}
         return {
             "key": self.key,
             "edges": self.bins.edges.tolist(),
@@ -185,7 +185,7 @@ def compare(
     Parameters
     ----------
     a, b
-        From `side_of`.
+        Samples from `side_of`.
     shape
         Scale A to the counts of B, and not to its pulses.
     energy, time
@@ -230,7 +230,7 @@ class _Pair:
     """Whether the scale is that of the counts, which takes a degree of freedom."""
 
     def spectra(self, key: str, values: Both, bins: Binning, binned: bool) -> tuple[Panel, Panel]:
-        """Beam-on, and beam-on minus beam-off; KS of the values or of their bins."""
+        """Panels of beam-on, and of it minus beam-off; KS of the values or of their bins."""
         a, b, scale = self.a, self.b, self.scale
         on, off = (self.counted(values, window, bins.edges) for window in (ON, OFF))
         pooled, least = scale * (on[0] + on[1]), self.least(on)
@@ -275,11 +275,11 @@ class _Pair:
         return a[self.a.window == ON], b[self.b.window == ON]
 
     def spectrum(self, values: Both, variances: Both) -> tuple[Spectrum, Spectrum]:
-        """A scaled, and B."""
-        (a, b), (of_a, of_b) = values, variances
+        """Spectra of A, scaled, and of B."""
+        (a, b), (variance_a, variance_b) = values, variances
         return (
-            Spectrum(self.scale * a, self.scale * np.sqrt(of_a)),
-            Spectrum(b, np.sqrt(of_b)),
+            Spectrum(self.scale * a, self.scale * np.sqrt(variance_a)),
+            Spectrum(b, np.sqrt(variance_b)),
         )
 
     def chi2(self, values: Both, variance: Array, expected: Array, fitted: int = 0) -> ChiSquared:

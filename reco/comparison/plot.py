@@ -47,13 +47,13 @@ def draw(numbers: Summary) -> Any:
 
 
 def _colours(numbers: Summary) -> dict[str, str]:
-    """Of each component."""
+    """Colour of each component, by name."""
     spare = iter(BACKGROUND_COLOURS * 25)
     return {row.name: COLOURS.get(row.component) or next(spare) for row in numbers.counts}
 
 
 def _labels(numbers: Summary) -> dict[str, str]:
-    """Of each component, with its counts in beam-on."""
+    """Label of each component with its counts in beam-on, by name."""
     return {
         row.name: (LABELS.get(row.name) or row.name.replace("$", r"\$"))
         + f": ${row.on:,}$ $({row.expected_on:,.0f})$".replace(",", r"\,")
@@ -151,7 +151,7 @@ def _filled(stack: Stack) -> dict[str, NDArray[np.int64]]:
 
 
 def _title(numbers: Summary) -> str:
-    """Experiment and exposure."""
+    """Title with experiment and exposure."""
     protons, exponent = f"{numbers.protons_on_target:.2e}".split("e")
     title = numbers.experiment.replace("$", r"\$") + (
         f": {numbers.years_of_operation:.4g} years of operation, "
@@ -186,7 +186,7 @@ def plot(path: str | Path, output: str | Path, overwrite: bool = False) -> Summa
     output
         A .pdf, .png or .svg; it appears when it is whole.
     overwrite
-        Replace a file that is there.
+        Replace a file that exists.
 
     Raises
     ------

@@ -98,7 +98,7 @@ def _both(ax: Any, panel: Panel, edges: Array, names: tuple[str, str]) -> None:
 
 
 def _pull(ax: Any, a: Spectrum, b: Spectrum, edges: Array) -> None:
-    """B minus A in standard deviations."""
+    """Pull of each bin: B minus A in standard deviations."""
     middle, half = _bins(edges)
     sigma = np.hypot(a.error, b.error)
     used = sigma > 0
@@ -109,7 +109,7 @@ def _pull(ax: Any, a: Spectrum, b: Spectrum, edges: Array) -> None:
 
 
 def _ratio(ax: Any, a: Spectrum, b: Spectrum, edges: Array) -> None:
-    """B over A."""
+    """Ratio of B to A, with the errors of both."""
     middle, half = _bins(edges)
     used = a.value > 0
     scale = a.value[used]
@@ -123,7 +123,7 @@ def _ratio(ax: Any, a: Spectrum, b: Spectrum, edges: Array) -> None:
 
 
 def _bins(edges: Array) -> tuple[Array, Array]:
-    """Centres and half widths."""
+    """Centres and half widths of bins."""
     return (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
 
 
@@ -139,7 +139,7 @@ def _tests(panel: Panel) -> str:
 
 def page(comparison: Comparison, picture: bytes) -> str:
     """HTML of a comparison, with the picture inside."""
-    (a, b), (of_a, of_b) = comparison.names, comparison.experiments
+    (a, b), (experiment_a, experiment_b) = comparison.names, comparison.experiments
     title = html.escape(f"{a} and {b}")
     head = ("", "beam-on", "beam-off", "on − off/τ", "±", "live days", "on a live day")
     difference = comparison.difference
@@ -154,8 +154,8 @@ def page(comparison: Comparison, picture: bytes) -> str:
     tests = _table(("", "χ²", "ndf", "p", "KS distance", "p"), [_row(p) for p in comparison.panels])
     image = base64.b64encode(picture).decode("ascii")
     about = html.escape(
-        f"A is {a} ({of_a}), scaled by {comparison.scaled_by}: {comparison.scale:.4g}. "
-        f"B is {b} ({of_b})."
+        f"A is {a} ({experiment_a}), scaled by {comparison.scaled_by}: {comparison.scale:.4g}. "
+        f"B is {b} ({experiment_b})."
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -165,7 +165,7 @@ def page(comparison: Comparison, picture: bytes) -> str:
 
 
 def _row(panel: Panel) -> list[object]:
-    """Tests of a panel."""
+    """Tests of a panel, as a row of their table."""
     chi2, ks = panel.chi2, panel.ks
     distances = [None, None] if ks is None else [ks.distance, ks.p_value]
     return [TITLES[panel.key], chi2.value, chi2.ndf, chi2.p_value, *distances]

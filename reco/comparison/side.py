@@ -38,7 +38,7 @@ class Side:
 
     @property
     def windows(self) -> Windows:
-        """Beam-on and beam-off."""
+        """Windows of beam-on and beam-off."""
         return self.experiment.beam_windows
 
     @property
@@ -75,11 +75,11 @@ def side_of(
     name
         Its format; by default what it looks like.
     experiment
-        For a format that does not tell; see `formats.import_events`.
+        Experiment of a format that does not tell; see `formats.import_events`.
     settings, repair
-        As there.
+        Keys to change, and whether to drop damaged records; see there.
     fallback
-        Of a file that does not tell, if `experiment` does not either.
+        Experiment of a file that does not tell, if `experiment` does not either.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _selected(blocks: Iterable[Block], path: Path) -> Block:
         kept.append({column: block[column][chosen] for column in NEEDS if column != "selected"})
     if not kept:
         raise ExperimentError(f"{path}: has no events to compare")
-    return {column: np.concatenate([one[column] for one in kept]) for column in kept[0]}
+    return {column: np.concatenate([part[column] for part in kept]) for column in kept[0]}
 
 
 def _side(name: str, experiment: Experiment, pulses: int, first: int, rows: Block) -> Side:

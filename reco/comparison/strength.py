@@ -18,7 +18,7 @@ from ...generator.display import Displayed
 
 TINY = 1e-12
 STEPS = 5000
-"""At most, of expectation-maximisation."""
+"""Steps of expectation-maximisation, at most."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +26,7 @@ class Strength(Displayed):
     """A fitted signal."""
 
     events: float
-    """Signal in coincidence."""
+    """Signal events in coincidence."""
     error: float
     """Half of the interval in which the profile rises by less than 1."""
     expected: float
@@ -39,7 +39,7 @@ class Strength(Displayed):
 
     @property
     def strength(self) -> float:
-        """Of the signal, in units of the expected."""
+        """Strength of the signal, in units of the expected."""
         return self.events / self.expected
 
     def facts(self) -> dict[str, object]:
@@ -74,7 +74,7 @@ def fit_strength(
     signal
         Events that are expected in coincidence, same shape.
     other
-        Expected events of another component, which is left free within `other_error` of it, a part.
+        Expected events of another component, known to the part `other_error` of it.
     tau
         Length of anti-coincidence over that of coincidence.
 
@@ -91,8 +91,8 @@ def fit_strength(
     data = _Data(on, off, signal, rest, other_error, tau)
     best, s, n, base = data.maximum(None)
 
-    def rise(x: float) -> float:
-        return data.maximum(x)[0] - best - 1
+    def rise(strength: float) -> float:
+        return data.maximum(strength)[0] - best - 1
 
     step = np.sqrt(max(on.sum() + off.sum(), 1.0)) / signal.sum()
     low = 0.0 if rise(0.0) < 0 else brentq(rise, 0.0, s, xtol=1e-3)
@@ -124,7 +124,7 @@ class _Data:
     tau: float
 
     def maximum(self, fixed: float | None) -> tuple[float, float, float, Array]:
-        """Least deviance, and s, n and background there; s is `fixed` or free.
+        """Least deviance, and s, n and background at it; s is `fixed` or free.
 
         Expectation-maximisation: counts in coincidence are shared out among the components, and
         each component is then the best one for its share.
@@ -138,9 +138,9 @@ class _Data:
             if fixed is None:
                 s *= float((share * self.signal).sum()) / total_s
             if self.error > 0:
-                found = n * float((share * self.rest).sum())
+                events = n * float((share * self.rest).sum())
                 slope = total_n * self.error**2 - 1
-                n = (np.sqrt(slope**2 + 4 * found * self.error**2) - slope) / 2
+                n = (np.sqrt(slope**2 + 4 * events * self.error**2) - slope) / 2
             whole = share * base + self.off
             base = np.outer(whole.sum(axis=1), whole.sum(axis=0))
             base /= max(whole.sum(), TINY) * (1 + self.tau)
@@ -152,7 +152,7 @@ class _Data:
         return self.deviance(s, n, base), s, n, base
 
     def deviance(self, s: float, n: float, base: Array) -> float:
-        """Of both samples, and of n from its expectation."""
+        """Deviance of both samples, and of n from its expectation."""
         value = _poisson(self.on, s * self.signal + n * self.rest + base)
         value += _poisson(self.off, self.tau * base)
         return value + (((n - 1) / self.error) ** 2 if self.error > 0 else 0.0)

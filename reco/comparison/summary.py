@@ -40,7 +40,7 @@ OF_A_RUN = ("experiment", "seed", "run_events", "expected", "truth_threshold_kev
 LEAST_EXPECTED = 5.0
 """Expected events of a bin that enters the χ² of the signal against quadrature."""
 FIRST_BACKGROUND = 10
-"""Component; those below are neutrinos."""
+"""Component of the first background; those below are neutrinos."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +48,14 @@ class Histograms:
     """Selected events of an ntuple, as `hist.Hist` objects with named axes."""
 
     e_reco: Any
-    """component, window (1 beam-on, 2 beam-off), e_reco in the detector's unit."""
+    """Axes component, window (1 beam-on, 2 beam-off), e_reco in the detector's unit."""
     time: Any
-    """component, time (or time_true) in ns since the start of the pulse; beam-on."""
+    """Axes component, time (or time_true) in ns since the start of the pulse; beam-on."""
     e_nu: Any
-    """component, true neutrino energy in MeV; beam-on."""
+    """Axes component, true neutrino energy in MeV; beam-on."""
     experiment: Experiment
     provenance: Provenance
-    """Of the first file."""
+    """Provenance of the first file."""
     fraction: float
     """Part of the run's events that the files hold."""
 
@@ -78,23 +78,23 @@ def histograms(path: str | Path) -> Histograms:
     parts = _provenances(files)
     experiment = validate(parts[0]["experiment"], str(files[0]))
     fraction = sum(part["events"] for part in parts) / max(parts[0]["run_events"], 1)
-    made = _empty(experiment, parts[0], fraction)
-    clock = made.time.axes[-1].name
+    h = _empty(experiment, parts[0], fraction)
+    clock = h.time.axes[-1].name
     for file in files:
         for block in _blocks(file, ["component", "window", "selected", "e_reco", "e_nu", clock]):
-            _fill(made, block)
-    return made
+            _fill(h, block)
+    return h
 
 
 def _provenances(files: list[Path]) -> list[Provenance]:
-    """Of all files, which must be parts of one run that nuspill made."""
+    """Provenances of all files, which must be parts of one run that nuspill made."""
     every: list[Provenance] = []
     for file in files:
         with _opened(file) as root:
-            here = provenances(root)
-            every += here
-            imported = any("imported" in each for each in here)
-            same = imported or all(_of_one_run(each, every[0]) for each in here)
+            in_file = provenances(root)
+            every += in_file
+            imported = any("imported" in each for each in in_file)
+            same = imported or all(_of_one_run(each, every[0]) for each in in_file)
         if imported:
             raise ExperimentError(f"{file}: is imported, without truth: see nuspill compare")
         if not same:
@@ -102,8 +102,8 @@ def _provenances(files: list[Path]) -> list[Provenance]:
     return every
 
 
-def _of_one_run(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    return all(one[key] == other[key] for key in OF_A_RUN)
+def _of_one_run(first: Mapping[str, object], second: Mapping[str, object]) -> bool:
+    return all(first[key] == second[key] for key in OF_A_RUN)
 
 
 def _empty(experiment: Experiment, about: Provenance, fraction: float) -> Histograms:
@@ -138,15 +138,15 @@ def _empty(experiment: Experiment, about: Provenance, fraction: float) -> Histog
     )
 
 
-def _fill(made: Histograms, block: Block) -> None:
+def _fill(h: Histograms, block: Block) -> None:
     """Fill the selected events of a block in."""
     keep = block["selected"] & (block["window"] > 0)
     component, window = block["component"][keep], block["window"][keep]
-    made.e_reco.fill(component, window, block["e_reco"][keep])
+    h.e_reco.fill(component, window, block["e_reco"][keep])
     on = window == ON
-    made.time.fill(component[on], block[made.time.axes[-1].name][keep][on])
+    h.time.fill(component[on], block[h.time.axes[-1].name][keep][on])
     on &= component < FIRST_BACKGROUND
-    made.e_nu.fill(component[on], block["e_nu"][keep][on])
+    h.e_nu.fill(component[on], block["e_nu"][keep][on])
 
 
 def _blocks(file: Path, columns: list[str]) -> Iterator[dict[str, NDArray[Any]]]:
@@ -205,7 +205,7 @@ class Stack:
     edges: Array
     """Shape (bins + 1,)."""
     on: dict[str, NDArray[np.int64]]
-    """In beam-on, by component, shape (bins,)."""
+    """Events in beam-on by component, shape (bins,) each."""
 
     def as_json(self) -> dict[str, object]:
         """Content for JSON."""
@@ -254,7 +254,7 @@ class Summary(Displayed):
     years_of_operation: float
     protons_on_target: float
     part_of_run: float
-    """That is in the files."""
+    """Part of the run that is in the files."""
     steady_source: bool
     tau: float
     """Length of beam-off over that of beam-on."""
@@ -264,9 +264,9 @@ class Summary(Displayed):
     on_minus_off: float
     on_minus_off_error: float
     chi2_residual: ChiSquared
-    """Of on minus off with what was generated with the beam."""
+    """χ² of on minus off with what was generated with the beam."""
     chi2_signal: ChiSquared
-    """Of the generated signal with the expected one."""
+    """χ² of the generated signal with the expected one."""
     e_reco: Energies
     residual: Residual
     time: Stack
@@ -346,19 +346,19 @@ def _with_beam(experiment: Experiment, codes: NDArray[np.int64]) -> NDArray[np.b
 
 
 def _counts(h: Histograms, every: NDArray[np.int64]) -> tuple[ComponentCounts, ...]:
-    """Of all components, from counts (component, window, bin)."""
+    """Counts of all components, from those by bin (component, window, bin)."""
     names = h.experiment.components
     expected = {row["component"]: row["selected"] for row in h.provenance["expected"]}
     return tuple(
         ComponentCounts(
             component=code,
             name=names[code],
-            on=int(here[0].sum()),
+            on=int(by_window[0].sum()),
             expected_on=expected[code][ON] * h.fraction,
-            off=int(here[1].sum()),
+            off=int(by_window[1].sum()),
             expected_off=expected[code][OFF] * h.fraction,
         )
-        for code, here in zip(sorted(names), every, strict=True)
+        for code, by_window in zip(sorted(names), every, strict=True)
     )
 
 
@@ -374,7 +374,7 @@ def _residual(
     with_beam: NDArray[np.bool_],
     tau: float,
 ) -> Residual:
-    """On minus off, from counts (component, bin)."""
+    """Residual, on minus off, from counts (component, bin)."""
     return Residual(
         *_axis_of_energy(h),
         _by_name(h, on * with_beam[:, None]),
@@ -385,7 +385,7 @@ def _residual(
 
 
 def _axis_of_energy(h: Histograms) -> tuple[str, str, Array]:
-    """Title, unit and edges."""
+    """Title, unit and edges of the axis of energy."""
     axis, counting = h.e_reco.axes[-1], h.experiment.detector.unit == "keV_nr"
     title = "Recoil energy (true: not measured)" if counting else "Reconstructed energy"
     return title, axis.label, axis.edges

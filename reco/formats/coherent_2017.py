@@ -35,7 +35,7 @@ BEAM_OFF_DAYS = 153.5
 
 
 def recognise(path: Path) -> bool:
-    """Whether it is one of the four files, or the folder of them, by name."""
+    """Whether a path is one of the four files, or the folder of them, by name."""
     names = {f"data_{c}_beam{b}.txt" for c in ("coincidence", "anticoincidence") for b in STATES}
     return path.name in names or (path / "data_coincidence_beamOn.txt").is_file()
 
@@ -44,7 +44,7 @@ STATES = ("On", "Off")
 
 
 def read(source: Source) -> Iterator[Block]:
-    """Events of both samples, one at the centre of its bin a count."""
+    """Events of both samples: for each count one at the centre of its bin."""
     state = "Off" if source.path.is_file() and source.path.stem.endswith("Off") else "On"
     paths = pair(source, *(f"data_{c}_beam{state}.txt" for c in ("coincidence", "anticoincidence")))
     source.facts.pulses = round(source.experiment.source.pulses_per_year)

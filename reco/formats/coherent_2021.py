@@ -25,11 +25,11 @@ DEFAULT = "sns-csi-2017"
 
 FILES = ("dataBeamOnC.txt", "dataBeamOnAC.txt")
 PROTONS = 3.198e23
-"""On target, arXiv:2110.07730."""
+"""Protons on target, arXiv:2110.07730."""
 
 
 def recognise(path: Path) -> bool:
-    """Whether it is one of the two files, or the folder of them, by name."""
+    """Whether a path is one of the two files, or the folder of them, by name."""
     return path.name in FILES or (path / FILES[0]).is_file()
 
 

@@ -38,7 +38,7 @@ DEFAULT = None
 ENERGY, CALIBRATED, SHORT, WAVEFORM = 1, 2, 4, 8
 HEADER = 0xCAE0
 STEP = 1 << 16
-"""Records written, or bytes times 64 read, at a time."""
+"""Records written at a time; 64 times as many bytes are read at a time."""
 PER_NS = 1000
 
 
@@ -127,7 +127,7 @@ def read(source: Source) -> Iterator[Block]:
 
 
 def _samples(first: bytes, header: int, source: Source, size: int) -> int:
-    """Samples of a waveform, told by the first record."""
+    """Number of samples of a waveform, by the first record."""
     kind = record(header)
     if len(first) < kind.itemsize:
         return 0  # no whole record in the file

@@ -34,15 +34,15 @@ COLUMNS = {
     "Flags": np.dtype("u4"),
 }
 TREES = ("Data_R", "Data_F", "Data")
-"""Raw, filtered, and the name of older versions."""
+"""Names of the tree: raw, filtered, and that of older versions."""
 STEP = 500_000
 LARGEST_BASKET = 1 << 26
-"""Bytes."""
+"""Bytes of a basket, at most."""
 PER_NS = 1000
 
 
 def recognise(path: Path) -> bool:
-    """Whether a file is a ROOT file with such a tree."""
+    """Whether a file is a ROOT file with a tree of CoMPASS."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -85,21 +85,21 @@ def write(sample: Sample, path: Path) -> int:
 
 
 def read(source: Source) -> Iterator[Block]:
-    """Events of the first such tree in a file."""
+    """Events of the first tree of CoMPASS in a file."""
     import uproot
 
     wanted = ["Board", "Channel", "Timestamp", "Energy"]
     try:
         with uproot.open(source.path) as root:
             names = root.keys(recursive=False, cycle=False)
-            name = next((one for one in TREES if one in names), None)
+            name = next((tree for tree in TREES if tree in names), None)
             if name is None:
                 raise source.wrong(f"has no tree {', '.join(TREES)}, only {', '.join(names)[:200]}")
-            absent = [one for one in wanted if one not in root[name].keys()]  # noqa: SIM118
+            absent = [column for column in wanted if column not in root[name].keys()]  # noqa: SIM118
             if absent:
                 raise source.wrong(f"has no column {', '.join(absent)} in its tree {name}")
-            for one in wanted:
-                _unpacked(root[name][one], source)
+            for column in wanted:
+                _unpacked(root[name][column], source)
             for rows in root[name].iterate(wanted, step_size=STEP, library="np"):
                 late = rows["Timestamp"] >= 2**63
                 source.damage.found(int(late.sum()), "records later than 2^63 ps")

@@ -34,7 +34,7 @@ EVENTS, ENERGIES, PULSES = "nuspill", "nuspill_energy", "nuspill_pulses"
 """Names of the sources."""
 MESSAGE_EVENTS = 1 << 14
 LONGEST = 1 << 25
-"""Bytes of a message."""
+"""Bytes of a message, at most."""
 
 
 def recognise(path: Path) -> bool:
@@ -46,7 +46,7 @@ def recognise(path: Path) -> bool:
 
 
 def write(sample: Sample, path: Path) -> int:
-    """Write messages of so many events each."""
+    """Write messages of at most `MESSAGE_EVENTS` events each."""
     from streaming_data_types import serialise_ev44, serialise_f144
 
     clock, epoch = clock_of(sample.experiment, 1), sample.experiment.daq.epoch_ns
@@ -79,7 +79,7 @@ def read(source: Source) -> Iterator[Block]:
     for message in _messages(source):
         kind = message[4:8]
         try:
-            told: Any = {b"ev44": deserialise_ev44, b"f144": deserialise_f144}[kind](message)
+            content: Any = {b"ev44": deserialise_ev44, b"f144": deserialise_f144}[kind](message)
         except Exception as error:  # flatbuffers raises errors of many kinds
             name = kind.decode("latin-1")
             source.damage.found(1, "messages that cannot be read", f"'{name}': {error}"[:80])
@@ -88,11 +88,11 @@ def read(source: Source) -> Iterator[Block]:
             if waiting is not None:
                 lost = len(waiting["pulse"])
                 source.damage.found(lost, f"events without energies (f144 of '{ENERGIES}')")
-            waiting = _events(told, source)
-        elif told.source_name == PULSES:
-            source.facts.pulses = int(told.value)
-        elif told.source_name == ENERGIES and waiting is not None:
-            energy = np.atleast_1d(told.value)
+            waiting = _events(content, source)
+        elif content.source_name == PULSES:
+            source.facts.pulses = int(content.value)
+        elif content.source_name == ENERGIES and waiting is not None:
+            energy = np.atleast_1d(content.value)
             if len(energy) == len(waiting["pulse"]):
                 yield waiting | {"e_reco": energy}
             else:
@@ -118,10 +118,10 @@ def _messages(source: Source) -> Iterator[bytes]:
             yield file.read(length)
 
 
-def _events(told: Any, source: Source) -> Block | None:
+def _events(ev44: Any, source: Source) -> Block | None:
     """Events of an ev44 message, without their energies."""
-    time, first = np.atleast_1d(told.reference_time), np.atleast_1d(told.reference_time_index)
-    since, pixel = np.atleast_1d(told.time_of_flight), np.atleast_1d(told.pixel_id)
+    time, first = np.atleast_1d(ev44.reference_time), np.atleast_1d(ev44.reference_time_index)
+    since, pixel = np.atleast_1d(ev44.time_of_flight), np.atleast_1d(ev44.pixel_id)
     edges = np.append(first, len(since))
     right = len(time) == len(first) > 0 and len(since) == len(pixel)
     if not (right and first[0] == 0 and (np.diff(edges) >= 0).all()):

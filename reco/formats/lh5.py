@@ -40,7 +40,7 @@ ENERGY = "cuspEmax_ctc_cal"
 NOTE = "nuspill"
 """Attribute of the file with what nuspill knows of the sample."""
 STEP, LEAST_STEP = 1 << 18, 1 << 12
-"""Rows read at a time, of all channels; at least, of each."""
+"""Rows read at a time of all channels, and of each at least."""
 LATEST = 2.0**62
 
 
@@ -79,36 +79,36 @@ def write(sample: Sample, path: Path) -> int:
             module = block.get("module", np.zeros(n, np.int16))
             place = np.empty(n, np.int64)
             for number in np.unique(module).tolist():
-                mine = slice(None) if number == module[0] and (module == number).all() else (
+                in_channel = slice(None) if number == module[0] and (module == number).all() else (
                     np.flatnonzero(module == number)
                 )  # fmt: skip
-                energy = block["e_reco"][mine]
+                energy = block["e_reco"][in_channel]
                 hits = Table(
                     {
-                        "timestamp": Array(seconds[mine], attrs={"units": "s"}),
+                        "timestamp": Array(seconds[in_channel], attrs={"units": "s"}),
                         ENERGY: Array(energy, attrs={"units": unit}),
-                        "pulse": Array(block["pulse"][mine]),
-                        "time": Array(block["time"][mine], attrs={"units": "ns"}),
+                        "pulse": Array(block["pulse"][in_channel]),
+                        "time": Array(block["time"][in_channel], attrs={"units": "ns"}),
                     }
                 )
-                place[mine] = np.arange(rows[number], rows[number] + len(energy))
+                place[in_channel] = np.arange(rows[number], rows[number] + len(energy))
                 rows[number] += len(energy)
                 lh5.write(hits, "hit", file, group=f"ch{number:07d}", wo_mode="append")
                 if daq.waveform.samples:
-                    raw = _raw(seconds[mine], energy, sample)
+                    raw = _raw(seconds[in_channel], energy, sample)
                     lh5.write(raw, "raw", file, group=f"ch{number:07d}", wo_mode="append")
-            one = np.arange(1, n + 1)
+            ends = np.arange(1, n + 1)
             energies = Array(block["e_reco"], attrs={"units": unit})
             key, row, energy = (
-                VectorOfVectors(flattened_data=flat, cumulative_length=one)
+                VectorOfVectors(flattened_data=flat, cumulative_length=ends)
                 for flat in (module.astype("i4"), place, energies)
             )
-            found = Table({"table_key": key, "row_in_table": row})
-            lh5.write(found, "hardware_tcm_1", file, wo_mode="append")
+            tcm = Table({"table_key": key, "row_in_table": row})
+            lh5.write(tcm, "hardware_tcm_1", file, wo_mode="append")
             trigger = Table({"timestamp": Array(seconds, attrs={"units": "s"})})
             geds = Table({"energy": energy, "rawid": key})
-            found = Table({"trigger": trigger, "geds": geds})
-            lh5.write(found, "evt", file, wo_mode="append")
+            evt = Table({"trigger": trigger, "geds": geds})
+            lh5.write(evt, "evt", file, wo_mode="append")
             events += n
     return events
 
@@ -128,15 +128,15 @@ def _raw(seconds: NDArray[np.float64], energy: NDArray[np.float32], sample: Samp
 def read(source: Source) -> Iterator[Block]:
     """Hits of all channels, in order of time."""
     with _hdf5.opened(source.path) as file:
-        found = {
+        channels = {
             int(match[1]): group
             for name in file
             if (match := CHANNEL.fullmatch(name)) and (group := _hits(file, name)) is not None
         }
-        if not found:
+        if not channels:
             raise source.wrong("has no hits of a channel, ch0000000/hit")
-        step = max(STEP // len(found), LEAST_STEP)
-        yield from merged([_channel(group, n, step, source) for n, group in found.items()])
+        step = max(STEP // len(channels), LEAST_STEP)
+        yield from merged([_channel(group, n, step, source) for n, group in channels.items()])
 
 
 def _hits(file: Any, name: str) -> Any:

@@ -53,12 +53,12 @@ TABLES: dict[str, np.dtype[Any]] = {
     ),
     "/NUSPILL/Clock": np.dtype([("pulse", "i8"), ("time", "f8"), ("module", "i2")]),
 }  # fmt: skip
-"""By path; times are s in DST, ms in Run, ns in MC and NUSPILL."""
+"""Columns of the tables by path; times are s in DST, ms in Run, ns in MC and NUSPILL."""
 DRIFT = 0.92
 """Drift velocity of electrons, mm/µs: NEXT-White, arXiv:1804.01680."""
 STEP = 1 << 17
 LONGEST_ROW = 4096
-"""Bytes."""
+"""Bytes of a row, at most."""
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def recognise(path: Path) -> bool:
 def embedded(path: Path) -> About | None:
     """What nuspill wrote of the sample."""
     with opened(path) as file:
-        told = getattr(file.root._v_attrs, "nuspill", "")
-        return parsed(str(told)[: LONGEST_TEXT + 1], path)
+        note = getattr(file.root._v_attrs, "nuspill", "")
+        return parsed(str(note)[: LONGEST_TEXT + 1], path)
 
 
 def write(sample: Sample, path: Path) -> int:
@@ -111,7 +111,7 @@ def write(sample: Sample, path: Path) -> int:
     period, events = experiment.beam_windows.period * 1e-9, 0
     with tables.open_file(path, "w", title="nuspill") as file:
         file.root._v_attrs.nuspill = sample.about()
-        made = {
+        outputs = {
             name: file.create_table(*name.rsplit("/", 1), kind, createparents=True)
             for name, kind in TABLES.items()
         }
@@ -137,7 +137,7 @@ def write(sample: Sample, path: Path) -> int:
             hits["energy"], hits["label"] = block["e_nr"] * 1e-3, b"ACTIVE"
             hits["particle_id"] = 1
             clock["pulse"], clock["time"] = block["pulse"], block["time"]
-            for name, table in made.items():
+            for name, table in outputs.items():
                 table.append(rows[name])
             events += n
     return events
@@ -188,21 +188,21 @@ def _table(file: Any, name: str, columns: tuple[str, ...], source: Source) -> An
 
     if name not in file:
         raise source.wrong(f"has no table {name}")
-    found = file.get_node(name)
-    if not isinstance(found, tables.Table):
+    table = file.get_node(name)
+    if not isinstance(table, tables.Table):
         raise source.wrong(f"{name} is no table")
-    absent = [column for column in columns if column not in found.colnames]
+    absent = [column for column in columns if column not in table.colnames]
     if absent:
         raise source.wrong(f"{name} has no column {', '.join(absent)}")
-    odd = [c for c in columns if found.coldtypes[c].shape or found.coldtypes[c].kind not in "iufS"]
+    odd = [c for c in columns if table.coldtypes[c].shape or table.coldtypes[c].kind not in "iufS"]
     if odd:
         raise source.wrong(f"{name} has no numbers in {', '.join(odd)}")
-    held = found.size_on_disk * (_hdf5.COMPRESSION if found.filters.complevel else 1)
-    if found.nrows * found.rowsize > held:
-        raise source.wrong(f"{name} claims {found.nrows} rows and has {found.size_on_disk} bytes")
-    if found.rowsize > LONGEST_ROW or found.chunkshape[0] * found.rowsize > _hdf5.LARGEST_CHUNK:
+    held = table.size_on_disk * (_hdf5.COMPRESSION if table.filters.complevel else 1)
+    if table.nrows * table.rowsize > held:
+        raise source.wrong(f"{name} claims {table.nrows} rows and has {table.size_on_disk} bytes")
+    if table.rowsize > LONGEST_ROW or table.chunkshape[0] * table.rowsize > _hdf5.LARGEST_CHUNK:
         raise source.wrong(
-            f"{name} has rows of {found.rowsize} bytes, {found.chunkshape[0]} a chunk; at most "
+            f"{name} has rows of {table.rowsize} bytes, {table.chunkshape[0]} a chunk; at most "
             f"{LONGEST_ROW} bytes, and {_hdf5.LARGEST_CHUNK} a chunk"
         )
-    return found
+    return table

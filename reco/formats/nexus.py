@@ -36,7 +36,7 @@ PLACES = "file"
 DEFAULT = None
 
 LOG_ENTRIES = 100_000
-"""At most, of the proton charge; longer runs have an entry every so many pulses."""
+"""Entries of the proton charge, at most; longer runs have an entry every so many pulses."""
 UNITS = {"ns": (1, 1), "us": (1000, 1), "µs": (1000, 1), "ms": (10**6, 1), "s": (10**9, 1),
          "ps": (1, 1000)}  # fmt: skip
 """Nanoseconds in a unit, as a fraction."""
@@ -109,11 +109,11 @@ def write(sample: Sample, path: Path) -> int:
 
 
 def _group(parent: Any, name: str, kind: str, **attributes: str) -> Any:
-    made = parent.create_group(name)
-    made.attrs["NX_class"] = kind
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = kind
     for key, value in attributes.items():
-        made.attrs[key] = value
-    return made
+        group.attrs[key] = value
+    return group
 
 
 def _charge(log: Any, sample: Sample, ns: dict[str, str]) -> None:
@@ -204,14 +204,14 @@ def _events(columns: _Columns, source: Source) -> Iterator[Block]:
             raise source.wrong("has pulses later than 2^63 ns")
         pulse, since = clock.split(_hdf5.scaled(times, up, down) - epoch)
         for chunk in _hdf5.steps(int(edges[-1] - edges[0]), STEP):
-            here = slice(chunk.start + edges[0], chunk.stop + edges[0])
-            of = np.searchsorted(edges, np.arange(here.start, here.stop), side="right") - 1
-            offset = columns.offset[here] * (scale[0] / scale[1])
+            rows = slice(chunk.start + edges[0], chunk.stop + edges[0])
+            pulse_index = np.searchsorted(edges, np.arange(rows.start, rows.stop), side="right") - 1
+            offset = columns.offset[rows] * (scale[0] / scale[1])
             yield {
-                "pulse": pulse[of],
-                "time": since[of] + offset,
-                "e_reco": columns.energy[here],
-                "module": columns.detector[here].astype(np.int64) - 1,
+                "pulse": pulse[pulse_index],
+                "time": since[pulse_index] + offset,
+                "e_reco": columns.energy[rows],
+                "module": columns.detector[rows].astype(np.int64) - 1,
             }
 
 

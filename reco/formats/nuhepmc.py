@@ -143,9 +143,9 @@ def momenta(
 def _particle(momentum: Any, pdg: int, status: int, mass: float) -> Any:
     import pyhepmc
 
-    made = pyhepmc.GenParticle(tuple(map(float, momentum)), pdg, status)
-    made.generated_mass = mass
-    return made
+    particle = pyhepmc.GenParticle(tuple(map(float, momentum)), pdg, status)
+    particle.generated_mass = mass
+    return particle
 
 
 def _run(sample: Sample) -> Any:
@@ -158,7 +158,7 @@ def _run(sample: Sample) -> Any:
     run = pyhepmc.GenRunInfo()
     run.tools = [("nuspill", "", "coherent elastic neutrino-nucleus scattering")]
     run.weight_names = ["CV"]
-    told = {
+    attributes = {
         "Version.Major": 1,
         "Version.Minor": 0,
         "Version.Patch": 0,
@@ -184,9 +184,9 @@ def _run(sample: Sample) -> Any:
         "AdditionalParticleNumbers": [n.pdg for n in experiment.target.nuclei],
     }
     for nucleus in experiment.target.nuclei:
-        told[f"AdditionalParticleInfo[{nucleus.pdg}].Name"] = nucleus.name
-        told[f"AdditionalParticleInfo[{nucleus.pdg}].Description"] = "Nucleus of the target"
-    for key, value in told.items():
+        attributes[f"AdditionalParticleInfo[{nucleus.pdg}].Name"] = nucleus.name
+        attributes[f"AdditionalParticleInfo[{nucleus.pdg}].Description"] = "Nucleus of the target"
+    for key, value in attributes.items():
         run.attributes[f"NuHepMC.{key}"] = value
     run.attributes[SAMPLE] = sample.about()
     return run
@@ -195,11 +195,11 @@ def _run(sample: Sample) -> Any:
 def read(source: Source) -> Iterator[Block]:
     """Events with a neutrino in and a nucleus out, in the file's order."""
     written = _checked(source)
-    read_, rows = 0, list[Row]()
+    events, rows = 0, list[Row]()
     try:
         with opened(source.path) as file:
             for event in file:
-                read_ += 1
+                events += 1
                 row = _row(event)
                 if row is None:
                     source.damage.found(1, "events without neutrino and nucleus, or their numbers")
@@ -210,7 +210,7 @@ def read(source: Source) -> Iterator[Block]:
                     rows = []
     except (RuntimeError, AttributeError) as error:
         raise ValueError(str(error)) from error
-    source.damage.found(abs(written - read_), "events that cannot be read")
+    source.damage.found(abs(written - events), "events that cannot be read")
     if rows:
         yield _block(rows, source)
 
@@ -253,7 +253,7 @@ def _claimed(line: str, source: Source) -> int:
 
 
 def _numbers(line: str, fields: int, whole: tuple[int, ...]) -> bool:
-    """Whether a line has so many fields after its letter's, all numbers, some of them whole."""
+    """Whether a line has so many fields with its letter, the others numbers, some of them whole."""
     parts = line.split()
     try:
         for i, part in enumerate(parts[1:], 1):
@@ -264,7 +264,7 @@ def _numbers(line: str, fields: int, whole: tuple[int, ...]) -> bool:
 
 
 def _row(event: Any) -> Row | None:
-    """What is known of an event; None if it is none of ours."""
+    """Numbers of an event; None unless it is whole, with one neutrino, nucleus and recoil."""
     neutrino = [p for p in event.particles if p.status == BEAM and abs(p.pid) in (12, 14, 16)]
     target = [p for p in event.particles if p.status == TARGET and p.pid >= 10**9]
     recoil = [p for p in event.particles if p.status == FINAL and p.pid >= 10**9]

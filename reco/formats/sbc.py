@@ -72,7 +72,7 @@ STEP = 100_000
 
 
 def recognise(path: Path) -> bool:
-    """Whether it is a folder with event.sbc, or a file that begins as such tables do."""
+    """Whether a path is a folder with event.sbc, or a file that begins as such tables do."""
     path = path / "event.sbc" if path.is_dir() else path
     if not path.is_file():
         return False
@@ -132,8 +132,8 @@ def read(source: Source) -> Iterator[Block]:
         keys = key_of(part) if keyed(part) else None
         block |= energies_of(None if keys is None else light, keys, len(part), source)
         if places is not None and keys is not None:
-            found = found_at(keys, *places)
-            block |= {"x": found[:, 0], "y": found[:, 1], "z": found[:, 2]}
+            coordinates = found_at(keys, *places)
+            block |= {"x": coordinates[:, 0], "y": coordinates[:, 1], "z": coordinates[:, 2]}
         elif all(axis in (part.dtype.names or ()) for axis in "xyz"):
             block |= {axis: part[axis] for axis in "xyz"}
         yield block

@@ -44,7 +44,7 @@ GROUP = 200
 """Frames of a group."""
 MOST_FRAMES = 50_000
 MOST_PIXELS = 1 << 22
-"""Of frames that are read at a time."""
+"""Pixels of the frames that are read at a time."""
 KEYS = {
     "skips": "NDCM",
     "rows": "NROW",
@@ -58,7 +58,7 @@ KEYS = {
 """Keys of the header by settings of `daq.ccd`."""
 START = b"SIMPLE  ="
 LETTERS = "ABDCEFGHIJKLMNOPQRSTUVWXYZ"
-"""Of the CCDs, in the order in which they are read out."""
+"""Letters of the CCDs, in the order in which they are read out."""
 
 
 def recognise(path: Path) -> bool:
@@ -87,7 +87,7 @@ def opened(path: Path) -> Iterator[Any]:
         if not file.read(9).startswith(START):
             raise ValueError("it does not begin as FITS")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of truncated files; their sizes are checked
+        warnings.simplefilter("ignore")  # warnings of truncated files; their sizes are checked
         try:
             with fits.open(path, memmap=True) as hdus:
                 yield hdus
@@ -118,12 +118,12 @@ def write(sample: Sample, path: Path) -> int:
         frames += len(start)
         if frames > MOST_FRAMES:
             raise ValueError(f"more than {MOST_FRAMES} frames have charge; export fewer --pulses")
-        of = np.repeat(np.arange(len(start)), np.diff(start, append=len(block["pulse"])))
+        frame = np.repeat(np.arange(len(start)), np.diff(start, append=len(block["pulse"])))
         for first in range(0, len(start), GROUP):
-            mine = (of >= first) & (of < first + GROUP)
-            part = {name: column[mine] for name, column in block.items()}
-            _group(path, part, of[mine] - first, sample, ccds, rng)
-        events += len(of)
+            in_group = (frame >= first) & (frame < first + GROUP)
+            part = {name: column[in_group] for name, column in block.items()}
+            _group(path, part, frame[in_group] - first, sample, ccds, rng)
+        events += len(frame)
     return events
 
 
@@ -134,7 +134,7 @@ def _header(sample: Sample) -> Any:
     windows = experiment.beam_windows
     start = datetime.fromtimestamp(experiment.daq.epoch_ns / 1e9, UTC)
     stop = start + timedelta(seconds=sample.pulses * windows.period * 1e-9)
-    told = {
+    cards = {
         "INSTRUME": (experiment.name[:60].encode("ascii", "replace").decode(), ""),
         "NDCM": (ccd.skips, "readings of a pixel, averaged"),
         "NROW": (ccd.rows, ""),
@@ -154,7 +154,7 @@ def _header(sample: Sample) -> Any:
         "PAIREV": (ccd.pair_energy, "eV an electron"),
         "NPULSES": (sample.pulses, "beam pulses; frames without charge are left out"),
     }
-    return fits.Header([(key, value, comment) for key, (value, comment) in told.items()])
+    return fits.Header([(key, value, comment) for key, (value, comment) in cards.items()])
 
 
 def _group(
@@ -179,8 +179,8 @@ def _group(
     electrons = block["e_reco"].astype(float) / _energy(sample.experiment, ccd.pair_energy)
     frames, first = int(frame[-1]) + 1, np.unique(frame, return_index=True)[1]
     for number in range(ccds):
-        mine = module == number
-        image = images(frame[mine], electrons[mine], x[mine], y[mine], frames, ccd)
+        on_ccd = module == number
+        image = images(frame[on_ccd], electrons[on_ccd], x[on_ccd], y[on_ccd], frames, ccd)
         image += rng.normal(0.0, ccd.noise / np.sqrt(ccd.skips), image.shape)
         adu = (ccd.offset + ccd.gain * image).astype(np.float32)
         header = fits.Header([("EXTNAME", f"CCD_{LETTERS[number]}"), ("BUNIT", "ADU")])
@@ -227,17 +227,17 @@ def read(source: Source) -> Iterator[Block]:
                 cubes[LETTERS.index(hdu.name[4:])] = hdu
             elif hdu.name == "FRAMES":
                 pulse, window = _frames(hdu, source)
-                for one in cubes.values():
-                    if one.shape != (len(pulse), ccd.rows, ccd.columns):
+                for cube in cubes.values():
+                    if cube.shape != (len(pulse), ccd.rows, ccd.columns):
                         raise source.wrong(
-                            f"has images {one.name} of shape {one.shape} for {len(pulse)} frames "
+                            f"has images {cube.name} of shape {cube.shape} for {len(pulse)} frames "
                             f"of {ccd.rows} x {ccd.columns} pixels"
                         )
-                found = [_clusters(one.data, n, ccd, source) for n, one in cubes.items()]
+                parts = [_clusters(cube.data, n, ccd, source) for n, cube in cubes.items()]
                 cubes.clear()
-                if not found:
+                if not parts:
                     continue
-                block = {k: np.concatenate([f[k] for f in found]) for k in found[0]}
+                block = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
                 order = np.argsort(block["frame"], kind="stable")
                 block = {name: column[order] for name, column in block.items()}
                 at = block.pop("frame")
@@ -256,8 +256,8 @@ def _clusters(data: Any, number: int, ccd: Ccd, source: Source) -> Block:
         wrong = ~np.isfinite(charge)
         source.damage.found(int(wrong.sum()), "pixels that are no numbers")
         charge[wrong] = 0.0
-        found = clusters(charge, ccd)
-        parts.append(found | {"frame": found["frame"] + start})
+        columns = clusters(charge, ccd)
+        parts.append(columns | {"frame": columns["frame"] + start})
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return whole | {"module": np.full(len(whole["frame"]), number, np.int16)}
 
@@ -277,9 +277,11 @@ def _settings(header: Any, source: Source) -> Ccd:
 
 def _fits_in(hdu: Any, source: Source) -> int:
     """Where an extension ends; an error if that is not within the file."""
-    size, there, place = hdu.size, source.path.stat().st_size, hdu.fileinfo()
-    if not 0 <= size <= there - place["datLoc"]:
-        raise source.wrong(f"claims {size} bytes of {hdu.name or 'an extension'}; it has {there}")
+    size, file_size, place = hdu.size, source.path.stat().st_size, hdu.fileinfo()
+    if not 0 <= size <= file_size - place["datLoc"]:
+        raise source.wrong(
+            f"claims {size} bytes of {hdu.name or 'an extension'}; it has {file_size}"
+        )
     return int(place["datLoc"] + place["datSpan"])
 
 

@@ -20,11 +20,11 @@ class About:
     """A sample: of which experiment, and how long."""
 
     experiment: Json
-    """As `Experiment` dumps it."""
+    """The experiment as `Experiment` dumps it."""
     seed: int | None
     first_pulse: int
     pulses: int
-    """Their number."""
+    """Number of pulses, from the first on."""
     protons_on_target: float
     selected_only: bool
 

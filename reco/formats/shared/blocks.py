@@ -68,18 +68,18 @@ def complete(block: Block, experiment: Experiment, first_event: int) -> Block:
         known["e_reco_nr"] = recoil_scale(block["e_reco"], experiment)
     if "selected" not in known:
         known["selected"] = passes(known, experiment)
-    done: Block = {}
+    columns: Block = {}
     for name, (kind, _, _) in (COLUMNS | PLACE_COLUMNS).items():
         dtype = np.dtype(kind)
         if name in known:
-            done[name] = np.asarray(known[name]).astype(dtype, copy=False)
+            columns[name] = np.asarray(known[name]).astype(dtype, copy=False)
         elif name in COLUMNS:
-            done[name] = np.full(n, np.nan if dtype.kind == "f" else 0, dtype)
-    return done
+            columns[name] = np.full(n, np.nan if dtype.kind == "f" else 0, dtype)
+    return columns
 
 
 def window_of(time: NDArray[np.float64], experiment: Experiment) -> NDArray[np.int8]:
-    """0 neither, 1 beam-on, 2 beam-off."""
+    """Window of each time: 1 beam-on, 2 beam-off, 0 neither."""
     w = experiment.beam_windows
     on = (time >= w.on_start) & (time < w.on_stop)
     off = (time >= w.off_start) & (time < w.off_stop)

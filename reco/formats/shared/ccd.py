@@ -25,14 +25,14 @@ def images(
     The charge of an event is spread as a Gaussian over the pixel it falls in and its neighbours;
     what would fall beside the CCD stays in the last pixel.
     """
-    made = np.zeros((frames, ccd.rows, ccd.columns))
+    electrons = np.zeros((frames, ccd.rows, ccd.columns))
     row, up = _shares(y, ccd.rows, ccd)
     column, across = _shares(x, ccd.columns, ccd)
     for i, j in product(range(3), repeat=2):
         r = np.clip(row + i - 1, 0, ccd.rows - 1)
         c = np.clip(column + j - 1, 0, ccd.columns - 1)
-        np.add.at(made, (frame, r, c), charge * up[i] * across[j])
-    return made
+        np.add.at(electrons, (frame, r, c), charge * up[i] * across[j])
+    return electrons
 
 
 def _shares(at: Array, pixels: int, ccd: Ccd) -> tuple[NDArray[np.int64], list[Array]]:
@@ -64,16 +64,16 @@ def clusters(charge: Array, ccd: Ccd) -> dict[str, NDArray[Any]]:
     touching = np.zeros((3, 3, 3), int)
     touching[1] = 1
     labels, number = ndimage.label(charge > NEIGHBOUR * least, touching)
-    found = np.arange(1, number + 1)
+    indices = np.arange(1, number + 1)
     if number == 0:
         empty = np.empty(0)
         return {"frame": np.empty(0, np.int64), "charge": empty, "x": empty, "y": empty}
-    found = found[ndimage.maximum(charge, labels, found) > least]
-    centre = np.array(ndimage.center_of_mass(charge, labels, found)).reshape(-1, 3)
+    indices = indices[ndimage.maximum(charge, labels, indices) > least]
+    centre = np.array(ndimage.center_of_mass(charge, labels, indices)).reshape(-1, 3)
     edge = ccd.binning * ccd.pixel
     return {
         "frame": np.rint(centre[:, 0]).astype(np.int64),
-        "charge": np.asarray(ndimage.sum_labels(charge, labels, found)),
+        "charge": np.asarray(ndimage.sum_labels(charge, labels, indices)),
         "x": (centre[:, 2] + 0.5 - charge.shape[2] / 2) * edge,
         "y": (centre[:, 1] + 0.5 - charge.shape[1] / 2) * edge,
     }

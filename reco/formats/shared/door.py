@@ -122,7 +122,7 @@ class Description:
 
 
 def described() -> list[Description]:
-    """Every format."""
+    """What every format can do, needs, keeps and loses."""
     return [
         Description(
             name=name,

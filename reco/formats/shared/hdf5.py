@@ -29,11 +29,11 @@ LEAST = 4096
 HEADER = 16
 """Bytes of the beginning of a heap, and of an object."""
 LENGTHS_AT = {0: 14, 1: 14, 2: 10, 3: 10}
-"""Where the first block of a file says how long its lengths are, by its version."""
+"""Byte at which the first block of a file says how long its lengths are, by its version."""
 CHUNK = 1 << 17
 """Rows of a chunk of a column."""
 COMPRESSION = 1100
-"""More than what deflate makes of zeros: a file cannot hold more bytes than so many times its
+"""A ratio above what deflate makes of zeros: a file cannot hold more bytes than so many times its
 size."""
 LARGEST_CHUNK = 1 << 26
 """Bytes of a chunk, which is read and unpacked as a whole."""
@@ -56,7 +56,7 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (RuntimeError, AttributeError, SystemError, KeyError) as error:  # of damaged objects
+    except (RuntimeError, AttributeError, SystemError, KeyError) as error:  # damaged objects
         raise ValueError(str(error)) from error
 
 
@@ -75,12 +75,12 @@ def check_heaps(path: Path) -> None:
             raise ValueError("it does not begin as HDF5")
         if data[LENGTHS_AT.get(data[8], 14)] != 8:
             raise ValueError("its lengths are not numbers of 8 bytes")
-        at, total = data.find(HEAP), 0
+        at, claimed = data.find(HEAP), 0
         while at >= 0:
             (size,) = struct.unpack("<Q", data[at + 8 : at + 16].ljust(8, b"\0"))
             if LEAST <= size <= len(data) - at:
-                total += size  # heaps lie beside each other
-                if total > len(data) or not _whole(data, at, at + size):
+                claimed += size  # heaps lie beside each other
+                if claimed > len(data) or not _whole(data, at, at + size):
                     raise ValueError(f"the global heap at byte {at} is damaged")
             at = data.find(HEAP, at + 1)
 
@@ -103,19 +103,19 @@ class Growing:
     def __init__(self, group: Any, columns: Mapping[str, str], **attributes: Mapping[str, Any]):
         self._sets = {}
         for name, kind in columns.items():
-            made = group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(CHUNK,))
+            dataset = group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(CHUNK,))
             for key, value in attributes.get(name, {}).items():
-                made.attrs[key] = value
-            self._sets[name] = made
+                dataset.attrs[key] = value
+            self._sets[name] = dataset
 
     def extend(self, block: Mapping[str, NDArray[Any]]) -> None:
         """Append arrays of any lengths, by name."""
         for name, values in block.items():
-            column = self._sets[name]
-            rows = len(column)
-            column.resize((rows + len(values),))
+            dataset = self._sets[name]
+            rows = len(dataset)
+            dataset.resize((rows + len(values),))
             if len(values):
-                column[rows:] = values
+                dataset[rows:] = values
 
 
 def column(group: Any, name: str, kinds: str, source: Source, ndim: int = 1) -> Any:
@@ -128,21 +128,26 @@ def column(group: Any, name: str, kinds: str, source: Source, ndim: int = 1) -> 
     """
     import h5py
 
-    found = group.get(name) if hasattr(group, "get") else None
+    dataset = group.get(name) if hasattr(group, "get") else None
     where = f"{group.name.rstrip('/')}/{name}"
-    if not isinstance(found, h5py.Dataset):
+    if not isinstance(dataset, h5py.Dataset):
         raise source.wrong(f"has no column {where}")
-    if found.shape is None or len(found.shape) != ndim or found.dtype.kind not in kinds:
-        raise source.wrong(f"{where} is {found.dtype} of shape {found.shape}, not {ndim}-D numbers")
-    if found.is_virtual or found.external or found.file != group.file:
+    if dataset.shape is None or len(dataset.shape) != ndim or dataset.dtype.kind not in kinds:
+        raise source.wrong(
+            f"{where} is {dataset.dtype} of shape {dataset.shape}, not {ndim}-D numbers"
+        )
+    if dataset.is_virtual or dataset.external or dataset.file != group.file:
         raise source.wrong(f"{where} is kept in another file")
-    filtered = found.id.get_create_plist().get_nfilters() > 0
-    held = found.id.get_storage_size()
-    if found.size * max(found.dtype.itemsize, 1) > held * (COMPRESSION if filtered else 1):
-        raise source.wrong(f"{where} claims {found.size} values and has {held} bytes")
-    if found.chunks and np.prod(found.chunks, dtype=float) * found.dtype.itemsize > LARGEST_CHUNK:
+    filtered = dataset.id.get_create_plist().get_nfilters() > 0
+    held = dataset.id.get_storage_size()
+    if dataset.size * max(dataset.dtype.itemsize, 1) > held * (COMPRESSION if filtered else 1):
+        raise source.wrong(f"{where} claims {dataset.size} values and has {held} bytes")
+    if (
+        dataset.chunks
+        and np.prod(dataset.chunks, dtype=float) * dataset.dtype.itemsize > LARGEST_CHUNK
+    ):
         raise source.wrong(f"{where} has chunks of more than {LARGEST_CHUNK} bytes")
-    return found
+    return dataset
 
 
 def total(values: Any) -> float:
@@ -154,10 +159,10 @@ def text(group: Any, name: str) -> str | None:
     """A scalar string of a group, if it is there."""
     import h5py
 
-    found = group.get(name)
-    if not isinstance(found, h5py.Dataset) or found.shape != () or found.dtype.kind != "O":
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape != () or dataset.dtype.kind != "O":
         return None
-    return str(found.asstr()[()])
+    return str(dataset.asstr()[()])
 
 
 def attribute(thing: Any, name: str, default: str = "") -> str:
@@ -168,10 +173,10 @@ def attribute(thing: Any, name: str, default: str = "") -> str:
 
 def same_length(columns: Mapping[str, Any], source: Source) -> int:
     """Length that columns have in common."""
-    lengths = {name: len(column) for name, column in columns.items()}
+    lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise source.wrong(f"has columns of different lengths: {told}")
+        listing = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise source.wrong(f"has columns of different lengths: {listing}")
     return min(lengths.values())
 
 

@@ -24,11 +24,11 @@ class Sample:
 
     experiment: Experiment
     provenance: Provenance
-    """Of the ntuple."""
+    """Provenance of the ntuple."""
     first_pulse: int
     stop_pulse: int
     source: Callable[[Iterable[str]], Iterator[Block]]
-    """Makes blocks of some columns."""
+    """Function that makes blocks of the columns that it is given."""
     selected_only: bool = True
 
     def blocks(self, columns: Iterable[str]) -> Iterator[Block]:
@@ -58,8 +58,8 @@ class Sample:
     @property
     def protons(self) -> float:
         """Protons on target in the stretch."""
-        made = self.provenance["pulses"] - self.provenance.get("first_pulse", 0)
-        return float(self.provenance["protons_on_target"] * self.pulses / max(made, 1))
+        run_pulses = self.provenance["pulses"] - self.provenance.get("first_pulse", 0)
+        return float(self.provenance["protons_on_target"] * self.pulses / max(run_pulses, 1))
 
     def ticks(self, block: Block, per_ns: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Time of each event since the recording of the stretch began, in ticks of 1/`per_ns` ns.
@@ -67,7 +67,7 @@ class Sample:
         Raises
         ------
         ValueError
-            If an event is before it.
+            If an event is before the recording.
         """
         clock = clock_of(self.experiment, per_ns)
         ticks = clock.start(block["pulse"]) + np.rint(block["time"] * per_ns).astype(np.int64)

@@ -37,14 +37,14 @@ TYPES = {
     "float": "f4", "single": "f4", "double": "f8", "float32": "f4", "float64": "f8",
 }  # fmt: skip
 LONGEST_ROW = 100_000_000
-"""Bytes."""
+"""Bytes of a row, at most."""
 Columns = dict[str, tuple[str, tuple[int, ...]]]
-"""Type and dimensions by name."""
+"""Type and dimensions of each column, by name."""
 KEY: Columns = {"runid": ("int32", (2,)), "ev": ("int32", ())}
 """Day and number of the run, and number of the event in it: what tables have in common."""
 LIGHT = "scintillation.sbc"
 SIPMS = 32
-"""Of the collaboration's chamber."""
+"""Number of SiPMs of the collaboration's chamber."""
 UNKNOWN = ("baseline", "rms", "hit_tf", "hit_amp", "max_avg_fft_freq")
 LIGHT_COLUMNS: Columns = {
     name: ("int64" if name == "second_pulse" else "double", (SIPMS,))
@@ -52,7 +52,7 @@ LIGHT_COLUMNS: Columns = {
                  "second_pulse", "max_avg_fft_freq")
 }  # fmt: skip
 MOST_AREAS = 1 << 20
-"""Read at a time."""
+"""Areas read at a time."""
 
 
 def header(columns: Columns) -> tuple[bytes, np.dtype[Any]]:
@@ -93,15 +93,16 @@ def rows_of(path: Path, source: Source) -> NDArray[Any]:
     if len(text) < length or len(claimed) < 4:
         raise source.wrong(f"{path.name} ends within its header of {length} bytes")
     kind = _row(text, order, path, source)
-    (rows,) = struct.unpack(f"{order}i", claimed)
+    (claimed_rows,) = struct.unpack(f"{order}i", claimed)
     begin, size = 10 + length, path.stat().st_size
-    there, spare = divmod(size - begin, kind.itemsize)
+    rows, spare = divmod(size - begin, kind.itemsize)
     source.damage.found(int(spare > 0), "rows cut off at the end", path.name)
-    if rows not in (0, there):
-        source.damage.found(abs(rows - there), f"rows that {path.name} claims, of {rows}")
-    if there == 0:
+    if claimed_rows not in (0, rows):
+        lost = abs(claimed_rows - rows)
+        source.damage.found(lost, f"rows that {path.name} claims, of {claimed_rows}")
+    if rows == 0:
         return np.empty(0, kind)
-    return np.memmap(path, kind, "r", begin, (there,))
+    return np.memmap(path, kind, "r", begin, (rows,))
 
 
 def _row(text: bytes, order: str, path: Path, source: Source) -> np.dtype[Any]:

@@ -50,7 +50,7 @@ class Facts:
     pulses: int | None = None
     protons_on_target: float | None = None
     seed: int | None = None
-    """Of the run that it was written from."""
+    """Seed of the run that the file was written from."""
     last_pulse: int = -1
     events: int = 0
 
@@ -63,7 +63,7 @@ class Source:
     experiment: Experiment
     damage: Damage
     facts: Facts = field(default_factory=Facts)
-    """What the reader learns."""
+    """What the reader learns of the run."""
 
     @property
     def pulses(self) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .source import Source
 
 LONGEST = 5_000_000
-"""Bytes of a text file that are read."""
+"""Bytes of a text file that is read, at most."""
 UNKNOWN_PULSE = -1
 """Pulse of events of which only the time since the pulse is known."""
 
@@ -52,13 +52,13 @@ def table(path: Path, columns: int, source: Source, separator: str | None = None
 
 
 def pair(source: Source, coincidence: str, anticoincidence: str) -> tuple[Path, Path]:
-    """Two files of a release, side by side in the folder that is given, or of the file's."""
+    """Two files of a release, side by side in the folder that is given, or in the file's."""
     folder = source.path if source.path.is_dir() else source.path.parent
-    both = folder / coincidence, folder / anticoincidence
-    for path in both:
+    paths = folder / coincidence, folder / anticoincidence
+    for path in paths:
         if not path.is_file():
             raise source.wrong(f"there is no {path.name} in {folder}")
-    return both
+    return paths
 
 
 def released(source: Source, on: tuple[Array, Array], off: tuple[Array, Array]) -> Iterator[Block]:

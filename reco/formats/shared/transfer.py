@@ -64,7 +64,7 @@ def export_events(
 
 @contextmanager
 def replacing_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """As `replacing`, for a folder of files."""
+    """A temporary folder beside `path` that becomes `path` on success and vanishes otherwise."""
     if path.exists() and not (overwrite and path.is_dir()):
         raise OutputError(f"{path}: exists; --overwrite replaces a folder")
     if not path.parent.is_dir():
@@ -208,10 +208,10 @@ def import_events(
             counts.add(block)
         if tree is None:
             file.mktree(TREE, {name: column.dtype for name, column in empty.items()})
-        about = imported_provenance(form.NAME, source, list(empty), pulses)
-        about["generated"] = counts.table()
-        file[PROVENANCE] = json.dumps(about)
-    return about
+        provenance = imported_provenance(form.NAME, source, list(empty), pulses)
+        provenance["generated"] = counts.table()
+        file[PROVENANCE] = json.dumps(provenance)
+    return provenance
 
 
 def imported_provenance(
