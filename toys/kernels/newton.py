@@ -20,6 +20,8 @@ MOST_DAMPING = 1e12
 """λ above which no step lowers χ²."""
 NO_FLOOR, FLOOR = 0.0, 1e-300
 """Least D: the second where damping must make H + λ D positive, even for an idle variable."""
+FLAT = 1e-8
+"""Negative curvature that counts as none, in units of D."""
 FEW = 6
 """Lanes that are sooner decomposed one by one than all at once (measured)."""
 PIVOT = 1e-13
@@ -42,17 +44,17 @@ def newton_step(objective, lanes):  # type: ignore[no-untyped-def]
 
 @kernel_inline
 def find_saddles(now, newton, progress):  # type: ignore[no-untyped-def]
-    """Tell fits that have converged where H is not positive definite from those at a minimum.
+    """Tell fits that have converged where χ² falls to both sides from those at a minimum.
 
     `now`, `newton` and `progress` are of `lanes`; H + λ D has been decomposed, and is once more
-    where λ is not 0.
+    where it was not positive definite, or damped: where χ² is flat, H + FLAT D is.
     """
     status, positive, damping = progress.status, newton.positive, newton.damping
     for lane in range(LANES):
         if progress.owner[lane] >= 0 and status[lane] == CONVERGED:
-            if damping[lane] > 0.0:
-                damping[lane] = 0.0
-                _factorise(now, newton, lane, lane + 1, NO_FLOOR)
+            if damping[lane] > 0.0 or positive[lane] == 0.0:
+                damping[lane] = FLAT
+                _factorise(now, newton, lane, lane + 1, FLOOR)
             if positive[lane] == 0.0:
                 status[lane] = SADDLE
 
