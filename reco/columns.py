@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+from ..generator.arrays import Array
 
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "event": ("int64", "", "number in the run"),
@@ -43,3 +46,16 @@ def select(block: Block) -> Block:
     """Only the selected events of a block."""
     keep = block["selected"]
     return {name: column[keep] for name, column in block.items()}
+
+
+def counted(energy: NDArray[Any], edges: Array, weights: Array | None = None) -> Array:
+    """Counts in bins that hold their lower edge alone, as those of templates do, shape (bins,).
+
+    `np.histogram` lets the last bin hold its upper edge too, which photo-electrons may have.
+    """
+    inside = np.asarray(energy, float) < edges[-1]
+    return np.histogram(
+        np.asarray(energy, float)[inside],
+        edges,
+        weights=np.ones(int(inside.sum())) if weights is None else weights[inside],
+    )[0]

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
-from ..columns import Block
+from ..columns import Block, counted
 from ..errors import ExperimentError
 from ..experiment import Experiment
 from ..formats.shared.sample import sample_of
 from ..formats.shared.transfer import blocks_of, opened_source
+from ..runs.tree import PROVENANCE, TREE, names_in
 from ..window import Windows
 
 SECONDS_A_DAY = 86_400.0
@@ -53,8 +54,7 @@ class Side:
 
     def counts(self, values: Array, window: int, edges: Array) -> Array:
         """Histogram of a column in one window; the last bin does not hold its upper edge."""
-        inside = (self.window == window) & (values < edges[-1])
-        return np.histogram(values[inside], edges)[0].astype(float)
+        return counted(values[self.window == window], edges)
 
 
 def side_of(
@@ -134,22 +134,11 @@ def _side(name: str, experiment: Experiment, pulses: int, first: int, rows: Bloc
 
 
 def _is_ntuple(path: Path) -> bool:
-    import uproot
-
-    from ..runs.tree import PROVENANCE, TREE
-
     if path.is_dir():
         return any(path.glob("part-*.root"))
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        if file.read(4) != b"root":
-            return False
-    try:
-        with uproot.open(path) as root:
-            return {TREE, PROVENANCE} <= set(root.keys(recursive=False, cycle=False))
-    except Exception:  # whatever uproot finds wrong: the readers tell
-        return False
+    return {TREE, PROVENANCE} <= names_in(path)
 
 
 def both(

@@ -24,6 +24,20 @@ HIGHEST_LEVEL = {"none": 0, "zstd": 22, "lz4": 12, "zlib": 9, "lzma": 9}
 """Highest level of each compression; the lowest, and the default, is 1."""
 
 
+def names_in(path: Path) -> set[str]:
+    """Names of what is in a ROOT file; none where a file is not one, or cannot be read."""
+    with path.open("rb") as file:
+        if file.read(4) != b"root":
+            return set()
+    import uproot
+
+    try:
+        with uproot.open(path) as root:
+            return set(root.keys(recursive=False, cycle=False))
+    except Exception:  # whatever uproot finds wrong: the readers tell
+        return set()
+
+
 def parse_compression(text: str) -> tuple[str, int]:
     """Name and level of a compression such as ``zstd``, ``zstd:5`` or ``none``."""
     name, colon, digits = text.partition(":")

@@ -7,8 +7,8 @@ threshold. The width of a resolution is no matter of the threshold.
 import numpy as np
 import pytest
 from nuspill import ExperimentError, build, generate, load
+from nuspill.reco.columns import counted
 from nuspill.reco.expectation import expectations, rates
-from nuspill.toys.counts.bins import counted
 from nuspill.toys.counts.template import templates
 from scipy import stats
 

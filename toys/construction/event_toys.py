@@ -15,11 +15,11 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
 from ...reco.cluster.workers import ALONE
-from ...reco.columns import Block
+from ...reco.columns import Block, counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
-from ..counts.bins import column_and_edges, counted
+from ..counts.bins import column_and_edges
 from ..counts.effect import Template
 from ..counts.model import Model
 from ..counts.parameter import STRENGTH

@@ -20,7 +20,8 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ..counts.model import Data, Model
 from ..fit.audit import Audit, gains, summed
-from ..fit.search import Fits, Search, search, take
+from ..fit.local import Fits, take
+from ..fit.search import Search, search
 from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
 from .event_toys import runs_at, throw_events

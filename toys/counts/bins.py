@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
@@ -68,16 +65,3 @@ def column_and_edges(experiment: Experiment, edges: Array) -> tuple[str, Array]:
     if experiment.detector.resolution.whole_numbers:
         return "e_reco", experiment.detector.reconstructed(edges)
     return "e_reco_nr", edges
-
-
-def counted(energy: NDArray[Any], edges: Array, weights: Array | None = None) -> Array:
-    """Counts in bins that hold their lower edge alone, as those of templates do.
-
-    `np.histogram` lets the last bin hold its upper edge too, which photo-electrons may have.
-    """
-    inside = np.asarray(energy, float) < edges[-1]
-    return np.histogram(
-        np.asarray(energy, float)[inside],
-        edges,
-        weights=np.ones(int(inside.sum())) if weights is None else weights[inside],
-    )[0]

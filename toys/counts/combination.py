@@ -206,7 +206,10 @@ def _refuse_without_effect(experiment: Experiment, nominal: Nominal) -> None:
             raise ExperimentError(
                 f"{where}: effect = '{systematic.effect}' acts on the {acts_on}, of which none is "
                 "expected: give it a rate (background.<name>.rate)"
-            )
+                + (", or, if it is as dense in beam-off, take statistic = 'pulls' or "
+                   "'on-off-scaled': 'on-off' leaves it free in each bin"
+                   if experiment.analysis.statistic == "on-off" else "")
+            )  # fmt: skip
         if acts_on == "background" and experiment.analysis.statistic == "on-off":
             raise ExperimentError(
                 f"{where}: effect = '{systematic.effect}' acts on the steady-state background, "

@@ -1,6 +1,7 @@
 """Effects: what a nuisance parameter does to the expected counts of an experiment.
 
-A further effect is a class here, put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`.
+A further effect is a class here (a `SignalChange` with `signal_at`, a `Factor`, or any other
+`Effect`), put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`.
 It acts on one template: the signal, the steady-state background, or what comes with the beam.
 
 A factor on counts is 1 + σ η, linear in the nuisance parameter η. Anything else is a parabola in η
@@ -10,8 +11,10 @@ a parabola falls below zero: counts that are impossible would hold a fit.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -47,6 +50,11 @@ class Nominal:
     """Edges of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
     tau: float
     """Length of beam-off over that of beam-on."""
+
+    def template(self, name: Template) -> Polynomial | Array:
+        """The signal, or a background of shape (rows,), by the name of what effects act on."""
+        backgrounds = {"background": self.steady, "beam background": self.beam}
+        return self.signal if name == "signal" else backgrounds[name]
 
     def in_rows(self, on: Array) -> Array:
         """What is steady, and has counts `on` in the bins of beam-on, shape (bins,), in rows."""
@@ -92,138 +100,127 @@ class Effect(Protocol):
 
 
 @dataclass(frozen=True)
-class SignalNormalisation:
-    """A factor on the signal, `analysis.signal_uncertainty`."""
+class Factor:
+    """A factor 1 + σ η on one of the templates."""
 
-    name: str = "signal"
+    name: str = "factor"
     acts_on: Template = "signal"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "histosys"
 
     def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """σ η times the signal."""
-        return Change(nominal.signal * (eta * uncertainty))
+        """σ η times the template, in all its rows."""
+        return Change((eta * uncertainty) * nominal.template(self.acts_on))
 
 
 @dataclass(frozen=True)
-class BackgroundNormalisation:
+class SignalNormalisation(Factor):
+    """A factor on the signal, `analysis.signal_uncertainty`."""
+
+    name: str = "signal"
+
+
+@dataclass(frozen=True)
+class BackgroundNormalisation(Factor):
     """A factor on the steady-state background, `analysis.background_uncertainty`."""
 
     name: str = "background"
     acts_on: Template = "background"
-    is_factor: bool = True
-    has_pull: bool = True
-    modifier: Modifier | None = "histosys"
-
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """σ η times the background."""
-        return Change(eta * (nominal.steady * uncertainty))
 
 
 @dataclass(frozen=True)
-class MeasuredInBeamOff:
+class MeasuredInBeamOff(Factor):
     """A factor on the steady-state background that beam-off measures, without a pull."""
 
     name: str = "background, measured in beam-off,"
     acts_on: Template = "background"
-    is_factor: bool = True
     has_pull: bool = False
     modifier: Modifier | None = "normfactor"
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """σ η times the background, in beam-on and in beam-off."""
-        return Change((eta * uncertainty) * nominal.steady)
-
 
 @dataclass(frozen=True)
-class BeamBackground:
+class BeamBackground(Factor):
     """A factor on the backgrounds that come with the beam, neutrons for example."""
 
     name: str = "beam background"
     acts_on: Template = "beam background"
-    is_factor: bool = True
-    has_pull: bool = True
-    modifier: Modifier | None = "histosys"
-
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """σ η times the background."""
-        return Change(eta * (nominal.beam * uncertainty))
 
 
 @dataclass(frozen=True)
-class Flux:
+class SignalChange(ABC):
+    """An effect by the signal that is expected with a factor on what is uncertain."""
+
+    name: str = "signal change"
+    acts_on: Template = "signal"
+    is_factor: bool = False
+    has_pull: bool = True
+    modifier: Modifier | None = None
+
+    @abstractmethod
+    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
+        """The signal with a factor on what is uncertain, coefficients of shape (rows,)."""
+
+    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+        """What leads through the signal at factors 1 − σ, 1 and 1 + σ."""
+        return _through(nominal, eta, uncertainty, partial(self.signal_at, nominal))
+
+
+@dataclass(frozen=True)
+class Flux(SignalChange):
     """The number of neutrinos."""
 
     name: str = "flux"
-    acts_on: Template = "signal"
     is_factor: bool = True
-    has_pull: bool = True
     modifier: Modifier | None = "histosys"
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
         """A signal in proportion to the flux."""
-        return _through(nominal, eta, uncertainty, lambda factor: nominal.signal * factor)
+        return nominal.signal * factor
 
 
 @dataclass(frozen=True)
-class Distance:
+class Distance(SignalChange):
     """The distance of the detector from the source, by which the flux falls squared."""
 
     name: str = "distance"
-    acts_on: Template = "signal"
-    is_factor: bool = False
-    has_pull: bool = True
-    modifier: Modifier | None = None
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
         """A signal as one over the distance squared."""
-        return _through(nominal, eta, uncertainty, lambda factor: nominal.signal * factor**-2)
+        return nominal.signal * factor**-2
 
 
 @dataclass(frozen=True)
-class Quenching:
+class Quenching(SignalChange):
     """The scale of the mean reconstructed energy."""
 
     name: str = "quenching"
-    acts_on: Template = "signal"
-    is_factor: bool = False
-    has_pull: bool = True
-    modifier: Modifier | None = None
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
         """The signal at another energy scale."""
-        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(energy=x)))
+        return nominal.shifted(Shift(energy=factor))
 
 
 @dataclass(frozen=True)
-class Resolution:
+class Resolution(SignalChange):
     """The width of the resolution."""
 
     name: str = "resolution"
-    acts_on: Template = "signal"
-    is_factor: bool = False
-    has_pull: bool = True
-    modifier: Modifier | None = None
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
         """The signal at another width."""
-        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(width=x)))
+        return nominal.shifted(Shift(width=factor))
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(SignalChange):
     """The threshold of the acceptance."""
 
     name: str = "threshold"
-    acts_on: Template = "signal"
-    is_factor: bool = False
-    has_pull: bool = True
-    modifier: Modifier | None = None
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
+    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
         """The signal at another threshold."""
-        return _through(nominal, eta, uncertainty, lambda x: nominal.shifted(Shift(threshold=x)))
+        return nominal.shifted(Shift(threshold=factor))
 
 
 def _through(

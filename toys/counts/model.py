@@ -128,8 +128,16 @@ class Model:
         )
 
     def terms(self, free: Sequence[int]) -> Terms:
-        """The polynomial and its derivatives by some variables, for the kernel."""
-        return compile_terms(self.expected, self.bins, tuple(free))
+        """The polynomial and its derivatives by some variables, for the kernel; made once."""
+        key = tuple(free)
+        if key not in self._terms:
+            self._terms[key] = compile_terms(self.expected, self.bins, key)
+        return self._terms[key]
+
+    @cached_property
+    def _terms(self) -> dict[tuple[int, ...], Terms]:
+        """Tables that have been made, by free variables."""
+        return {}
 
     def fixed(self, values: Mapping[str, float]) -> Model:
         """The model with some parameters fixed, which are then no variables any more."""

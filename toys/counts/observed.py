@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
+from ...reco.columns import counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.provenance import Provenance
 from ...reco.runs.tree import TREE, read
-from .bins import column_and_edges, counted
+from .bins import column_and_edges
 from .model import Data, Model
 
 EXPOSURE = 0.01

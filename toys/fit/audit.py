@@ -14,7 +14,8 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.cluster.workers import HERE, Here
 from ..counts.model import Data, Model
-from .search import Fits, local_fit, reach
+from .local import Fits, local_fit
+from .search import reach
 
 STARTS = 32
 """Of each data set."""

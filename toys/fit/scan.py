@@ -19,8 +19,9 @@ from ...reco.cluster.workers import HERE, Here
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
 from ..kernels.status import CONVERGED
+from .local import Fits
 from .outline import is_clipped, open_ends, outlines, threshold, total_area
-from .search import Fits, Search, search
+from .search import Search, search
 
 POINTS_1D, POINTS_2D = 401, 201
 MOST_POINTS_2D = 4_000_000

@@ -1,4 +1,4 @@
-"""Fits of many data sets: from one start, or to the global minimum.
+"""Global minima of many data sets.
 
 Rates are squares of couplings, so χ² has several minima: a coupling and its mirror image beyond
 the point where its part of the rate is least. Where the rate is a sum of functions of one
@@ -16,22 +16,18 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
-from ...reco.cluster.workers import ALONE, HERE, Here
+from ...reco.cluster.workers import HERE, Here
 from ..counts.model import Data, Model
 from ..counts.polynomial import Polynomial, Powers
-from ..kernels.lanes import DataSets, Objective, Results
-from ..kernels.minimise import minimise
-from ..kernels.status import CONVERGED, NO_STEP_LOWERS, SADDLE, TOO_MANY_STEPS
-from .careful import careful_fit
+from ..kernels.status import CONVERGED
 from .coordinates import Coordinates, coordinates
+from .local import Fits, local_fit, take
 
-SETS_A_TASK = 2048
 MOST_STARTS = 16
 EXACT = 1e-12
 """What x may leave out of the rate, relative, for its minima to be those of χ²."""
@@ -39,124 +35,8 @@ WEAK = 0.01
 """Relative size of products of couplings up to which a rate counts as a sum of squares."""
 ALIKE = 0.01
 """Relative difference of vertices up to which minima lie where the common x has them."""
-NOT_ARRIVED = TOO_MANY_STEPS, NO_STEP_LOWERS, SADDLE
-"""Ends of the compiled fit after which another one goes on."""
-NO_LIMIT = np.full(1, np.inf)
-"""χ² above which a minimum is of no interest, where any is."""
 LATTICE = 200
 """Starts tried where χ² may have minima that are no mirror images."""
-
-
-class Fits(NamedTuple):
-    """Results of fits."""
-
-    values: Array
-    """Values of the variables at the minimum, shape (sets, variables)."""
-    chi2: Array
-    """χ² at the minimum, shape (sets,)."""
-    status: NDArray[np.int64]
-    """0 where the fit converged, see `kernels.status.STATUS`, shape (sets,)."""
-    steps: NDArray[np.int64]
-    """Evaluations of χ², shape (sets,)."""
-
-    def better(self, other: Fits) -> Fits:
-        """The better of two fits of each data set; one that converged, or the first, if as good."""
-        margin = np.where((other.status == CONVERGED) & (self.status != CONVERGED), 1e-9, -1e-9)
-        is_better = other.chi2 < self.chi2 + margin
-        return Fits(
-            np.where(is_better[:, None], other.values, self.values),
-            np.where(is_better, other.chi2, self.chi2),
-            np.where(is_better, other.status, self.status),
-            self.steps + other.steps,
-        )
-
-
-def local_fit(
-    model: Model,
-    data: Data,
-    start: Array,
-    held: Sequence[int] = (),
-    workers: Here = HERE,
-    bounds: tuple[Array, Array] | None = None,
-    highest: Array | None = None,
-) -> Fits:
-    """Minimum that is reached from one start.
-
-    Parameters
-    ----------
-    data
-        One set, or as many as there are starts.
-    start
-        Values of the variables, shape (1, variables) or (sets, variables).
-    held
-        Numbers of the variables that stay at their start.
-    workers
-        Threads; results do not depend on them.
-    bounds
-        Lower and upper bounds in place of the model's, shape (variables,) each.
-    highest
-        χ² of each set, shape (sets,); fits that would end above it end early.
-    """
-    fixed = set(held)
-    free = [i for i in range(model.variables) if i not in fixed]
-    sets = max(len(data), len(start))
-    fits = Fits(
-        values=np.empty((sets, model.variables)),
-        chi2=np.empty(sets),
-        status=np.empty(sets, np.int64),
-        steps=np.empty(sets, np.int64),
-    )
-    lower, upper = bounds or (model.lower, model.upper)
-    objective = Objective(
-        terms=model.terms(free),
-        tau=model.tau,
-        free=np.array(free, np.int64),
-        weight=model.weight,
-        lower=lower,
-        upper=upper,
-    )
-    top = NO_LIMIT if highest is None else highest
-    whole = data.counts, data.off, data.centre, np.asarray(start, float), top
-
-    def run(low: int) -> None:
-        part = slice(low, min(low + SETS_A_TASK, sets))
-        counts, off, centre, first, above = [
-            np.ascontiguousarray(a[part]) if len(a) > 1 else a for a in whole
-        ]
-        minimise(
-            objective,
-            DataSets(counts=counts, off=off, centre=centre, start=first, highest=above),
-            Results(
-                values=fits.values[part],
-                chi2=fits.chi2[part],
-                status=fits.status[part],
-                steps=fits.steps[part],
-            ),
-        )
-
-    starts = range(0, sets, SETS_A_TASK)
-    for _ in (workers if len(starts) > 1 else ALONE).map(run, starts):
-        pass
-    left = np.flatnonzero(np.isin(fits.status, NOT_ARRIVED))
-    if left.size:
-        _go_on(objective, take(data, left), fits, left, top[left] if len(top) > 1 else top)
-    return fits
-
-
-def _go_on(
-    objective: Objective, data: Data, fits: Fits, left: NDArray[np.int64], highest: Array
-) -> None:
-    """Fit with care the data sets that the compiled fit has left, from where it was."""
-    sets = DataSets(
-        counts=data.counts,
-        off=data.off,
-        centre=data.centre,
-        start=fits.values[left],
-        highest=highest,
-    )
-    values, chi2, status, steps = careful_fit(objective, sets)
-    fits.values[left], fits.chi2[left], fits.status[left] = values, chi2, status
-    fits.steps[left] += steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,11 +212,6 @@ class Search:
             for whole, new in zip(best, part, strict=True):
                 whole[failed] = new
         return best
-
-
-def take(data: Data, sets: NDArray[np.int64]) -> Data:
-    """Some of the data sets."""
-    return Data(*(a[sets] if len(a) > 1 else a for a in (data.counts, data.off, data.centre)))
 
 
 def search(model: Model, held: Sequence[str] = ()) -> Search:

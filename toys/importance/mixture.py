@@ -25,7 +25,7 @@ from ..construction.neyman import Construction
 from ..construction.region import Region, Weighted
 from ..construction.throw import throw
 from ..counts.model import Data
-from ..fit.search import take
+from ..fit.local import take
 from ..kernels.status import CONVERGED
 from ..kernels.weigh import chances, mixture_density, point_density
 from .control import Compared, controlled_quantile

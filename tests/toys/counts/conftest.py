@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from nuspill.generator.cross_section import structure_factors
 from nuspill.reco.chain.codes import ON
-from nuspill.toys.counts.bins import bin_edges, column_and_edges, counted
+from nuspill.reco.columns import counted
+from nuspill.toys.counts.bins import bin_edges, column_and_edges
 
 
 @pytest.fixture(scope="session", name="event_templates")

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from nuspill import build, generate, load
+from nuspill.reco.columns import counted
 from nuspill.reco.expectation import expectations
 from nuspill.toys.construction.ensemble import Truth
 from nuspill.toys.construction.event_toys import runs_at, throw_events
-from nuspill.toys.counts.bins import column_and_edges, counted
+from nuspill.toys.counts.bins import column_and_edges
 from nuspill.toys.counts.template import templates
 from scipy import stats
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from nuspill import ExperimentError, build, generate, load
+from nuspill.reco.columns import counted
 from nuspill.reco.expectation import expectations
 from nuspill.toys.construction.ensemble import Ensemble, Truth
 from nuspill.toys.construction.throw import throw
-from nuspill.toys.counts.bins import counted
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.template import templates
-from nuspill.toys.fit.search import local_fit, search
+from nuspill.toys.fit.local import local_fit
+from nuspill.toys.fit.search import search
 from scipy import stats
 
 ON_OFF = ["on-off", "on-off-scaled"]

@@ -8,7 +8,8 @@ from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.throw import throw
 from nuspill.toys.counts.combination import build
 from nuspill.toys.fit.audit import GAIN, gains, summed
-from nuspill.toys.fit.search import local_fit, search
+from nuspill.toys.fit.local import local_fit
+from nuspill.toys.fit.search import search
 
 SYSTEMATICS = [
     {"name": "q", "effect": "quenching", "uncertainty": 0.05},

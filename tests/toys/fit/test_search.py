@@ -8,7 +8,9 @@ from nuspill import load
 from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
-from nuspill.toys.fit.search import CONVERGED, local_fit, search, take
+from nuspill.toys.fit.local import local_fit, take
+from nuspill.toys.fit.search import search
+from nuspill.toys.kernels.status import CONVERGED
 
 FEW = {"analysis.edges": [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 46.1]}
 
@@ -155,7 +157,7 @@ def test_threads_and_order(case, built, monkeypatch):
     data = poisson_data(model, 64, np.random.default_rng(5))
     found = search(model)
     once = found.fit(data, workers=Here(1))
-    monkeypatch.setattr("nuspill.toys.fit.search.SETS_A_TASK", 9)
+    monkeypatch.setattr("nuspill.toys.fit.local.SETS_A_TASK", 9)
     order = np.random.default_rng(2).permutation(64)
     again = found.fit(take(data, order), workers=Here(2))
     for a, b in zip(once, again, strict=True):

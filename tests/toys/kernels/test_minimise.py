@@ -14,7 +14,8 @@ from nuspill.toys.counts.model import Data, Model, Nuisance, Section
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
 from nuspill.toys.fit.likelihood import Chi2
-from nuspill.toys.fit.search import local_fit, search, take
+from nuspill.toys.fit.local import local_fit, take
+from nuspill.toys.fit.search import search
 from nuspill.toys.kernels.deviance import evaluate as kernel_evaluate
 from nuspill.toys.kernels.lanes import Objective, new_lanes
 from nuspill.toys.kernels.status import CONVERGED, HIGHER, RUNNING, STATUS
@@ -195,7 +196,7 @@ def test_threads_order_and_blocks(kind, monkeypatch):
     data = random_data(rng, model, 300)
     found = search(model)
     once = found.fit(data, workers=Here(1))
-    monkeypatch.setattr("nuspill.toys.fit.search.SETS_A_TASK", 37)
+    monkeypatch.setattr("nuspill.toys.fit.local.SETS_A_TASK", 37)
     some = np.sort(rng.choice(300, 41, replace=False))
     mixed = rng.permutation(300)
     for order, threads in ((np.arange(300), 3), (np.arange(300), 2), (mixed, 2), (some, 1)):
