@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ...generator.arrays import Array
+from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
@@ -60,8 +61,8 @@ class Section:
     """Edges of the bins in beam-on, shape (bins + 1,)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(Displayed):
     """Expected counts and constraints of one or several experiments."""
 
     parameters: tuple[Parameter, ...]
@@ -79,6 +80,16 @@ class Model:
     """Where the bins of each experiment lie, in their order."""
     leaked: Polynomial = ZERO
     """What of B varies with the variables: counts in beam-off over τ, shape (bins,); see `rows`."""
+
+    def facts(self) -> dict[str, object]:
+        """Experiments, variables, bins, and the counts expected at the files' own couplings."""
+        return {
+            "of": ", ".join(section.name for section in self.sections),
+            "in": ", ".join(p.name for p in self.parameters) or "no parameter",
+            "nuisances": ", ".join(n.name for n in self.nuisances) or "none",
+            "bins": self.bins,
+            "expected counts": f"{self.counts(self.truth).sum():.4g}",
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
