@@ -183,7 +183,13 @@ def _changed(name: Template, nominal: Nominal, space: _Space, experiment: Experi
     for nuisance in sorted(_nuisances_of(experiment), key=lambda n: n.effect.is_factor):
         if nuisance.effect.acts_on == name:
             x = space.nuisance(nuisance)
-            template = nuisance.effect.applied(template, nominal, x, nuisance.uncertainty)
+            try:
+                template = nuisance.effect.applied(template, nominal, x, nuisance.uncertainty)
+            except ValueError as error:
+                raise ExperimentError(
+                    f"{experiment.name}: analysis.systematic '{nuisance.name}' "
+                    f"({nuisance.effect.name} of {nuisance.uncertainty:g}): {error}"
+                ) from None
     return template
 
 
