@@ -79,10 +79,18 @@ class Run(Displayed):
         """Least true recoil energy that is made, keV."""
         return truth_threshold(self.experiment)
 
-    def with_seed(self, seed: int) -> Run:
-        """The same run under another seed; tables are shared."""
-        other = replace(self, seed=seed)
-        other.__dict__.update(chain=self.chain, truth_threshold=self.truth_threshold)
+    def with_seed(self, seed: int, rates: NDArray[np.float64] | float = 1.0) -> Run:
+        """The same run under another seed; tables are shared.
+
+        Parameters
+        ----------
+        rates
+            Factors on the rates of the signal and of each background, shape (1 + backgrounds,);
+            what `experiment` and `expected` say is without them.
+        """
+        other, sources = replace(self, seed=seed), self.chain.sources
+        chain = self.chain._replace(sources=sources._replace(mean=sources.mean * rates))
+        other.__dict__.update(chain=chain, truth_threshold=self.truth_threshold)
         return other
 
     @property

@@ -24,8 +24,8 @@ from ..fit.local import Fits, take
 from ..fit.search import Search, search
 from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
-from .event_toys import runs_at, throw_events
-from .throw import throw
+from .event_toys import EventSource, sources_at, throw_events
+from .throw import throw, true_values
 
 TOYS_AT_ONCE = 4096
 """Most toys of one point in a block of arrays."""
@@ -173,8 +173,9 @@ class Construction:
         number = self.first_point + point
         data = throw(self.model, self.ensemble, truth, self.seed, number, start, stop)
         if self.ensemble.level == "events":
-            runs = runs_at(self.model, self.experiments, truth)
-            counts, off = throw_events(self.model, runs, self.seed, number, start, stop)
+            values = true_values(self.model, self.ensemble, truth, self.seed, number, start, stop)
+            sources = _events_at(self, point)
+            counts, off = throw_events(self.model, sources, values, self.seed, number, start)
             data = Data(counts, off, data.centre)
         return data
 
@@ -218,6 +219,12 @@ class Construction:
 def _around(search: Search, values: tuple[float, ...]) -> Search:
     """The search for toys thrown at some values, kept for the next toys of the same."""
     return search.around(np.array(values))
+
+
+@lru_cache(maxsize=16)
+def _events_at(construction: Construction, point: int) -> list[EventSource]:
+    """What makes the events of a point's toys, kept for the next toys of the same."""
+    return sources_at(construction.model, construction.experiments, construction.truth(point))
 
 
 def _arrays(data: Data) -> tuple[Array, Array, Array]:

@@ -132,7 +132,7 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
     statistic = experiment.analysis.statistic
     counts = templates(experiment)
     check_measurable(counts)
-    nuisances = _nuisances_of(experiment)
+    nuisances = nuisances_of(experiment)
     nominal, total = _changed_signal(counts, nuisances, space, _signal_rows)
     _refuse_without_effect(experiment, nominal)
     rows = len(nominal.steady)
@@ -265,7 +265,7 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
     )
 
 
-def _nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
+def nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
     """Nuisance parameters of an experiment, those of the background last."""
     analysis = experiment.analysis
     nuisances = []
@@ -294,7 +294,7 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     known: dict[str, tuple[Nuisance, str]] = {}
 
     for experiment in experiments:
-        for nuisance in _nuisances_of(experiment):
+        for nuisance in nuisances_of(experiment):
             old, owner = known.get(nuisance.name, (nuisance, ""))
             if old != nuisance:
                 raise ExperimentError(
