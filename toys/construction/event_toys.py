@@ -105,9 +105,7 @@ class EventSource:
         return found[0], found[1]
 
 
-def sources_at(
-    model: Model, experiments: Sequence[Experiment], truth: Truth
-) -> list[EventSource]:
+def sources_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> list[EventSource]:
     """What makes the events of each experiment at a truth.
 
     Raises
@@ -135,9 +133,7 @@ def _shifted(name: str, effect: str, value: float) -> ExperimentError:
 def _source(model: Model, experiment: Experiment, section: Section, truth: Truth) -> EventSource:
     values = dict(zip(model.names, truth.values.tolist(), strict=True))
     settings = {
-        f"interaction.{p.name}": values[p.name]
-        for p in model.parameters
-        if p.name != STRENGTH.name
+        f"interaction.{p.name}": values[p.name] for p in model.parameters if p.name != STRENGTH.name
     }
     templates: list[Template] = ["signal"]
     templates += [
@@ -172,9 +168,7 @@ def _profiled(model: Model, experiment: Experiment, section: Section, truth: Tru
     keep, extra = np.ones(len(steady)), np.where(apart, np.maximum(wanted - expected, 0.0), 0.0)
     fewer = apart & (wanted < expected)
     keep[fewer] = wanted[fewer] / expected[fewer]
-    components = [
-        experiment.component_of(b) for b in experiment.background if b.timing == "steady"
-    ]
+    components = [experiment.component_of(b) for b in experiment.background if b.timing == "steady"]
     return Profiled(rate, keep, extra, model.tau[on], np.array(components, np.int8))
 
 

@@ -79,9 +79,7 @@ def test_events_are_distributed_as_bins(truth, statistic, centres):
     apart = seen.mean(axis=0) - due.mean(axis=0)
     covariance = np.cov(due, rowvar=False) * (1 / TOYS + 1 / BINNED)
     assert SMALL < chi2.sf(apart @ np.linalg.solve(covariance, apart), len(apart)) < 1 - SMALL
-    assert seen.sum(axis=1).var() == pytest.approx(
-        due.sum(axis=1).var(), rel=5 * np.sqrt(2 / TOYS)
-    )
+    assert seen.sum(axis=1).var() == pytest.approx(due.sum(axis=1).var(), rel=5 * np.sqrt(2 / TOYS))
 
 
 def test_a_profiled_background_is_not_that_of_the_file():
