@@ -70,7 +70,7 @@ def test_bounds_and_pulls():
 
 
 def test_factors_of_events():
-    """Fails if pulls do not act on signal and background of events, or multiply: in bins they add."""
+    """Fails if pulls do not act on rates of events, or are multiplied: in bins they add up."""
     experiment = with_effect("flux")
     model = build([experiment])
     z = dict.fromkeys(model.names, 0.0) | {"signal": 1.0, "s": 2.0, "background.ess-csi": -3.0}
