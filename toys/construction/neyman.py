@@ -152,7 +152,7 @@ class Construction:
         size = len(self.points) * toys
         places = np.unique(np.linspace(0, size - 1, min(size, checked // 2)).astype(int))
         chosen = [(int(place // toys), int(first + place % toys)) for place in places]
-        data = [self._data(point, number, number + 1) for point, number in chosen]
+        data = [self.thrown(point, number, number + 1) for point, number in chosen]
         truths = [self.truth(point).values[None] for point, _ in chosen]
         both = [self.fit_toys(toy, truth) for toy, truth in zip(data, truths, strict=True)]
         joined = Data(*(np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)))
@@ -164,10 +164,10 @@ class Construction:
 
     def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
         """Fits of toys of a point, with the scanned parameters held there and free."""
-        data = self._data(point, start, stop)
+        data = self.thrown(point, start, stop)
         return self.fit_toys(data, self.truth(point).values[None])
 
-    def _data(self, point: int, start: int, stop: int) -> Data:
+    def thrown(self, point: int, start: int, stop: int) -> Data:
         """Toys of a point as data sets."""
         truth = self.truth(point)
         number = self.first_point + point

@@ -293,6 +293,7 @@ def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignor
 
 
 EVENT_TOYS = np.uint64(stream_number("toys of events"))
+TOYS_OF_TOYS = np.uint64(stream_number("toys of toys"))
 AT_ANOTHER_RATE = np.uint64(stream_number("toys of events at another rate"))
 
 
@@ -300,6 +301,13 @@ AT_ANOTHER_RATE = np.uint64(stream_number("toys of events at another rate"))
 def event_seed(key, toy, point, number):  # type: ignore[no-untyped-def]
     """Seed of a toy's events."""
     a, b, _, _ = philox(key, np.uint64(toy), np.uint64(point), np.uint64(number), EVENT_TOYS)
+    return (a << SHIFT) | b
+
+
+@kernel
+def nested_seed(key, toy, point):  # type: ignore[no-untyped-def]
+    """Seed of the toys that are thrown for a toy as for data."""
+    a, b, _, _ = philox(key, np.uint64(toy), np.uint64(point), np.uint64(0), TOYS_OF_TOYS)
     return (a << SHIFT) | b
 
 

@@ -67,7 +67,7 @@ def test_events_are_distributed_as_bins(truth, statistic, centres):
     """
     events, bins = both(truth, statistic, centres)
     model = events.model
-    thrown = events._data(0, 0, TOYS), bins._data(0, 0, BINNED)
+    thrown = events.thrown(0, 0, TOYS), bins.thrown(0, 0, BINNED)
     q = [
         at.chi2 - free.chi2
         for c, data in zip((events, bins), thrown, strict=True)
@@ -130,8 +130,8 @@ def test_a_toy_of_events_is_a_function_of_its_number():
     """Fails if a drawn truth, or a profiled background, depends on the block of a toy."""
     for truth, statistic in (("prior", "pulls"), ("profiled", "on-off")):
         events, _ = both(truth, statistic)
-        whole = events._data(0, 0, 6)
-        parts = [events._data(0, a, a + 3) for a in (0, 3)]
+        whole = events.thrown(0, 0, 6)
+        parts = [events.thrown(0, a, a + 3) for a in (0, 3)]
         for name in ("counts", "off", "centre"):
             joined = np.concatenate([getattr(part, name) for part in parts])
             assert joined[: len(getattr(whole, name))].tobytes() == getattr(whole, name).tobytes()
