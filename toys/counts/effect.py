@@ -4,7 +4,8 @@ A further effect is a class here (a `SignalChange` with `signal_at`, a `Factor`,
 `Effect`), put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`.
 It acts on one template: the signal, the steady-state background, or what comes with the beam.
 
-A factor on counts is 1 + σ η, linear in the nuisance parameter η. Anything else is a parabola in η
+A factor on counts is 1 + σ η, linear in the nuisance parameter η; those on one template add up, to
+1 + Σ σ η, in bins as in toys of events. Anything else is a parabola in η
 through the expected counts at −1, 0 and +1 standard deviations, or the square of one in bins where
 a parabola falls below zero: counts that are impossible would hold a fit.
 """
