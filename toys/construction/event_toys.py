@@ -4,8 +4,8 @@ What binned toys take from quadrature (smearing, windows, vetoed exposures, the 
 happens here to single events. It is slower by orders of magnitude, and agrees with binned toys
 where the templates do, in every ensemble:
 
-- pulls act on rates as in bins: their changes add up, so that what several have in common is
-  multiplied by 1 + Σ σ η; a sum below zero is none;
+- factors act on rates as in bins: they multiply one another, (1 + σ)^η or 1 + σ η each, and with
+  shapes, which are refused here;
 - with ``prior`` each toy has the pulls that the binned toy of its number has;
 - a background that `on-off` leaves free in each bin is the steady-state one at the profiled rate.
   Where the profiled counts of a bin differ from its spectrum, selected events of it are left out or
@@ -30,7 +30,7 @@ from ...reco.runs.run import Run, plan
 from ..counts.bins import column_and_edges
 from ..counts.combination import nuisances_of
 from ..counts.effect import Template
-from ..counts.model import Model, Section
+from ..counts.model import Model, Nuisance, Section
 from ..counts.parameter import STRENGTH
 from ..counts.template import backgrounds
 from ..kernels.throw import at_another_rate, event_seed
@@ -74,17 +74,17 @@ class EventSource:
     """What the signal and each background are part of."""
     base: Array
     """Factors on their rates without pulls, shape (1 + backgrounds,)."""
-    pulls: tuple[tuple[Template, int, float], ...]
-    """Template, number of the variable, and uncertainty of each pull."""
+    factors: tuple[tuple[int, Nuisance], ...]
+    """Nuisance parameters that are factors, with their numbers among the variables."""
     profiled: Profiled | None
 
     def rates(self, values: Array) -> Array:
         """Factors on the rates of signal and backgrounds for the values of the variables."""
-        pulled: dict[Template, float] = dict.fromkeys(self.templates, 1.0)
-        for template, number, uncertainty in self.pulls:
-            if template in pulled:
-                pulled[template] += uncertainty * values[number]
-        return self.base * [max(pulled[template], 0.0) for template in self.templates]
+        rates = self.base.copy()
+        for number, nuisance in self.factors:
+            acted_on = [template == nuisance.effect.acts_on for template in self.templates]
+            rates[acted_on] *= np.maximum(nuisance.factor(values[number]), 0.0)
+        return rates
 
     def counts(self, seed: int, values: Array) -> tuple[Array, Array]:
         """Counts of a toy in beam-on and beam-off, shape (bins,) each."""
@@ -146,13 +146,11 @@ def _source(model: Model, experiment: Experiment, section: Section, truth: Truth
     base[0] = values.get(STRENGTH.name, STRENGTH.default)
     if profiled is not None:
         base[[template == "background" for template in templates]] = profiled.rate
-    pulls = tuple(
-        (n.effect.acts_on, model.number(n.name), n.uncertainty)
-        for n in nuisances_of(experiment)
-        if n.effect.is_factor
+    factors = tuple(
+        (model.number(n.name), n) for n in nuisances_of(experiment) if n.effect.is_factor
     )
     run = plan(experiment.replace(**settings))
-    return EventSource(run, section, tuple(templates), base, pulls, profiled)
+    return EventSource(run, section, tuple(templates), base, factors, profiled)
 
 
 def _profiled(model: Model, experiment: Experiment, section: Section, truth: Truth) -> Profiled:

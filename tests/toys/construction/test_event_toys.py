@@ -32,9 +32,10 @@ TRUTHS = ("profiled", "fixed", "prior")
 CENTRES = ("fluctuated", "fixed")
 
 
-def both(truth, statistic, centres="fluctuated"):
+def both(truth, statistic, centres="fluctuated", factors="log-normal"):
     """Constructions of events and of bins at a strength that the data, far off, do not have."""
-    experiment = load("ess-si", SETTINGS | {"analysis.statistic": statistic})
+    analysis = {"analysis.statistic": statistic, "analysis.factors": factors}
+    experiment = load("ess-si", SETTINGS | analysis)
     model = build([experiment], ["strength"])
     random = np.random.default_rng(6)
     counts = random.poisson(1.5 * model.counts(model.truth) + 3.0)[None].astype(float)
@@ -57,15 +58,19 @@ def columns(data, model):
 
 
 @pytest.mark.parametrize(
-    ("truth", "statistic", "centres"), list(product(TRUTHS, STATISTICS, CENTRES))
+    ("truth", "statistic", "centres", "factors"),
+    [
+        *product(TRUTHS, STATISTICS, CENTRES, ["log-normal"]),
+        *product(TRUTHS, STATISTICS, ["fluctuated"], ["linear"]),
+    ],
 )
-def test_events_are_distributed_as_bins(truth, statistic, centres):
+def test_events_are_distributed_as_bins(truth, statistic, centres, factors):
     """Fails if q, the total, or the mean or the spread of a bin of toys of events are not binned.
 
     The truth is far from nominal, so that a pull or a profiled background that is left out shows:
     a prior that is not drawn in the spread, a background at the file's rate in the mean.
     """
-    events, bins = both(truth, statistic, centres)
+    events, bins = both(truth, statistic, centres, factors)
     model = events.model
     thrown = events.thrown(0, 0, TOYS), bins.thrown(0, 0, BINNED)
     q = [
@@ -104,7 +109,7 @@ def test_a_pull_acts_where_it_has_an_uncertainty():
     pulled, other = sources_at(model, experiments, events.truth(0))
     values = events.truth(0).values
     change = model.counts(values) / model.counts(model.truth)
-    assert pulled.rates(values)[0] == pytest.approx(1.2)
+    assert pulled.rates(values)[0] == pytest.approx(1.1**2)
     np.testing.assert_array_equal(other.rates(values), 1.0)
     np.testing.assert_allclose(change[model.section("ess-csi").on], 1.0)
 

@@ -161,17 +161,21 @@ def test_parameter_without_effect(name, csi):
         build([csi], [name])
 
 
-def test_nuisances(csi):
+@pytest.mark.parametrize("factors", ["log-normal", "linear"])
+def test_nuisances(factors, csi):
     """Fails if a pull is not: 10 % of the signal, 1 % of the steady background, alone."""
+    csi = csi.replace(**{"analysis.factors": factors})
     model = build([csi], ["strength"])
     found = templates(csi)
     couplings = {f.name: structure_couplings(csi.interaction, f.name) for f in csi.source.flavours}
     signal = sum(couplings[f][s] * counts for (f, _, s), counts in found.signal.items())
     assert model.names == ("strength", "signal", "background.ess-csi")
-    expected = 1.3 * (1 + 0.1 * 2) * signal + (1 - 0.01 * 3) * found.steady
+    up, down = (1.1**2, 1.01**-3) if factors == "log-normal" else (1.2, 0.97)
+    expected = 1.3 * up * signal + down * found.steady
     np.testing.assert_allclose(model.counts([1.3, 2.0, -3.0]), expected, rtol=1e-12)
     np.testing.assert_array_equal(model.weight, [0, 1, 1])
-    np.testing.assert_allclose(model.lower, [0, -0.99 / 0.1, -0.99 / 0.01])  # factors of 1 %
+    least = [-0.99 / 0.1, -0.99 / 0.01]  # factors of 1 %
+    np.testing.assert_allclose(model.lower, [0, *(least if factors == "linear" else [-np.inf] * 2)])
 
 
 @pytest.mark.parametrize("effect", ["flux", "distance", "quenching", "resolution", "threshold"])
@@ -185,7 +189,7 @@ def test_systematic(effect, csi):
     steady = templates(experiment).steady
     nominal = model.counts(np.zeros(3)) - steady
     for sign in (1, -1):
-        factor = 1 + sign * size
+        factor = (1 + size) ** sign
         point = np.zeros(3)
         point[model.number("s")] = sign
         found = model.counts(point) - steady
