@@ -23,7 +23,7 @@ from ..chain.event import share_out, slice_totals
 from ..chain.fill import Stretch, fill
 from ..chain.stage import Columns, Place, Scratch, new_scratch
 from ..chain.tables import Chain
-from ..chain.weight import other_interaction, weights
+from ..chain.weight import Reweighting, other_interaction, reweighting, weights
 from ..cluster.workers import ALONE, HERE, Here, one_ahead
 from ..columns import BLOCK_EVENTS, COLUMNS, PLACE_COLUMNS, Block, select
 from ..errors import ExperimentError
@@ -79,10 +79,18 @@ class Run(Displayed):
         """Least true recoil energy that is made, keV."""
         return truth_threshold(self.experiment)
 
-    def with_seed(self, seed: int) -> Run:
-        """The same run under another seed; tables are shared."""
-        other = replace(self, seed=seed)
-        other.__dict__.update(chain=self.chain, truth_threshold=self.truth_threshold)
+    def with_seed(self, seed: int, rates: NDArray[np.float64] | float = 1.0) -> Run:
+        """The same run under another seed; tables are shared.
+
+        Parameters
+        ----------
+        rates
+            Factors on the rates of the signal and of each background, shape (1 + backgrounds,);
+            what `experiment` and `expected` say is without them.
+        """
+        other, sources = replace(self, seed=seed), self.chain.sources
+        chain = self.chain._replace(sources=sources._replace(mean=sources.mean * rates))
+        other.__dict__.update(chain=chain, truth_threshold=self.truth_threshold)
         return other
 
     @property
@@ -127,6 +135,14 @@ class Run(Displayed):
     def expected(self) -> list[Expectation]:
         """Expected numbers of each component, a year of operation."""
         return expectations(self.experiment, self.truth_threshold)
+
+    @cached_property
+    def reweightings(self) -> tuple[Reweighting, ...]:
+        """What is expected of the sample with each of its weights."""
+        return tuple(
+            reweighting(self.experiment, name, model, self.truth_threshold, self.years)
+            for name, model in self.models.items()
+        )
 
     @property
     def columns(self) -> dict[str, tuple[str, str, str]]:
@@ -259,7 +275,8 @@ def plan(
     Raises
     ------
     ExperimentError
-        If a number is out of range, or the experiment cannot give it.
+        If a number is out of range, the experiment cannot give it, or a weight is to a model that
+        expects what the sample does not hold.
     """
     if sum(x is not None for x in (years, pot, events)) > 1:
         raise ExperimentError("give at most one of years, pot and events")
@@ -291,7 +308,10 @@ def plan(
         raise ExperimentError(
             f"{experiment.name}: {asked} is too long a run, of 2^62 pulses or more"
         )
-    return Run(experiment, seed, pulses_in(experiment, years), events, place, models)
+    run = Run(experiment, seed, pulses_in(experiment, years), events, place, models)
+    for weighed in run.reweightings:
+        weighed.refuse()
+    return run
 
 
 @overload

@@ -150,6 +150,10 @@ def command(
     """
     begin = time.perf_counter()
     run = sample.plan(loading.load(name))
+    for weighed in run.reweightings:
+        message = weighed.warning()
+        if message is not None:
+            click.echo(f"nuspill: warning: {message}", err=True)
     if writing.parts is None and machines.cluster is None:
         counts = _write_file(run, writing, machines)
     else:

@@ -145,7 +145,7 @@ def _wanted(manifest: Manifest) -> tuple[int | None, str]:
     if manifest.kind == "events":
         return request["events"], "events"
     if manifest.kind == "coverage":
-        return config["toys"] * (2 * len(config["points"]) + 1), "toys"
+        return request.get("toys"), "toys"
     if "toys" not in request:
         return None, "toys"
     points = 1

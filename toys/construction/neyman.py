@@ -24,8 +24,8 @@ from ..fit.local import Fits, take
 from ..fit.search import Search, search
 from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
-from .event_toys import runs_at, throw_events
-from .throw import throw
+from .event_toys import EventSource, sources_at, throw_events
+from .throw import throw, true_values
 
 TOYS_AT_ONCE = 4096
 """Most toys of one point in a block of arrays."""
@@ -152,7 +152,7 @@ class Construction:
         size = len(self.points) * toys
         places = np.unique(np.linspace(0, size - 1, min(size, checked // 2)).astype(int))
         chosen = [(int(place // toys), int(first + place % toys)) for place in places]
-        data = [self._data(point, number, number + 1) for point, number in chosen]
+        data = [self.thrown(point, number, number + 1) for point, number in chosen]
         truths = [self.truth(point).values[None] for point, _ in chosen]
         both = [self.fit_toys(toy, truth) for toy, truth in zip(data, truths, strict=True)]
         joined = Data(*(np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)))
@@ -164,17 +164,18 @@ class Construction:
 
     def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
         """Fits of toys of a point, with the scanned parameters held there and free."""
-        data = self._data(point, start, stop)
+        data = self.thrown(point, start, stop)
         return self.fit_toys(data, self.truth(point).values[None])
 
-    def _data(self, point: int, start: int, stop: int) -> Data:
+    def thrown(self, point: int, start: int, stop: int) -> Data:
         """Toys of a point as data sets."""
         truth = self.truth(point)
         number = self.first_point + point
         data = throw(self.model, self.ensemble, truth, self.seed, number, start, stop)
         if self.ensemble.level == "events":
-            runs = runs_at(self.model, self.experiments, truth)
-            counts, off = throw_events(self.model, runs, self.seed, number, start, stop)
+            values = true_values(self.model, self.ensemble, truth, self.seed, number, start, stop)
+            sources = _events_at(self, point)
+            counts, off = throw_events(self.model, sources, values, self.seed, number, start)
             data = Data(counts, off, data.centre)
         return data
 
@@ -218,6 +219,12 @@ class Construction:
 def _around(search: Search, values: tuple[float, ...]) -> Search:
     """The search for toys thrown at some values, kept for the next toys of the same."""
     return search.around(np.array(values))
+
+
+@lru_cache(maxsize=16)
+def _events_at(construction: Construction, point: int) -> list[EventSource]:
+    """What makes the events of a point's toys, kept for the next toys of the same."""
+    return sources_at(construction.model, construction.experiments, construction.truth(point))
 
 
 def _arrays(data: Data) -> tuple[Array, Array, Array]:

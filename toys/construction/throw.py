@@ -17,6 +17,7 @@ from ..kernels.throw import (
     Series,
     Source,
     Thrown,
+    draw_truths,
     fill_alias,
     throw_alike,
     throw_each,
@@ -54,19 +55,42 @@ def throw(
     tables = alias_tables(np.maximum(np.concatenate(means), 0.0))  # −1e-17 where a rate vanishes
     prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"
     series = Series(key=np.uint64(seed), point=np.uint64(point), start=start)
-    source = Source(
-        values=truth.values,
-        background=truth.background,
-        leaked=compile_terms(model.leaked, model.bins, ()),
-        weight=model.weight,
-        tau=model.tau,
-    )
+    source = _source(model, truth)
     thrown = Thrown(counts=counts, off=off, centre=centre)
     if prior or len(tables.chance) == 0:
         throw_each(series, source, terms, prior, fluctuated, thrown)
     else:
         throw_alike(series, source, tables, fluctuated, thrown)
     return Data(counts, off, centre)
+
+
+def true_values(
+    model: Model,
+    ensemble: Ensemble,
+    truth: Truth,
+    seed: int,
+    point: int,
+    start: int,
+    stop: int,
+) -> Array:
+    """True values of the variables of the toys that `throw` makes, shape (toys, variables)."""
+    values = np.repeat(truth.values[None], stop - start, axis=0)
+    if ensemble.truth == "prior":
+        series = Series(key=np.uint64(seed), point=np.uint64(point), start=start)
+        draw_truths(series, _source(model, truth), values)
+    return values
+
+
+def _source(model: Model, truth: Truth) -> Source:
+    """What toys are thrown from, for the kernels."""
+    return Source(
+        values=truth.values,
+        background=truth.background,
+        leaked=compile_terms(model.leaked, model.bins, ()),
+        weight=model.weight,
+        lower=model.lower,
+        tau=model.tau,
+    )
 
 
 def alias_tables(means: Array) -> AliasTables:

@@ -180,7 +180,7 @@ def _changed(name: Template, nominal: Nominal, space: _Space, experiment: Experi
     template = nominal.template(name)
     if not isinstance(template, Polynomial):
         template = Polynomial.constant(template, space.size)
-    for nuisance in sorted(_nuisances_of(experiment), key=lambda n: n.effect.is_factor):
+    for nuisance in sorted(nuisances_of(experiment), key=lambda n: n.effect.is_factor):
         if nuisance.effect.acts_on == name:
             x = space.nuisance(nuisance)
             try:
@@ -252,7 +252,7 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
     )
 
 
-def _nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
+def nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
     """Nuisance parameters of an experiment, those of the background last."""
     analysis = experiment.analysis
     nuisances = []
@@ -283,7 +283,7 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     known: dict[str, tuple[Nuisance, str]] = {}
 
     for experiment in experiments:
-        for nuisance in _nuisances_of(experiment):
+        for nuisance in nuisances_of(experiment):
             old, owner = known.get(nuisance.name, (nuisance, ""))
             if old != nuisance:
                 raise ExperimentError(

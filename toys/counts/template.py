@@ -106,7 +106,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
             signal[flavour.name, nucleus.name, structure] = counts * on
             signal_off[flavour.name, nucleus.name, structure] = counts * off
-    steady, beam, beam_off = _backgrounds(experiment, edges)
+    steady, beam, beam_off = backgrounds(experiment, edges)
     w = experiment.beam_windows
     tau = w.off_length / w.on_length
     return Templates(experiment, edges, signal, signal_off, steady, beam, beam_off, tau)
@@ -129,7 +129,7 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 
-def _backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Array]:
+def backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Array]:
     """Steady-state counts in beam-on, and beam-related ones in beam-on and beam-off, (bins,)."""
     steady, beam, beam_off = (np.zeros(len(edges) - 1) for _ in range(3))
     live = 1 - experiment.detector.dead_time

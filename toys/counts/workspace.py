@@ -15,6 +15,9 @@ arXiv:1911.00762) by a constant:
 
 What is quadratic in a pull has no counterpart and is refused: systematics whose effect has no
 `modifier`. Every monomial of the model is a sample.
+
+Bounds of all parameters are in the measurement: ours where we have them, the 1 % of a factor at
+which it is least, and else so far away that no fit gets there, as JSON has no infinity.
 """
 
 from __future__ import annotations
@@ -34,8 +37,10 @@ from .polynomial import Powers
 
 ROUNDING = 1e-9
 """Relative size of counts that are nothing but rounding."""
-MOST_BACKGROUND = 1e3
-"""Upper bound of a free background, in units of the expected one."""
+MOST_FACTOR = 1e3
+"""Upper bound of the strength, and of a factor on a background; ours have none."""
+MOST_PULL = 1e3
+"""Upper bound of a pull, standard deviations; ours have none. pyhf's own bounds are -5 and 5."""
 
 
 def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Json:
@@ -70,15 +75,19 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     data = model.asimov() if data is None else data
     channels: list[Json] = []
     observations: list[Json] = []
-    free: list[tuple[str, int]] = []
+    # without bounds here, pyhf has 0 to 10 for factors, and -5 to 5 for pulls
+    parameters: list[Json] = [_bounded(STRENGTH.name, [0.0, MOST_FACTOR], inits=[1.0])]
+    parameters += [_bounded(n.name, _bounds(n)) for n in model.nuisances]
     for section in model.sections:
         name, on = section.name, section.on
         beam_off = f"{name}_off"
         samples = _samples(model, on)
         if np.any(model.tau[on] > 0):
             factor = f"{name}.background"
-            free.append((factor, on.stop - on.start))
             nominal = np.where(model.background[on] > 0, model.background[on], 1.0)
+            seen = 1 + data.counts[0, on] + data.off[0, on] / model.tau[on]
+            most = MOST_FACTOR * np.maximum(1.0, seen / nominal)
+            parameters.append(_bounded(factor, *([0.0, float(top)] for top in most)))
             samples.append(_free(nominal, factor))
             beside = _free(nominal * model.tau[on], factor)
             channels.append({"name": beam_off, "samples": [beside]})
@@ -88,11 +97,6 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
         if section.off is not None:
             channels.append({"name": beam_off, "samples": _samples(model, section.off)})
             observations.append({"name": beam_off, "data": data.counts[0, section.off].tolist()})
-    # without bounds here, pyhf has 0 to 10
-    parameters: list[Json] = [{"name": STRENGTH.name, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
-    parameters += [
-        {"name": factor, "bounds": [[0.0, MOST_BACKGROUND]] * bins} for factor, bins in free
-    ]
     return {
         "version": "1.0.0",
         "channels": channels,
@@ -101,6 +105,19 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
             {"name": "nuspill", "config": {"poi": STRENGTH.name, "parameters": parameters}}
         ],
     }
+
+
+def _bounded(name: str, *bounds: list[float], **others: list[float]) -> Json:
+    """A parameter in a measurement, with the bounds of each of its components."""
+    return {"name": name, "bounds": list(bounds), **others}
+
+
+def _bounds(nuisance: Nuisance) -> list[float]:
+    """Bounds of a nuisance parameter; those of one without a pull are of the factor 1 + σ z."""
+    low, high = max(nuisance.lower, -MOST_PULL), MOST_PULL
+    if nuisance.effect.modifier == "normfactor":
+        return [1 + nuisance.uncertainty * low, MOST_FACTOR]
+    return [low, high]
 
 
 def _samples(model: Model, part: slice) -> list[Json]:

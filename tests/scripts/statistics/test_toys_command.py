@@ -221,18 +221,55 @@ def test_coverage_command(nuspill, tmp_path):
     """Fails if the JSON lacks a region, a level or a point, or coverage is far off."""
     status, output, errors = nuspill(
         "coverage", "ess-ar", "--at", "strength=0.8", "--at", "strength=1.2", "--toys", 2000,
-        "--cl", "0.68,0.9", "--json", "-",
+        "--cl", "0.68,0.9", "--nested", 400, "--json", "-",
     )  # fmt: skip
     assert (status, errors) == (0, "")
     content = json.loads(output)
     rows = content["coverage"]
-    assert len(rows) == 2 * 2 * 3
-    assert {r["region"] for r in rows} == {"wilks", "asimov", "feldman_cousins"}
+    assert len(rows) == 2 * 2 * 4
+    assert {r["region"] for r in rows} == {"wilks", "asimov", "feldman_cousins", "nested"}
     for r in rows:
         assert r["interval"][0] < r["coverage"] < r["interval"][1]
-        assert abs(r["coverage"] - r["cl"]) < 4 * r["error"] + (r["region"] != "feldman_cousins")
+        assert abs(r["coverage"] - r["cl"]) < 4 * r["error"] + (r["region"] in {"wilks", "asimov"})
         assert r["failed"] == 0
+        assert (r["critical"] is None) == (r["region"] == "nested")
+        assert r["toys"] == (400 if r["region"] == "nested" else 2000)
     assert content["ensemble"]["nuisance_truth"] == "profiled"
+
+
+def test_coverage_where_centres_differ(nuspill):
+    """Fails if nature has not centres of its own, or what means nothing goes unwarned.
+
+    Critical values of toys with truth and centres both fixed hold 9 % of nature's at 90 %.
+    """
+    problem = (
+        "coverage", "ess-csi", "--at", "strength=1", "--toys", 2000, "--cl", "0.9", "--ensemble",
+        "fixed", "--json", "-",
+    )  # fmt: skip
+
+    def run(*centres):
+        status, output, errors = nuspill(*problem, *centres)
+        assert status == 0
+        content = json.loads(output)
+        found = {r["region"]: r["coverage"] for r in content["coverage"]}
+        assert set(found) == {"wilks", "asimov", "feldman_cousins"}  # all data have the same toys
+        told = tuple(content[name]["pull_centres"] for name in ("ensemble", "nature"))
+        return told, found["feldman_cousins"], errors
+
+    told, sound, errors = run()
+    assert (told, errors) == (("fluctuated", "fluctuated"), "")
+    assert sound == pytest.approx(0.9, abs=0.04)
+    told, narrow, errors = run("--centres", "fixed", "--nature-centres", "fluctuated")
+    assert told == ("fixed", "fluctuated")
+    assert narrow < 0.3
+    assert "warning: the truth of the nuisance parameters and the centres" in errors
+    told, wide, errors = run("--nature-centres", "fixed")
+    assert told == ("fluctuated", "fixed")
+    assert wide > 0.99
+    assert "warning: nature has" in errors
+    told, _, errors = run("--centres", "fixed")
+    assert told == ("fixed", "fixed")
+    assert len(errors.splitlines()) == 1
 
 
 def everything(folder):

@@ -10,7 +10,7 @@ from nuspill.reco.analysis import EffectName
 from nuspill.reco.expectation import steady_background
 from nuspill.reco.response.detector import Shift
 from nuspill.toys.construction.ensemble import Truth
-from nuspill.toys.construction.event_toys import runs_at
+from nuspill.toys.construction.event_toys import sources_at
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.effect import SYSTEMATICS, Distance, Flux, MeasuredInBeamOff, Shape
 from nuspill.toys.counts.model import LEAST_FACTOR, Nuisance
@@ -57,7 +57,7 @@ def test_a_further_effect(monkeypatch):
     samples = workspace([experiment])["channels"][0]["samples"]
     assert "s" in {m["name"] for sample in samples for m in sample["modifiers"]}
     with pytest.raises(ExperimentError, match="cannot shift first bin"):
-        runs_at(model, [experiment], Truth(point, model.background))
+        sources_at(model, [experiment], Truth(point, model.background))
 
 
 def test_bounds_and_pulls():
@@ -74,15 +74,17 @@ def test_bounds_and_pulls():
 
 
 def test_factors_of_events():
-    """Fails if pulls do not act on the signal and the background of runs."""
+    """Fails if pulls do not act on rates of events, or not by the factors of bins."""
     experiment = with_effect("flux")
     model = build([experiment])
     z = dict.fromkeys(model.names, 0.0) | {"signal": 1.0, "s": 2.0, "background.ess-csi": -3.0}
-    (run,) = runs_at(model, [experiment], Truth(np.array([*z.values()]), model.background))
-    ratio = experiment.source.distance / run.experiment.source.distance
-    assert ratio**2 == pytest.approx(1.1 * 1.05**2)
-    rates = [e.background[0].rate for e in (run.experiment, experiment)]
-    assert rates[0] / rates[1] == pytest.approx(1.01**-3)
+    values = np.array([*z.values()])
+    (source,) = sources_at(model, [experiment], Truth(values, model.background))
+    np.testing.assert_allclose(source.rates(values), [1.1 * 1.05**2, 1.01**-3])
+    own = source.run.chain.sources.mean
+    np.testing.assert_allclose(
+        source.run.with_seed(1, source.rates(values)).chain.sources.mean, own * source.rates(values)
+    )
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ def test_the_rate_of_a_beam_background():
     beam = model.counts(model.truth) - without.counts(without.truth)
     np.testing.assert_allclose(change, 0.44 * beam, rtol=1e-9, atol=1e-9 * beam.sum())
     assert beam.sum() > 1
-    (run,) = runs_at(model, [experiment], Truth(point, model.background))
-    assert [b.rate for b in run.experiment.background] == pytest.approx([10.0, 0.3 * 1.44])
+    (source,) = sources_at(model, [experiment], Truth(point, model.background))
+    np.testing.assert_allclose(source.rates(point), [1.0, 1.0, 1.44])
 
 
 def test_a_background_that_cannot_change_is_refused(monkeypatch):
