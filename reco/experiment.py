@@ -28,7 +28,7 @@ from ..generator.beam import Source, shipped_source_text, shipped_sources
 from ..generator.coupling import Interaction
 from ..generator.display import Displayed
 from ..generator.rate import Channel, channels
-from ..generator.sampling.names import stream_number
+from ..generator.sampling.names import streams_of
 from ..generator.settings import Settings, setting
 from ..generator.target import Target
 from .analysis import Analysis
@@ -39,7 +39,11 @@ from .layers import Key, consistent
 from .response.background import Background
 from .response.detector import Detector
 from .response.resolution import with_reference
+from .tables import with_tables
 from .window import Windows, WindowSettings, windows
+
+WHOLE = {"material", "form_factor"}
+"""Settings that a layer replaces as a whole, tables too."""
 
 
 class Exposure(Settings):
@@ -101,8 +105,7 @@ class Experiment(Displayed, Settings):
                 f"{self.energy_top:.4g} keV_nr; it does not near {at:.4g} keV_nr"
             )
         names = [b.name for b in self.background]
-        streams = [stream_number(n) for n in names]
-        if len(set(streams)) < len(streams):
+        if len(set(streams_of(names))) < 2 + len(names):
             raise ValueError(f"background names must differ, not {', '.join(names)}")
         if len(names) > 100:
             raise ValueError(f"at most 100 backgrounds, not {len(names)}")
@@ -242,6 +245,7 @@ def load(
     tables = data.pop("period", [])
     if tables or number is not None:
         data = _over(data, _period(tables, number, settings or {}, origin), origin)
+        data = _named_by_period(data, number)
     if source is not None:
         data = _over(data, {"source": {"base": source}}, origin)
     return validate(_with(data, settings or {}, origin), origin)
@@ -295,6 +299,18 @@ def _period(tables: Any, number: int | None, settings: Mapping[str, Any], origin
     return period | {"exposure": {"years": period.pop("years")}}
 
 
+def _named_by_period(data: Json, number: int | None) -> Json:
+    """A period under a name of its own, as its random numbers are, with the file's background pull.
+
+    It is the same detector at another time: what pulls its background in one period, does in all.
+    """
+    name, analysis = data.get("name"), data.get("analysis", {})
+    if not isinstance(name, str) or not isinstance(analysis, dict):
+        return data  # which the validation refuses
+    pull = analysis.get("background_pull") or name
+    return data | {"name": f"{name}#{number}", "analysis": analysis | {"background_pull": pull}}
+
+
 def _read(name: Path | str, origin: str) -> Json:
     try:
         text = name.read_text("utf-8") if isinstance(name, Path) else source_text(name)
@@ -305,6 +321,8 @@ def _read(name: Path | str, origin: str) -> Json:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{origin}: not valid TOML: {error}") from None
+    if isinstance(name, Path):
+        data = with_tables(data, name.parent, origin)
     data = _anchored(data)
     base = data.pop("extends", None)
     parent: Json = {}
@@ -340,6 +358,7 @@ def _with(data: Json, settings: Mapping[str, Any], origin: str) -> Json:
     changed = deepcopy(data)
     for key, value in settings.items():
         _assign(changed, key, value, origin)
+    changed = with_tables(changed, Path(), origin)
     return consistent(data, changed, {tuple(key.split(".")) for key in settings}, origin)
 
 
@@ -360,7 +379,7 @@ def _merge(base: Json, over: Mapping[str, Any]) -> Json:
     for key, value in over.items():
         old = merged.get(key)
         merged[key] = value
-        if isinstance(old, dict) and isinstance(value, Mapping) and key != "material":
+        if isinstance(old, dict) and isinstance(value, Mapping) and key not in WHOLE:
             model = old.get("model")
             if value.get("model", model) == model:
                 merged[key] = _merge(old, value)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.constants import MUON_LIFETIME, PION_LIFETIME
-from ...generator.sampling.names import stream_number
+from ...generator.sampling.names import streams_of
 from ...generator.sampling.sampler import recoil_tables
 from ..expectation import background_shape, mean_per_pulse
 from ..experiment import Experiment
@@ -83,10 +83,10 @@ def _sources(experiment: Experiment, mean: Array) -> Sources:
         [0 if source.steady else c.flavour.lives for c in channels]
         + [2 * (b.timing == "delayed") for b in backgrounds]
     )
-    names = ["signal", *(f"background/{b.name}" for b in backgrounds)]
+    _, *streams = streams_of([b.name for b in backgrounds])
     empty, n = np.zeros((3, 0)), len(channels)
     return Sources(
-        stream=np.array([stream_number(name) for name in names], np.uint64),
+        stream=np.array(streams, np.uint64),
         mean=np.append(mean[:n].sum(), mean[n:]),
         timing=np.array(
             [STEADY if source.steady else WITH_PROTONS, *(named[b.timing] for b in backgrounds)],
@@ -137,7 +137,7 @@ def _timing(experiment: Experiment, pulses: int, length: int) -> Timing:
         exposures=isinstance(resolution, str),
         dead_time=detector.dead_time,
         veto_exposures=detector.dead_time_of == "exposure",
-        veto_stream=np.uint64(stream_number("veto")),
+        veto_stream=np.uint64(streams_of()[0]),
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...generator.coupling import Interaction
 from ...generator.display import Displayed
-from ...generator.sampling.names import stream_number
+from ...generator.sampling.names import stream_key, streams_of
 from ..chain.build import build_chain, pulses_in
 from ..chain.event import share_out, slice_totals
 from ..chain.fill import Stretch, fill
@@ -26,7 +26,7 @@ from ..chain.tables import Chain
 from ..chain.weight import other_interaction, weights
 from ..cluster.workers import ALONE, HERE, Here, one_ahead
 from ..columns import BLOCK_EVENTS, COLUMNS, PLACE_COLUMNS, Block, select
-from ..errors import ExperimentError
+from ..errors import ExperimentError, whole_number
 from ..expectation import Expectation, expectations, truth_threshold
 from ..experiment import Experiment
 
@@ -69,6 +69,11 @@ class Run(Displayed):
         """Years of operation."""
         return self.pulses / self.experiment.source.pulses_per_year
 
+    @property
+    def key(self) -> np.uint64:
+        """Key of its random numbers, by seed and name of the experiment."""
+        return np.uint64(stream_key(self.seed, "events", self.experiment.name))
+
     @cached_property
     def chain(self) -> Chain:
         """Experiment as arrays, for the kernels."""
@@ -95,8 +100,8 @@ class Run(Displayed):
         if self.fixed_signal is None:
             return np.empty(0, np.int64)
         fixed = np.empty(self.slices, np.int64)
-        stream = np.uint64(stream_number("signal"))
-        share_out(np.uint64(self.seed), self.chain.timing, stream, self.fixed_signal, fixed)
+        _, signal = streams_of()
+        share_out(self.key, self.chain.timing, np.uint64(signal), self.fixed_signal, fixed)
         return fixed
 
     @cached_property
@@ -110,7 +115,7 @@ class Run(Displayed):
                 "other seeds"
             )
         totals = np.empty(self.slices, np.int64)
-        slice_totals(np.uint64(self.seed), self.chain, 0, self._fixed, totals)
+        slice_totals(self.key, self.chain, 0, self._fixed, totals)
         return np.concatenate([[0], np.cumsum(totals)])
 
     @property
@@ -197,8 +202,7 @@ class Run(Displayed):
         place = Place(*(part[name] for name in PLACE_COLUMNS)) if self.place else NO_PLACE
         totals = np.diff(offsets[first : last + 1])
         stretch = Stretch(first_slice=first, first_event=int(offsets[first]), low=low, high=high)
-        key = np.uint64(self.seed)
-        fill(key, self.chain, stretch, totals, self._fixed, columns, place, scratch)
+        fill(self.key, self.chain, stretch, totals, self._fixed, columns, place, scratch)
         for name, interaction in self.models.items():
             part[f"weight_{name}"][:] = weights(self.experiment, interaction, part)
 
@@ -263,8 +267,7 @@ def plan(
     """
     if sum(x is not None for x in (years, pot, events)) > 1:
         raise ExperimentError("give at most one of years, pot and events")
-    if not 0 <= seed < 2**64:
-        raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {seed}")
+    seed = whole_number("seed", seed, 0, 2**64 - 1)
     for name, value in (("years", years), ("pot", pot), ("events", events)):
         if value is not None and not 0 < value < float("inf"):
             raise ExperimentError(f"{name} must be positive, not {value}")

@@ -25,6 +25,7 @@ from ..counts.model import Model
 from ..counts.parameter import STRENGTH
 from ..kernels.throw import event_seed
 from .ensemble import Truth
+from .throw import toy_key
 
 
 def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> list[Run]:
@@ -88,10 +89,11 @@ def throw_events(
     """
     counts = np.zeros((stop - start, model.bins))
     off = np.zeros((stop - start if model.tau.any() else 1, model.bins))
+    key = toy_key(model, seed)
     for number, (run, section) in enumerate(zip(runs, model.sections, strict=True)):
         column, edges = column_and_edges(run.experiment, section.edges)
         for row, toy in enumerate(range(start, stop)):
-            own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
+            own = run.with_seed(int(event_seed(key, toy, point, number)))
             block = own.make(0, own.events, ALONE)
             counts[row, section.on] = _histogram(block, column, edges, ON)
             if section.off is not None:

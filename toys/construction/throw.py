@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...generator.arrays import Array
+from ...generator.sampling.names import stream_key
 from ..counts.model import Data, Model
 from ..kernels.expected import expect
 from ..kernels.terms import compile_terms
@@ -25,6 +26,11 @@ from .ensemble import Ensemble, Truth
 
 LARGEST_TABLE = 1 << 16
 """Numbers in a table; greater means are drawn by rejection."""
+
+
+def toy_key(model: Model, seed: int) -> np.uint64:
+    """Key of the random numbers of a model's toys, by seed and all of its experiments in order."""
+    return np.uint64(stream_key(seed, "toys", *(section.name for section in model.sections)))
 
 
 def throw(
@@ -53,7 +59,7 @@ def throw(
     means = [expected + truth.background, (model.tau * truth.background)[model.tau > 0]]
     tables = alias_tables(np.maximum(np.concatenate(means), 0.0))  # −1e-17 where a rate vanishes
     prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"
-    series = Series(key=np.uint64(seed), point=np.uint64(point), start=start)
+    series = Series(key=toy_key(model, seed), point=np.uint64(point), start=start)
     source = Source(
         values=truth.values,
         background=truth.background,
