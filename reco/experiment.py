@@ -179,6 +179,18 @@ class Experiment(Displayed, Settings):
         """Number of a background."""
         return 10 + self.background.index(background)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; with other sections it is checked as a new one, without what follows from them.
+
+        `replace` takes single values, and derives anew what depends on them.
+        """
+        try:
+            return super().model_copy(update=update, deep=deep)
+        except ValidationError as error:
+            raise ExperimentError(
+                explain(error, Experiment, dict(update or {}), self.name)
+            ) from None
+
     def replace(self, **settings: Any) -> Experiment:
         """The experiment with some keys changed, e.g. ``replace(**{"target.mass": 30.0})``.
 

@@ -48,7 +48,9 @@ def _with_form_factor(layer: Any, folder: Path, origin: str) -> Any:
     """A layer of settings with the values of its form factor; what is no layer as it is."""
     interaction = layer.get("interaction") if isinstance(layer, dict) else None
     name = interaction.get("form_factor") if isinstance(interaction, dict) else None
-    if not isinstance(name, str) or Path(name).suffix not in TABLE_SUFFIXES:
+    if not isinstance(interaction, dict) or not isinstance(name, str):
+        return layer
+    if Path(name).suffix not in TABLE_SUFFIXES:
         return layer
     try:
         table = read_table(folder / name)

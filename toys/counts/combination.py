@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel
 
 from ...generator.arrays import Array
 from ...generator.coupling import Interaction, structure_couplings
+from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .effect import (
@@ -33,7 +33,7 @@ from .polynomial import Polynomial
 from .rows import arranged, beam_rows, check_measurable, steady_rows
 from .template import Templates, templates
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T", bound=Settings)
 
 Key = tuple[str, str, str]
 """Flavour, nucleus and structure of a template."""
@@ -260,8 +260,8 @@ def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
 def _with(settings: T, path: Sequence[str], value: Any) -> T:
     """Settings with one value replaced, unchecked: it may be a polynomial."""
     first, *rest = path
-    return settings.model_copy(
-        update={first: _with(getattr(settings, first), rest, value) if rest else value}
+    return unchecked(
+        settings, **{first: _with(getattr(settings, first), rest, value) if rest else value}
     )
 
 

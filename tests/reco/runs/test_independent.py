@@ -4,9 +4,8 @@ Over 200 seeds an estimate of a correlation of 0 spreads by 1/√200 = 0.07; fou
 Before the name was part of the key, signal counts of CsI and Xe correlated by 0.955.
 """
 
-from functools import cache
-
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -116,7 +115,7 @@ def test_seeds_of_numpy(seed):
 
 
 def test_parts_of_older_streams(tmp_path):
-    """Fails if parts whose seed stood for other numbers are gone on with, or told in other words."""
+    """Fails if parts whose seed stood for other numbers are gone on with, or told otherwise."""
     run = plan(load("ess-ar"), 5, years=YEARS)
     write_parts(run, tmp_path / "parts", 2)
     path = tmp_path / "parts/manifest.json"
