@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from operator import index
 from typing import Any
 
@@ -12,6 +13,15 @@ class ExperimentError(ValueError):
 
 class OutputError(OSError):
     """A file that cannot be written, with the reason."""
+
+
+class Notice(UserWarning):
+    """What a user should know before the work: something given that is not what it seems."""
+
+
+def notice(line: str) -> None:
+    """Tell a line: a warning in Python, ``nuspill: note: ...`` on the command line."""
+    warnings.warn(line, Notice, stacklevel=3)
 
 
 def whole_number(name: str, value: Any, least: int, most: int) -> int:

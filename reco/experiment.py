@@ -33,13 +33,14 @@ from ..generator.settings import Settings, setting
 from ..generator.target import Target
 from .analysis import Analysis
 from .daq import Daq
-from .errors import ExperimentError
+from .errors import ExperimentError, notice
 from .explain import explain, unknown
 from .layers import Key, consistent
 from .response.background import Background
 from .response.detector import Detector
 from .response.resolution import with_reference
 from .tables import with_tables
+from .unused import without_effect
 from .window import Windows, WindowSettings, windows
 
 WHOLE = {"material", "form_factor"}
@@ -227,15 +228,16 @@ def load(
     Parameters
     ----------
     name
-        A shipped experiment (``ess-csi``) or the path of a TOML file; of one with periods
-        ``beam.toml#2`` is the second.
+        A shipped experiment (``ess-csi``), whatever files are in the working folder, or the path
+        of a TOML file; of one with periods ``beam.toml#2`` is the second.
     settings
         Values by dotted key that replace the file's, e.g. ``{"source.distance": 25.0}``. A
         background is reached by its name: ``background.steady.rate``.
     preset
         Name of a preset of the file, e.g. ``paper``. An experiment without it is left as it is.
     source
-        A shipped source in place of the file's.
+        A shipped source in place of the file's; if its distance is another one, `settings` must
+        give ``source.distance``.
 
     Raises
     ------
@@ -258,9 +260,16 @@ def load(
     if tables or number is not None:
         data = _over(data, _period(tables, number, settings or {}, origin), origin)
         data = _named_by_period(data, number)
+    settings = settings or {}
     if source is not None:
-        data = _over(data, {"source": {"base": source}}, origin)
-    return validate(_with(data, settings or {}, origin), origin)
+        distance = {key[7:]: settings[key] for key in ("source.distance",) if key in settings}
+        data = _over(data, {"source": {"base": source} | distance}, origin)
+    experiment = validate(_with(data, settings, origin), origin)
+    if preset is not None and preset not in presets and str(name) not in shipped_experiments():
+        notice(f"{origin} has no preset '{preset}': it is taken as it is")
+    for line in without_effect(experiment, settings):
+        notice(f"{origin}: {line}")
+    return experiment
 
 
 def periods(name: str | Path) -> tuple[str, ...]:
@@ -286,8 +295,12 @@ def _file(name: str | Path) -> tuple[Json, int | None]:
     if match := re.fullmatch(r"(.*\.toml)#(\d{1,4})", text):
         text, number = match[1], int(match[2])
     path = Path(text)
+    shipped = text in shipped_experiments()
+    for shadow in (path, path.with_name(f"{path.name}.toml")) if shipped else ():
+        if shadow.is_file():
+            notice(f"{text} is the experiment of that name in nuspill; the file is ./{shadow}")
     is_file = path.suffix == ".toml" or (len(text) < 256 and path.is_file())
-    return _read(path if is_file else text, text), number
+    return _read(path if is_file and not shipped else text, text), number
 
 
 def _period(tables: Any, number: int | None, settings: Mapping[str, Any], origin: str) -> Json:
@@ -358,11 +371,25 @@ def _over(data: Json, layer: Mapping[str, Any], origin: str) -> Json:
     if isinstance(section, Mapping) and "base" in section:
         over = {key: value for key, value in section.items() if key != "base"}
         shipped = {"source": _shipped_source(str(section["base"]), origin)}
+        _refuse_distance(data, shipped, over, origin)
         merged["source"] = _over(shipped, {"source": over}, origin)["source"]
         given.add(("source",))
     elif isinstance(section, Mapping):
         given |= {("source", key) for key in section}
     return consistent(data, merged, given, origin)
+
+
+def _refuse_distance(data: Json, other: Json, given: Mapping[str, Any], origin: str) -> None:
+    """Refuse another source that would move the detector, if no distance is given with it."""
+    own, default = data.get("source"), Source.model_fields["distance"].default
+    if not isinstance(own, dict) or "distance" in given:
+        return
+    here, there = (source.get("distance", default) for source in (own, other["source"]))
+    if here != there:
+        raise ExperimentError(
+            f"{origin}: another source leaves source.distance open: give it as well, {here:g} m "
+            f"as before, or {there:g} m as in '{other['source'].get('name')}'"
+        )
 
 
 def _with(data: Json, settings: Mapping[str, Any], origin: str) -> Json:

@@ -23,11 +23,6 @@ SLICE_EVENTS = 131_072
 """Events a slice holds at most on average: memory of a thread stays below 20 MB."""
 
 
-def pulses_in(experiment: Experiment, years: float) -> int:
-    """Pulses in a number of years of operation."""
-    return max(round(experiment.source.pulses_per_year * years), 1)
-
-
 def build_chain(experiment: Experiment, pulses: int, low: float) -> Chain:
     """Arrays for a run of a number of pulses, with true recoils above `low` (keV)."""
     mean = mean_per_pulse(experiment, low)

@@ -54,6 +54,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     for name in free:
         if list(free).count(name) > 1:
             raise ExperimentError(f"parameter '{name}' is given twice")
+    _refuse_twice(experiments)
     experiments = _named_apart(experiments)
     _agree(experiments)
     nuisances = _nuisances(experiments)
@@ -308,6 +309,16 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     if clash:
         raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
     return tuple(nuisance for nuisance, _ in known.values())
+
+
+def _refuse_twice(experiments: Sequence[Experiment]) -> None:
+    """Refuse an experiment that is there twice with all the same settings."""
+    for number, experiment in enumerate(experiments):
+        if experiment in experiments[:number]:
+            raise ExperimentError(
+                f"{experiment.name} is given twice with the same settings, which would count its "
+                "data twice: for a longer run give exposure.years, for another detector a name"
+            )
 
 
 def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:
