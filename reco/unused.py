@@ -9,6 +9,7 @@ from ..generator.form_factor import FormFactorTable
 
 if TYPE_CHECKING:
     from .experiment import Experiment
+    from .response.background import Background
 
 
 def _radius(experiment: Experiment) -> str:
@@ -42,6 +43,13 @@ def _pull(experiment: Experiment) -> str:
     return "" if statistic == "pulls" else f"analysis.statistic = '{statistic}'"
 
 
+def _background(background: Background, key: str) -> str:
+    if not background.enabled and key != "enabled":
+        return f"background.{background.name}.enabled = false"
+    steady = key == "delay" and background.timing == "steady"
+    return f"background.{background.name}.timing = 'steady'" if steady else ""
+
+
 UNUSED: dict[str, Callable[[Experiment], str]] = {
     "interaction.neutron_radius": _radius,
     "interaction.proton_radius": _radius,
@@ -60,8 +68,7 @@ def without_effect(experiment: Experiment, given: Iterable[str]) -> Iterator[str
         reason = UNUSED[key](experiment) if key in UNUSED else ""
         parts = key.split(".")
         for background in experiment.background:
-            off = not background.enabled and parts[-1] != "enabled"
-            if off and parts[:2] == ["background", background.name]:
-                reason = f"background.{background.name}.enabled = false"
+            if parts[:2] == ["background", background.name]:
+                reason = _background(background, parts[-1])
         if reason:
             yield f"{key} has no effect: {reason}"

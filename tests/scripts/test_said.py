@@ -42,6 +42,9 @@ REFUSED = {
         "toys ess-ar ess-ar --scan strength -o toys", ["ess-ar is given twice"]),
     "twice in a workspace": (
         "export-workspace ess-ar ess-ar -o a.json", ["ess-ar is given twice"]),
+    "two detectors of one name": (
+        "asimov ess-ar ess-c3f8 --set name=chamber --scan strength",
+        ["two experiments are called chamber", "Ar and C3F8"]),
     "Lindhard k": (
         "rates ess-ge --set detector.quenching={model='lindhard',z=32,k=1.5}",
         ["detector.quenching.k = 1.5", "less than or equal to 1"]),
@@ -136,6 +139,12 @@ TOLD = {
     "background that is off": (
         "rates ess-ar --set background.steady.enabled=false --set background.steady.rate=9",
         ["background.steady.rate has no effect", "enabled = false"]),
+    "delay of what is steady": (
+        "rates ess-ar --set background.steady.delay=5",
+        ["background.steady.delay has no effect", "'steady'"]),
+    "weight that is one": (
+        "generate ess-ar -o a.root --years 1e-3 --set interaction.couplings=radiative "
+        "--weight a:sin2w=0.3", ["weight 'a': interaction.sin2w has no effect"]),
     "truth threshold": (
         "generate ess-csi -o a.root --years 1e-4 --set exposure.truth_threshold=10",
         ["exposure.truth_threshold = 10 keV", "% of the selected signal"]),

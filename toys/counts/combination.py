@@ -312,8 +312,16 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
 
 
 def _refuse_twice(experiments: Sequence[Experiment]) -> None:
-    """Refuse an experiment that is there twice with all the same settings."""
+    """Refuse an experiment that is there twice, and two detectors of one name."""
+    first: dict[str, Experiment] = {}
     for number, experiment in enumerate(experiments):
+        other = first.setdefault(experiment.name, experiment)
+        if experiment.target.material != other.target.material:
+            raise ExperimentError(
+                f"two experiments are called {experiment.name}, of {other.target.material} and "
+                f"{experiment.target.material}: give them names, by which their backgrounds have "
+                "pulls of their own"
+            )
         if experiment in experiments[:number]:
             raise ExperimentError(
                 f"{experiment.name} is given twice with the same settings, which would count its "
