@@ -35,6 +35,7 @@ from ..counts.parameter import STRENGTH
 from ..counts.template import backgrounds
 from ..kernels.throw import at_another_rate, event_seed
 from .ensemble import Truth
+from .throw import toy_key
 
 UNSHIFTED = 1e-6
 """Standard deviations by which a response may be shifted without being noticed."""
@@ -203,10 +204,11 @@ def throw_events(
             raise _shifted(nuisance.name, nuisance.effect.name, farthest)
     counts = np.zeros((len(values), model.bins))
     off = np.zeros((len(values) if model.tau.any() else 1, model.bins))
+    series = toy_key(model, seed)
     for number, source in enumerate(sources):
         section = source.section
         for row, true in enumerate(values):
-            key = int(event_seed(np.uint64(seed), start + row, point, number))
+            key = int(event_seed(series, start + row, point, number))
             in_on, in_off = source.counts(key, true)
             counts[row, section.on] = in_on
             if section.off is not None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ...generator.arrays import Json
+from ...generator.sampling.names import STREAMS
 from ...reco.errors import OutputError
 from ...reco.experiment import Experiment, validate
 from ...reco.files import replacing
-from ...reco.runs.folder import MANIFEST, Manifest, refuse_another, tables
+from ...reco.runs.folder import MANIFEST, Manifest, refuse_another
 from ..construction.ensemble import Described, Ensemble
 from ..construction.neyman import Construction
 from ..counts.combination import build
@@ -25,13 +26,13 @@ def configuration(construction: Construction, experiments: Sequence[Experiment])
     data = construction.data
     return {
         "experiments": [e.model_dump(mode="json") for e in experiments],
-        "tables": tables(e.interaction for e in experiments),
         "axes": {name: x.tolist() for name, x in construction.axes},
         "parameters": [p.name for p in construction.model.parameters],
         "ensemble": construction.ensemble.describe(),
         "seed": construction.seed,
         "data": {"counts": data.counts[0].tolist(), "off": data.off[0].tolist()},
         "version": version("nuspill"),
+        "streams": STREAMS,
     }
 
 
