@@ -19,7 +19,7 @@ from ...reco.columns import Block, counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
-from ..counts.bins import column_and_edges
+from ..counts.bins import measured_edges
 from ..counts.effect import Template
 from ..counts.model import Model
 from ..counts.parameter import STRENGTH
@@ -89,18 +89,18 @@ def throw_events(
     counts = np.zeros((stop - start, model.bins))
     off = np.zeros((stop - start if model.tau.any() else 1, model.bins))
     for number, (run, section) in enumerate(zip(runs, model.sections, strict=True)):
-        column, edges = column_and_edges(run.experiment, section.edges)
+        edges = measured_edges(run.experiment, section.edges)
         for row, toy in enumerate(range(start, stop)):
             own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
             block = own.make(0, own.events, ALONE)
-            counts[row, section.on] = _histogram(block, column, edges, ON)
+            counts[row, section.on] = _histogram(block, edges, ON)
             if section.off is not None:
-                counts[row, section.off] = _histogram(block, column, edges, OFF).sum()
+                counts[row, section.off] = _histogram(block, edges, OFF).sum()
             elif model.tau[section.on].any():
-                off[row, section.on] = _histogram(block, column, edges, OFF)
+                off[row, section.on] = _histogram(block, edges, OFF)
     return counts, off
 
 
-def _histogram(block: Block, column: str, edges: Array, window: int) -> Array:
+def _histogram(block: Block, edges: Array, window: int) -> Array:
     chosen = block["selected"] & (block["window"] == window)
-    return counted(block[column][chosen], edges)
+    return counted(block["e_reco"][chosen], edges)
