@@ -21,7 +21,7 @@ from ..errors import OutputError
 from ..experiment import validate
 from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another
 from .ntuple import write
-from .run import Run
+from .run import Extent, Run
 from .tree import Format
 
 MAKING = ".making"
@@ -42,8 +42,17 @@ class Part(NamedTuple):
     """Range of events of a part."""
 
     number: int
-    start: int
-    stop: int
+    extent: Extent
+
+    @property
+    def start(self) -> int:
+        """Number of the first event."""
+        return self.extent.start
+
+    @property
+    def stop(self) -> int:
+        """Number of the event after the last."""
+        return self.extent.stop
 
     @property
     def name(self) -> str:
@@ -53,8 +62,8 @@ class Part(NamedTuple):
 
 def part(run: Run, parts: int, number: int) -> Part:
     """One of a number of parts of equal numbers of slices."""
-    edges = (run.slices * i // parts for i in (number, number + 1))
-    return Part(number, *(int(run.offsets[edge]) for edge in edges))
+    first, stop = (run.slices * i // parts for i in (number, number + 1))
+    return Part(number, run.extent_of_slices(first, stop))
 
 
 def manifest_of(run: Run, options: Options) -> Manifest:
@@ -153,7 +162,7 @@ def make_part(
     counts = write(
         run,
         path,
-        events=range(wanted.start, wanted.stop),
+        events=wanted.extent,
         format=options.format,
         compression=options.compression,
         selected_only=options.selected_only,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,18 @@ PULSE_ROUNDING = 0.01
 TRUTH_ROUNDING = 0.01
 """Part of the selected signal that may lie below a truth threshold without a word."""
 NO_PLACE = Place(np.empty(0, np.int16), *(np.empty(0, np.float32) for _ in range(3)))
+
+
+class Extent(NamedTuple):
+    """Events of a run, and the pulses whose events they are."""
+
+    start: int
+    """Number of the first event."""
+    stop: int
+    """Number of the event after the last."""
+    first_pulse: int
+    stop_pulse: int
+    """Pulse after the last."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,6 +146,27 @@ class Run(Displayed):
     def events(self) -> int:
         """Number of events in the run."""
         return int(self.offsets[-1])
+
+    def extent(self, start: int, stop: int) -> Extent:
+        """Events start ... stop − 1 with their pulses: up to that of the next event, or the end."""
+        return Extent(start, stop, self._pulse_at(start), self._pulse_at(stop, end=True))
+
+    def extent_of_slices(self, first: int, stop: int) -> Extent:
+        """Events of slices first ... stop − 1."""
+        pulses = (min(i * self.chain.timing.slice_pulses, self.pulses) for i in (first, stop))
+        events = (int(self.offsets[i]) for i in (first, stop))
+        return Extent(*events, *map(int, pulses))
+
+    def _pulse_at(self, event: int, end: bool = False) -> int:
+        """Pulse with which an extent starts at an event, or ends before it."""
+        if event == 0 and not (end and self.events == 0):
+            return 0
+        if event == self.events:
+            return self.pulses
+        number = int(np.searchsorted(self.offsets, event))
+        if self.offsets[number] == event:
+            return number * int(self.chain.timing.slice_pulses)
+        return int(self.make(event, event + 1, ALONE)["pulse"][0])
 
     @property
     def protons(self) -> float:

@@ -9,6 +9,7 @@ import click
 
 from ..options.loading import Loading, setting_option
 from ..options.output import Output, check_suffix, json_option
+from ..output import warn_of_missing
 
 if TYPE_CHECKING:
     from ...reco.comparison.compare import Comparison
@@ -86,6 +87,8 @@ def command(
     comparison = compare(*sides, shape=shape, energy=energy, time=time)
     if report is not None:
         write_report(comparison, report, overwrite)
+    for sample in comparison.totals:
+        warn_of_missing(sample.name, sample.missing)
     _tell(comparison, output)
     if report is not None:
         output.text(f"\n{report}")

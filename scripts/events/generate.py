@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...reco.errors import OutputError
+from ...reco.errors import OutputError, notice
 from ..options.computing import Computing, interrupted_keeps
 from ..options.group import group_options, option
 from ..options.loading import Loading, experiment_argument, parse_settings, setting_options
@@ -167,7 +167,7 @@ def command(
     for weighed in run.reweightings:
         message = weighed.warning()
         if message is not None:
-            click.echo(f"nuspill: warning: {message}", err=True)
+            notice(message)
     if writing.parts is None and machines.cluster is None:
         counts = _write_file(run, writing, machines)
     else:

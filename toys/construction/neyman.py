@@ -155,7 +155,10 @@ class Construction:
         data = [self.thrown(point, number, number + 1) for point, number in chosen]
         truths = [self.truth(point).values[None] for point, _ in chosen]
         both = [self.fit_toys(toy, truth) for toy, truth in zip(data, truths, strict=True)]
-        joined = Data(*(np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)))
+        counts, off, centre = (
+            np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)
+        )
+        joined = Data(counts, off, centre)
         at, free = (
             Fits(*(np.concatenate(part) for part in zip(*fits, strict=True)))
             for fits in zip(*both, strict=True)
