@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, load
 from nuspill.toys.construction.ensemble import Ensemble, truth_at
-from nuspill.toys.construction.event_toys import runs_at, throw_events
+from nuspill.toys.construction.event_toys import sources_at, throw_events
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.throw import throw
 from nuspill.toys.counts.combination import build
@@ -83,7 +83,9 @@ def test_toys_of_events_of_a_combination():
     members.append(members[0].replace(**{"source.distance": 20.1}))
     model = build(members)
     true = truth(model)
-    counts = throw_events(model, runs_at(model, members, true), 3, 0, 0, SEEDS)[0]
+    sources = sources_at(model, members, true)
+    values = np.repeat(true.values[None], SEEDS, axis=0)
+    counts = throw_events(model, sources, values, 3, 0, 0)[0]
     csi, xe, farther = (counts[:, s.on].sum(axis=1) for s in model.sections)
     for a, b in ((csi, xe), (csi, farther), (xe, farther)):
         assert min(a.std(), b.std()) > 0
