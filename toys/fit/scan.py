@@ -7,7 +7,6 @@ with Δχ² below the χ² quantile (Wilks): 2.71 for one parameter and 4.61 for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,16 +17,17 @@ from ...generator.display import Displayed
 from ...reco.cluster.workers import HERE, Here
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
-from ..kernels.status import CONVERGED
-from .local import Fits
+from .line import Line, line
 from .outline import is_clipped, open_ends, outlines, threshold, total_area
-from .search import Search, search
+from .profile import Profile
 
 POINTS_1D, POINTS_2D = 401, 201
 MOST_POINTS_2D = 4_000_000
 FARTHEST = 1e6
 """Greatest absolute value of the ends of a range that is given."""
-MARGIN = 0.08
+REACH = 1e5
+"""Greatest distance from the best fit of a range that is found."""
+MARGIN = 0.1
 """Margin beyond the region on each side of a range that is chosen, relative."""
 
 
@@ -156,65 +156,6 @@ class Scan2D(Displayed):
         return outlines(self.x, self.y, self.delta_chi2, self.threshold)
 
 
-class Profile:
-    """Δχ² of one data set as a function of some parameters, the others fitted."""
-
-    def __init__(
-        self,
-        model: Model,
-        names: Sequence[str],
-        data: Data | None = None,
-        workers: Here = HERE,
-    ) -> None:
-        self.model, self.names = model, tuple(names)
-        self.data = model.asimov() if data is None else data
-        self.workers = workers
-        self.best = search(model).fit(self.data, workers=workers)
-        self._failed_best = int(self.best.status[0] != CONVERGED)
-        self.failed = self._failed_best
-        """Fits of the last call that did not converge, that of the minimum included."""
-        self._search: Search = search(model, self.names)
-        self._known = self.best.values
-
-    @property
-    def minimum(self) -> float:
-        """Least χ²."""
-        return float(self.best.chi2[0])
-
-    def best_of(self, name: str) -> float:
-        """Value of a variable at the minimum."""
-        return float(self.best.values[0, self.model.number(name)])
-
-    def __call__(self, *values: Array) -> Array:
-        """Δχ² at points: one array of shape (n,) for each name."""
-        start = np.repeat(self.best.values, np.size(values[0]), axis=0)
-        for name, value in zip(self.names, values, strict=True):
-            start[:, self.model.number(name)] = np.ravel(value)
-        fits = self._search.fit(self.data, start, self.workers)
-        if self._search.straight is None:
-            fits = self._continued(fits, start)
-            if len(start) > 1 or len(self._known) == 1:
-                self._known = fits.values
-        self.failed = int(np.count_nonzero(fits.status != CONVERGED)) + self._failed_best
-        return fits.chi2 - self.minimum
-
-    def _continued(self, fits: Fits, start: Array) -> Fits:
-        """Fit again from the minima of other points: along valleys, the starts are not enough."""
-        held = [self.model.number(name) for name in self.names]
-        apart = start[:, None, held] - self._known[None, :, held]
-        nearby = self._known[np.argmin(np.sum(apart**2, axis=2), axis=1)]
-        nearby[:, held] = start[:, held]
-        fits = fits.better(self._search.local(self.data, nearby, self.workers))
-        distance = 1
-        while distance < len(start):
-            for shift in (distance, -distance):
-                nearby = np.roll(fits.values, shift, axis=0)
-                nearby[:, held] = start[:, held]
-                fits = fits.better(self._search.local(self.data, nearby, self.workers))
-            distance *= 2
-        return fits
-
-
 def scan_1d(
     model: Model,
     axis: Axis,
@@ -237,18 +178,14 @@ def scan_1d(
         If the range is empty, or the data do not limit the parameter.
     """
     level = threshold(cl, 1)
-    profile = Profile(model, [axis.name], data, workers)
-    low, high = _range(axis, profile, level)
-    x = np.linspace(low, high, axis.points or POINTS_1D)
+    along = _along(axis, Profile(model, [axis.name], data, workers), level)
+    profile = along.profile
+    x = np.linspace(*_range(axis, along), axis.points or POINTS_1D)
     delta = profile(x)
     failed = profile.failed
-    intervals = tuple(_intervals(lambda t: float(profile(np.array([t]))[0]), x, delta, level))
-    i = model.number(axis.name)
-    endless = (low > model.lower[i] and intervals and intervals[0][0] == low) or (
-        high < model.upper[i] and intervals and intervals[-1][1] == high
-    )
-    if endless and (axis.low is None or axis.high is None):  # beyond, fits fail
-        raise ExperimentError(_unlimited(axis))
+    if along.misses(x, delta):
+        along = line(profile, along.x[0], along.x[-1], level, x)
+    intervals = tuple((max(a, float(x[0])), min(b, float(x[-1]))) for a, b in along.intervals)
     best = profile.best_of(axis.name)
     return Scan1D(model, axis.name, x, delta, level, cl, best, intervals, failed)
 
@@ -294,8 +231,9 @@ def grid(
     ExperimentError
         If the range is empty, or the data do not limit the parameter.
     """
-    low, high = _range(axis, Profile(model, [axis.name], data, workers), level)
-    return np.linspace(low, high, axis.points or points)
+    along = _along(axis, Profile(model, [axis.name], data, workers), level)
+    x = np.linspace(*_range(axis, along), axis.points or points)
+    return np.union1d(x, along.unseen(x))
 
 
 def _check(axis: Axis, model: Model) -> None:
@@ -316,48 +254,32 @@ def _check(axis: Axis, model: Model) -> None:
         raise ExperimentError(f"{axis.name}: points must be from 2 to 100000, not {axis.points}")
 
 
-def _range(axis: Axis, profile: Profile, level: float) -> tuple[float, float]:
-    """The range given, or one that holds all points below the level, and a margin."""
+def _along(axis: Axis, profile: Profile, level: float) -> Line:
+    """The profile over the range that is given, or over all that may be in a region.
+
+    Raises
+    ------
+    ExperimentError
+        If the range is empty, or none is given and the data do not limit the parameter.
+    """
     if axis.low is not None and axis.high is not None:
         _check(axis, profile.model)
-        return axis.low, axis.high
-    i = profile.model.number(axis.name)
+        return line(profile, axis.low, axis.high, level)
+    i, best = profile.held[0], profile.best_of(axis.name)
     lower, upper = profile.model.lower[i], profile.model.upper[i]
-    best = profile.best_of(axis.name)
-    distance = np.geomspace(1e-5, 1e5, 400)
-    ends = []
-    for sign, bound in ((-1, lower), (1, upper)):
-        x = np.clip(best + sign * distance, lower, upper)
-        inside = np.flatnonzero(profile(x) < 1.2 * level)
-        last = int(inside[-1]) if inside.size else 0
-        if last == len(x) - 1 and not np.isfinite(bound):
-            raise ExperimentError(_unlimited(axis))
-        ends.append(float(x[min(last + 1, len(x) - 1)]))
-    margin = MARGIN * (ends[1] - ends[0])
-    return max(ends[0] - margin, lower), min(ends[1] + margin, upper)
+    along = line(profile, max(best - REACH, lower), min(best + REACH, upper), level)
+    first, last = along.intervals[0][0], along.intervals[-1][1]
+    if lower < first == along.x[0] or upper > last == along.x[-1]:
+        raise ExperimentError(
+            f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
+        )
+    return along
 
 
-def _unlimited(axis: Axis) -> str:
-    return f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
-
-
-def _intervals(
-    delta: Callable[[float], float], x: Array, y: Array, level: float
-) -> list[tuple[float, float]]:
-    """Intervals with Δχ² below the level; dips between points of the scan are looked for."""
-    from scipy.optimize import brentq, minimize_scalar
-
-    points = dict(zip(x.tolist(), y.tolist(), strict=True))
-    for i in range(1, len(x) - 1):
-        if y[i] >= level and y[i] <= y[i - 1] and y[i] <= y[i + 1]:
-            dip = minimize_scalar(delta, bounds=(x[i - 1], x[i + 1]), method="bounded")
-            points[float(dip.x)] = float(dip.fun)
-    order = sorted(points)
-    inside = [points[t] < level for t in order]
-    ends = [order[0]] if inside[0] else []
-    for a, b, was, now in zip(order[:-1], order[1:], inside[:-1], inside[1:], strict=True):
-        if was != now:
-            ends.append(float(brentq(lambda t: delta(t) - level, a, b, xtol=1e-10, rtol=1e-10)))
-    if inside[-1]:
-        ends.append(order[-1])
-    return list(zip(ends[::2], ends[1::2], strict=True))
+def _range(axis: Axis, along: Line) -> tuple[float, float]:
+    """The range given, or one that holds all intervals, and a margin."""
+    if axis.low is not None and axis.high is not None:
+        return axis.low, axis.high
+    low, high = along.intervals[0][0], along.intervals[-1][1]
+    margin = MARGIN * (high - low)
+    return max(low - margin, float(along.x[0])), min(high + margin, float(along.x[-1]))

@@ -17,7 +17,8 @@ from ...reco.experiment import Experiment
 from ..counts.combination import build
 from ..counts.model import Model
 from ..fit.outline import outlines, threshold
-from ..fit.scan import Axis, Profile, Scan2D, scan_1d, scan_2d
+from ..fit.profile import Profile
+from ..fit.scan import Axis, Scan2D, scan_1d, scan_2d
 from ..plot import draw_regions
 from .explain import common_pull
 from .paper import BOTH, DETECTORS, experiment, periods
