@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from .profile import Profile
 from .roots import roots
+from .search import reach
 
 EXACT = 2e-3
 """Of the level, to which the cubic is right where it matters."""
@@ -45,9 +46,19 @@ SMALL = 1e-10
 """Δχ² that counts as none, in zeros."""
 NOTABLE = 30.0
 """Levels up to which minima are kept."""
+STEEPER = 2.0
+"""Times the steepest slope at its points that a piece may have, not to meet the level."""
+LOWER = 1e-8
+"""Of χ², by which a fit must be better to be one."""
+SCATTERED = 48
+"""Points that are fitted from starts far and wide."""
+STARTS_A_POINT = 24
+"""Starts of each of them."""
+FARTHEST_START = 300.0
+"""Of those starts, relative to what a parameter needs to move the counts."""
 STEEP = 1000.0
 """Levels up to which points are released, to reach them."""
-MOST_STARTS = 200
+MOST_STARTS = 100
 """Of points that are released."""
 
 
@@ -65,6 +76,11 @@ class Line:
     """Its derivative, shape (points,)."""
     values: Array
     """Values of all variables there, shape (points, variables)."""
+
+    @property
+    def inside(self) -> Array:
+        """Values of all variables at the points of the region, shape (points, variables)."""
+        return self.values[self.delta_chi2 < self.level]
 
     @property
     def delta_chi2(self) -> Array:
@@ -103,6 +119,7 @@ class Line:
         for low, high in self.intervals:
             inside |= (x >= low) & (x <= high)
         clear = np.abs(delta_chi2 - self.level) > 1e-6 * self.level
+        clear &= ~np.isin(x, self.intervals)  # χ² may jump at a bound
         return bool(np.any(clear & (inside != (delta_chi2 < self.level))))
 
     def unseen(self, grid: Array) -> Array:
@@ -132,14 +149,62 @@ class _Points:
         x = np.unique(x[(x >= self.low) & (x <= self.high)])
         x = x[~np.isin(x, self.x)]
         if x.size:
-            new = self.profile.points(x)
+            new = self.profile.points(x, near=self._neighbours(x))
             self._join(x, new.chi2, new.slopes[:, 0], new.values)
+
+    def _neighbours(self, x: Array) -> list[Array]:
+        """Values at the points below and above others, of shape (n, variables)."""
+        if self.profile.straight or not self.x.size:
+            return []
+        above = np.searchsorted(self.x, x)
+        places = (np.maximum(above - 1, 0), np.minimum(above, self.x.size - 1))
+        return [self.values[place] for place in places]
+
+    def scatter(self) -> None:
+        """Fit some of the points from starts far and wide."""
+        profile, model = self.profile, self.profile.model
+        fitted = [k for k in range(len(model.parameters)) if k not in profile.held]
+        scale = np.array([reach(model, k) for k in fitted])
+        some = np.unique(np.linspace(0, self.x.size - 1, SCATTERED).astype(int))
+        for place in _sequence(2 * len(fitted), STARTS_A_POINT):
+            far = FARTHEST_START ** (2 * place[::2] - 1) * scale * np.sign(place[1::2] - 0.5)
+            start = self.values[some]
+            start[:, fitted] = model.truth[fitted] + far
+            self._reach(some, np.clip(start, model.lower, model.upper))
+
+    def spread(self) -> bool:
+        """Fit points from their neighbours' minima until none is lowered; whether any was."""
+        changed = np.ones(self.x.size, bool)
+        for number in range(self.x.size):
+            lowered = np.zeros(self.x.size, bool)
+            for step in (-1, 1):
+                place = np.flatnonzero(changed) + step
+                place = place[(place >= 0) & (place < self.x.size)]
+                lowered[self._reach(place, self.values[place - step])] = True
+            if not lowered.any():
+                return number > 0
+            changed = lowered
+        return True
+
+    def _reach(self, place: NDArray[np.int64], starts: Array) -> NDArray[np.int64]:
+        """Fit points from starts, shape (n, variables); returns those that are lower now."""
+        i = self.profile.held[0]
+        starts = starts.copy()
+        starts[:, i] = self.x[place]
+        starts = np.clip(starts, self.profile.model.lower, self.profile.model.upper)
+        new = self.profile.reached(starts, self.chi2[place])
+        lower = new.chi2 < self.chi2[place] - LOWER * (1 + np.abs(self.chi2[place]))
+        place = place[lower]
+        self.chi2[place], self.values[place] = new.chi2[lower], new.values[lower]
+        self.slope[place] = new.slopes[lower, 0]
+        return place
 
     def add_best(self) -> None:
         """Add the minimum of χ², if it is in the range."""
-        best, i = self.profile.best, self.profile.held[0]
-        x = best.values[:, i]
-        if self.low <= x[0] <= self.high and x[0] not in self.x:
+        best, i, model = self.profile.best, self.profile.held[0], self.profile.model
+        x, z = best.values[:, i], best.values[0]
+        possible = np.all((z >= model.lower) & (z <= model.upper))
+        if self.low <= x[0] <= self.high and x[0] not in self.x and possible:
             self._join(x, best.chi2, np.zeros(1), best.values)
 
     def _join(self, x: Array, chi2: Array, slope: Array, values: Array) -> None:
@@ -168,11 +233,25 @@ def line(
     points = _Points(profile, low, high)
     points.add_best()
     points.add(np.concatenate([_first(profile, low, high), np.empty(0) if grid is None else grid]))
+    if not profile.straight:
+        points.scatter()
+    if points.spread():
+        profile.doubt()
     points.add(_released(points, level))
     _halve(points, level)
+    if points.spread():
+        _halve(points, level)
     points.add(_turns(points, level))
     points.add_best()
+    profile.learn(points.values)
     return Line(profile, level, points.x, points.chi2, points.slope, points.values)
+
+
+def _sequence(dimension: int, number: int) -> Array:
+    """Points that fill a cube evenly, shape (number, dimension)."""
+    from scipy.stats import qmc
+
+    return qmc.Halton(dimension, scramble=False).random(number + 1)[1:]
 
 
 def _first(profile: Profile, low: float, high: float) -> Array:
@@ -238,10 +317,13 @@ def _wrong(points: _Points, a: Array, middle: Array, b: Array, level: float) -> 
         error = np.maximum(np.abs(fm - value), np.abs(gm - slope) * width / 4)
         top = points.profile.minimum + level
         distance = np.min(np.abs([fa - top, fm - top, fb - top]), axis=0)
+        steepest = np.max(np.abs([ga, gm, gb]), axis=0)
+        same = ((fa > top) == (fm > top)) & ((fm > top) == (fb > top))
+        beyond = same & (distance > STEEPER * steepest * width)
         right = error <= np.maximum(EXACT * level, FAR * distance)
     nowhere = np.isinf(fa) & np.isinf(fb) & np.isinf(fm)
     least = np.maximum(NARROWEST * (np.abs(a) + np.abs(b)), FINEST * (points.high - points.low))
-    return ~right & ~nowhere & (width > least)
+    return ~right & ~nowhere & ~beyond & (width > least)
 
 
 def _turns(points: _Points, level: float) -> Array:

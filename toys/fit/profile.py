@@ -14,12 +14,11 @@ from ..counts.model import Data, Model
 from ..kernels.lanes import DataSets, Objective
 from ..kernels.status import CONVERGED
 from .careful import derivatives
-from .local import NO_LIMIT, Fits
+from .local import NO_LIMIT, Fits, local_fit
 from .search import Search, search
 
 NEIGHBOURS = 3
 """Known points nearby whose minima are starts of fits at a point."""
-MOST_KNOWN = 20_000
 LOWER = 1e-9
 """Of χ², by which a point must be lower than the least χ² to take its place."""
 
@@ -56,6 +55,7 @@ class Profile:
         """Fits of the last call that did not converge, that of the minimum included."""
         self._search: Search = search(model, self.names)
         self._known = self.best.values
+        self._doubted = False
 
     @property
     def minimum(self) -> float:
@@ -71,10 +71,40 @@ class Profile:
         fits = self._fits(*values)
         return fits.chi2 - self.minimum
 
-    def points(self, *values: Array) -> Points:
-        """χ² and its slopes at points: one array of shape (n,) for each name."""
-        fits = self._fits(*values)
-        return Points(fits.values, fits.chi2, self._slopes(fits.values))
+    @property
+    def straight(self) -> bool:
+        """Whether fits with the parameters held find the least χ² from any start."""
+        return self._search.straight is not None and not self._doubted
+
+    def doubt(self) -> None:
+        """Fit from known points nearby too, whatever the search is sure of."""
+        self._doubted = True
+
+    def points(self, *values: Array, near: Sequence[Array] = ()) -> Points:
+        """χ² and its slopes at points: one array of shape (n,) for each name.
+
+        Parameters
+        ----------
+        near
+            Values of all variables at neighbours of each point, shape (n, variables) each.
+        """
+        return self._with_slopes(self._fits(*values, near=near))
+
+    def reached(self, starts: Array, highest: Array) -> Points:
+        """Points that are reached from starts, shape (n, variables), the parameters held.
+
+        Fits that would end above `highest`, a χ² for each, end early.
+        """
+        inner = self._search
+        first = inner.coordinates.inward(starts)
+        fits = local_fit(inner.model, self.data, first, inner.held, self.workers, highest=highest)
+        return self._with_slopes(
+            fits._replace(values=inner.coordinates.outward(fits.values, starts))
+        )
+
+    def learn(self, values: Array) -> None:
+        """Know points, shape (n, variables), as starts of fits nearby."""
+        self._known = values
 
     def released(self, values: Array) -> Fits:
         """Minima that are reached from points, shape (n, variables), with nothing held."""
@@ -85,15 +115,17 @@ class Profile:
         """Fits with nothing held."""
         return search(self.model)
 
-    def _fits(self, *values: Array) -> Fits:
+    def _with_slopes(self, fits: Fits) -> Points:
+        return Points(fits.values, fits.chi2, self._slopes(fits.values))
+
+    def _fits(self, *values: Array, near: Sequence[Array] = ()) -> Fits:
         start = np.repeat(self.best.values, np.size(values[0]), axis=0)
         start = np.clip(start, self.model.lower, self.model.upper)
         for i, value in zip(self.held, values, strict=True):
             start[:, i] = np.ravel(value)
         fits = self._search.fit(self.data, start, self.workers)
-        if self._search.straight is None:
-            fits = self._continued(fits, start)
-            self._known = np.concatenate([self._known, fits.values])[-MOST_KNOWN:]
+        if not self.straight:
+            fits = self._continued(fits, start, near)
         self.failed = int(np.count_nonzero(fits.status != CONVERGED)) + self._failed_best
         lowest = int(np.argmin(fits.chi2))
         if fits.chi2[lowest] < self.minimum - LOWER * (1 + abs(self.minimum)):
@@ -121,18 +153,25 @@ class Profile:
         )
         return derivatives(objective, sets).gradient
 
-    def _continued(self, fits: Fits, start: Array) -> Fits:
+    def _continued(self, fits: Fits, start: Array, near: Sequence[Array]) -> Fits:
         """Fit again from the minima of other points: along valleys, the starts are not enough."""
-        for nearby in self._nearby(start):
-            fits = fits.better(self._search.local(self.data, nearby, self.workers))
+        for values in near or self._nearby(start):
+            fits = fits.better(
+                self._search.local(self.data, self._held_as(start, values), self.workers)
+            )
         distance = 1
-        while distance < len(start):
+        while distance < len(start) and not near:
             for shift in (distance, -distance):
-                nearby = np.roll(fits.values, shift, axis=0)
-                nearby[:, self.held] = start[:, self.held]
+                nearby = self._held_as(start, np.roll(fits.values, shift, axis=0))
                 fits = fits.better(self._search.local(self.data, nearby, self.workers))
             distance *= 2
         return fits
+
+    def _held_as(self, start: Array, values: Array) -> Array:
+        """Values with those of the held parameters from starts."""
+        nearby = values.copy()
+        nearby[:, self.held] = start[:, self.held]
+        return nearby
 
     def _nearby(self, start: Array) -> list[Array]:
         """Starts at the minima of the nearest points that are known."""
@@ -143,9 +182,4 @@ class Profile:
         tree = KDTree(self._known[:, self.held] / scale)
         number = min(NEIGHBOURS, len(self._known))
         _, places = tree.query(start[:, self.held] / scale, k=range(1, number + 1))
-        starts = []
-        for place in places.T:
-            nearby = self._known[place]
-            nearby[:, self.held] = start[:, self.held]
-            starts.append(nearby)
-        return starts
+        return [self._known[place] for place in places.T]

@@ -7,8 +7,7 @@ with Δχ² below the χ² quantile (Wilks): 2.71 for one parameter and 4.61 for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from ...reco.cluster.workers import HERE, Here
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
 from .line import Line, line
-from .outline import is_clipped, open_ends, outlines, threshold, total_area
+from .outline import is_clipped, open_ends, threshold
+from .plane import Refined, refined
 from .profile import Profile
 
 POINTS_1D, POINTS_2D = 401, 201
@@ -102,6 +102,10 @@ class Scan2D(Displayed):
     cl: float
     best: tuple[float, float]
     failed: int
+    region: Refined
+    """The region, from grids that are finer than `x` and `y` along its outline."""
+    clipped: bool
+    """Whether the region goes on beyond the plane."""
 
     def facts(self) -> dict[str, object]:
         """Parameters, best values and area."""
@@ -109,7 +113,7 @@ class Scan2D(Displayed):
             "parameters": ", ".join(self.names),
             "best": ", ".join(f"{value:.4g}" for value in self.best),
             "CL": f"{100 * self.cl:g} %",
-            "area": f"{self.area:.5g}",
+            "area": f"{self.area:.5g} ± {self.region.error:.1g}",
             "contours": len(self.contours),
             "points": f"{len(self.x)} x {len(self.y)}",
             "failed fits": self.failed,
@@ -123,6 +127,7 @@ class Scan2D(Displayed):
             "best": list(self.best),
             "contours": [line.tolist() for line in self.contours],
             "area": self.area,
+            "area_error": self.region.error,
             "clipped": self.clipped,
             "cl": self.cl,
             "delta_chi2": self.threshold,
@@ -134,26 +139,15 @@ class Scan2D(Displayed):
             "failed": self.failed,
         }
 
-    @cached_property
+    @property
     def contours(self) -> list[Array]:
         """Closed boundaries of the region, each of shape (points, 2); holes are among them."""
-        return [line for outline in self._outlines for line in outline]
-
-    @cached_property
-    def area(self) -> float:
-        """Area of the region, holes left out."""
-        return total_area(self._outlines)
+        return [line for piece in self.region.pieces for line in piece]
 
     @property
-    def clipped(self) -> bool:
-        """Whether the region reaches the limits of the plane."""
-        d = self.delta_chi2
-        edge = min(d[0].min(), d[-1].min(), d[:, 0].min(), d[:, -1].min())
-        return bool(edge < self.threshold)
-
-    @cached_property
-    def _outlines(self) -> list[list[Array]]:
-        return outlines(self.x, self.y, self.delta_chi2, self.threshold)
+    def area(self) -> float:
+        """Area of the region, holes left out."""
+        return self.region.area
 
 
 def scan_1d(
@@ -205,15 +199,49 @@ def scan_2d(
     names = axes[0].name, axes[1].name
     if names[0] == names[1]:
         raise ExperimentError(f"parameter '{names[0]}' is scanned twice")
-    x, y = (grid(model, axis, level, POINTS_2D, data, workers) for axis in axes)
-    if x.size * y.size > MOST_POINTS_2D:
+    if (axes[0].points or POINTS_2D) * (axes[1].points or POINTS_2D) > MOST_POINTS_2D:
         raise ExperimentError(
-            f"{x.size} x {y.size} points: a plane may have {MOST_POINTS_2D} at most"
+            f"{axes[0].points} x {axes[1].points} points: a plane may have {MOST_POINTS_2D} at most"
         )
     profile = Profile(model, names, data, workers)
+    lines = _lines(axes, profile, level)
+    ranges = tuple(_range(axis, along) for axis, along in zip(axes, lines, strict=True))
+    inside = np.concatenate([along.inside[:, profile.held] for along in lines])
+    spans = tuple(along.intervals for along in lines)
+    region = refined(profile, spans, ranges, level, inside)
+    x, y = (
+        np.linspace(*ends, axis.points or POINTS_2D)
+        for axis, ends in zip(axes, ranges, strict=True)
+    )
     delta = profile(*np.meshgrid(x, y)).reshape(len(y), len(x))
     best = profile.best_of(names[0]), profile.best_of(names[1])
-    return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed)
+    clipped = any(
+        is_clipped(span, open_ends(model, name, points))
+        for span, name, points in zip(spans, names, (x, y), strict=True)
+    )
+    return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed, region, clipped)
+
+
+def _lines(axes: tuple[Axis, Axis], profile: Profile, level: float) -> tuple[Line, ...]:
+    """The profile along each parameter, the other one fitted within its range."""
+    lines = []
+    for axis, other in (axes, axes[::-1]):
+        model = profile.model
+        if other.low is not None and other.high is not None:
+            _check(other, model)
+            model = _within(model, other)
+        along = Profile(model, [axis.name], profile.data, profile.workers, profile.best)
+        lines.append(_along(axis, along, level))
+    return tuple(lines)
+
+
+def _within(model: Model, axis: Axis) -> Model:
+    """A model with the bounds of a parameter at the ends of a range."""
+    parameters = tuple(
+        replace(p, lower=axis.low, upper=axis.high) if p.name == axis.name else p
+        for p in model.parameters
+    )
+    return replace(model, parameters=parameters)
 
 
 def grid(
@@ -268,7 +296,7 @@ def _along(axis: Axis, profile: Profile, level: float) -> Line:
     i, best = profile.held[0], profile.best_of(axis.name)
     lower, upper = profile.model.lower[i], profile.model.upper[i]
     along = line(profile, max(best - REACH, lower), min(best + REACH, upper), level)
-    first, last = along.intervals[0][0], along.intervals[-1][1]
+    first, last = _ends(along)
     if lower < first == along.x[0] or upper > last == along.x[-1]:
         raise ExperimentError(
             f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
@@ -280,6 +308,12 @@ def _range(axis: Axis, along: Line) -> tuple[float, float]:
     """The range given, or one that holds all intervals, and a margin."""
     if axis.low is not None and axis.high is not None:
         return axis.low, axis.high
-    low, high = along.intervals[0][0], along.intervals[-1][1]
+    low, high = _ends(along)
     margin = MARGIN * (high - low)
     return max(low - margin, float(along.x[0])), min(high + margin, float(along.x[-1]))
+
+
+def _ends(along: Line) -> tuple[float, float]:
+    """The outermost ends of intervals; where there are none, of all that was looked at."""
+    every = [end for pair in along.intervals for end in pair]
+    return (min(every), max(every)) if every else (float(along.x[0]), float(along.x[-1]))
