@@ -63,7 +63,7 @@ def _print_intervals(title: str, scan: Scan1D, output: Output) -> None:
         (interval_text(pair, ends, 6), pair[1] - pair[0]) for pair in scan.intervals
     ] or [(f"none from {scan.x[0]:g} to {scan.x[-1]:g}", None)]
     columns = [f"{scan.name} at {100 * scan.cl:g} % CL", "width"]
-    output.table(f"{title}: best fit {round(scan.best, 9):.4g}", columns, rows)
+    output.table(f"{title}: best fit {round(scan.best, 9) + 0.0:.4g}", columns, rows)
 
 
 def _print_contours(title: str, scan: Scan2D, output: Output) -> None:

@@ -104,7 +104,9 @@ class Line:
         finest = NARROWEST * (high - low)  # where χ² jumps at a bound
         edges = np.where(edges - low < finest, low, np.where(high - edges < finest, high, edges))
         every = [low] * bool(inside[0]) + edges.tolist() + [high] * bool(inside[-1])
-        return tuple((float(a), float(b)) for a, b in zip(every[::2], every[1::2], strict=True))
+        return tuple(
+            (float(a) + 0.0, float(b) + 0.0) for a, b in zip(every[::2], every[1::2], strict=True)
+        )
 
     @cached_property
     def minima(self) -> tuple[Array, Array]:

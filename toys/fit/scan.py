@@ -7,6 +7,7 @@ with Δχ² below the χ² quantile (Wilks): 2.71 for one parameter and 4.61 for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +28,10 @@ FARTHEST = 1e6
 """Greatest absolute value of the ends of a range that is given."""
 REACH = 1e5
 """Greatest distance from the best fit of a range that is found."""
+DRAWN = 129
+"""Points in an interval of a region that is drawn."""
+FARTHER = 3.0
+"""Levels up to which intervals are drawn: critical values of toys may be above that of Wilks."""
 MARGIN = 0.1
 """Margin beyond the region on each side of a range that is chosen, relative."""
 
@@ -244,24 +249,56 @@ def _within(model: Model, axis: Axis) -> Model:
     return replace(model, parameters=parameters)
 
 
-def grid(
+def grids(
     model: Model,
-    axis: Axis,
+    axes: Sequence[Axis],
     level: float,
     points: int,
     data: Data | None = None,
     workers: Here = HERE,
-) -> Array:
-    """Values of a parameter: as given, or over what holds Δχ² below the level.
+) -> tuple[Array, ...]:
+    """Values of each of one or two parameters, for a construction.
+
+    They are as given, or over what holds Δχ² below the level, at equal distances. Where an interval
+    of a parameter would have none of them in its depth, its lowest point is one more; and so is
+    the best fit, if no point of a plane would be near it.
+
+    Parameters
+    ----------
+    points
+        Number of values of an axis that has none.
 
     Raises
     ------
     ExperimentError
-        If the range is empty, or the data do not limit the parameter.
+        If a range is empty, or the data do not limit a parameter.
     """
-    along = _along(axis, Profile(model, [axis.name], data, workers), level)
-    x = np.linspace(*_range(axis, along), axis.points or points)
-    return np.union1d(x, along.unseen(x))
+    profile = Profile(model, [axis.name for axis in axes], data, workers)
+    if len(axes) == 1:
+        lines: tuple[Line, ...] = (_along(axes[0], profile, level),)
+    else:
+        lines = _lines((axes[0], axes[1]), profile, level)
+    values = []
+    for axis, along in zip(axes, lines, strict=True):
+        x = np.linspace(*_range(axis, along), axis.points or points)
+        values.append(np.union1d(x, along.unseen(x)))
+    nodes = [g.ravel() for g in np.meshgrid(*values)]
+    if len(axes) > 1 and not np.any(profile(*nodes) < level / 2):
+        best = [profile.best_of(axis.name) for axis in axes]
+        if all(x[0] <= b <= x[-1] for x, b in zip(values, best, strict=True)):
+            values = [np.union1d(x, b) for x, b in zip(values, best, strict=True)]
+    return tuple(values)
+
+
+def islands(model: Model, name: str, x: Array, level: float, data: Data) -> Array:
+    """Points within the range of a grid that tell where Δχ² of data is below a level, and beyond.
+
+    They lie DRAWN to an interval of Δχ² below FARTHER levels, with the minima: also in intervals
+    between two points of the grid.
+    """
+    along = line(Profile(model, [name], data), x[0], x[-1], FARTHER * level)
+    within = [np.linspace(low, high, DRAWN) for low, high in along.intervals]
+    return np.unique(np.concatenate([*within, along.minima[0]]))
 
 
 def _check(axis: Axis, model: Model) -> None:
