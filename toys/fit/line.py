@@ -68,6 +68,8 @@ class Line:
 
     profile: Profile
     level: float
+    minimum: float
+    """Least χ²."""
     x: Array
     """Points, in increasing order, shape (points,)."""
     chi2: Array
@@ -85,7 +87,7 @@ class Line:
     @property
     def delta_chi2(self) -> Array:
         """Δχ² at the points."""
-        return self.chi2 - self.profile.minimum
+        return self.chi2 - self.minimum
 
     @cached_property
     def intervals(self) -> tuple[tuple[float, float], ...]:
@@ -95,7 +97,7 @@ class Line:
         cut = np.flatnonzero(inside[1:] != inside[:-1])
 
         def above(x: Array) -> Array:
-            return self.profile(x) - self.level
+            return self.profile.points(x).chi2 - self.minimum - self.level
 
         ends = np.stack([self.x[cut], self.x[cut + 1]])
         values = np.stack([height[cut], height[cut + 1]])
@@ -115,14 +117,16 @@ class Line:
         lowest = (y[1:-1] <= y[:-2]) & (y[1:-1] < y[2:]) & (y[1:-1] < self.level)
         return self.x[lowest], self.delta_chi2[lowest]
 
-    def misses(self, x: Array, delta_chi2: Array) -> bool:
-        """Whether points of a grid are in a region that the intervals do not have, or not in it."""
+    def misses(self, x: Array, chi2: Array) -> bool:
+        """Whether points of a grid are lower than the minimum, or not in the intervals as told."""
+        small = 1e-6 * self.level
+        height = chi2 - self.minimum - self.level
         inside = np.zeros(x.shape, bool)
         for low, high in self.intervals:
             inside |= (x >= low) & (x <= high)
-        clear = np.abs(delta_chi2 - self.level) > 1e-6 * self.level
-        clear &= ~np.isin(x, self.intervals)  # χ² may jump at a bound
-        return bool(np.any(clear & (inside != (delta_chi2 < self.level))))
+        clear = (np.abs(height) > small) & ~np.isin(x, self.intervals)  # χ² may jump at a bound
+        lower = np.min(chi2) < self.minimum - small
+        return bool(lower or np.any(clear & (inside != (height < 0))))
 
     def unseen(self, grid: Array) -> Array:
         """The lowest points of intervals in whose depth no point of a grid is."""
@@ -240,13 +244,16 @@ def line(
     if points.spread():
         profile.doubt()
     points.add(_released(points, level))
-    _halve(points, level)
-    if points.spread():
+    minimum = np.inf
+    while profile.minimum < minimum:
+        minimum = profile.minimum
         _halve(points, level)
-    points.add(_turns(points, level))
+        if points.spread():
+            _halve(points, level)
+        points.add(_turns(points, level))
     points.add_best()
     profile.learn(points.values)
-    return Line(profile, level, points.x, points.chi2, points.slope, points.values)
+    return Line(profile, level, minimum, points.x, points.chi2, points.slope, points.values)
 
 
 def _sequence(dimension: int, number: int) -> Array:
@@ -285,16 +292,16 @@ def _of_bins(profile: Profile) -> Array:
 
 def _released(points: _Points, level: float) -> Array:
     """Minima of χ² that are reached from the points, if they are low enough to matter."""
-    low = np.flatnonzero(points.chi2 < points.profile.minimum + STEEP * level)
-    starts = low[:: 1 + low.size // MOST_STARTS]
+    starts = np.flatnonzero(points.chi2 < points.profile.minimum + STEEP * level)
     if not starts.size:
         return np.empty(0)
-    fits = points.profile.released(points.values[starts])
+    fits = points.profile.released(points.values[starts[:: 1 + starts.size // MOST_STARTS]])
     low = fits.chi2 < points.profile.minimum + NOTABLE * level
     x = fits.values[low, points.profile.held[0]]
     order = np.argsort(x)
-    apart = np.diff(x[order], prepend=-np.inf) > 1e-7 * np.ptp(x) if x.size else []
-    return x[order][apart]
+    if not x.size:
+        return x
+    return x[order][np.diff(x[order], prepend=-np.inf) > 1e-7 * np.ptp(x)]
 
 
 def _halve(points: _Points, level: float) -> None:

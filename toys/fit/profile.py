@@ -98,9 +98,9 @@ class Profile:
         inner = self._search
         first = inner.coordinates.inward(starts)
         fits = local_fit(inner.model, self.data, first, inner.held, self.workers, highest=highest)
-        return self._with_slopes(
-            fits._replace(values=inner.coordinates.outward(fits.values, starts))
-        )
+        fits = fits._replace(values=inner.coordinates.outward(fits.values, starts))
+        self._note(fits)
+        return self._with_slopes(fits)
 
     def learn(self, values: Array) -> None:
         """Know points, shape (n, variables), as starts of fits nearby."""
@@ -127,10 +127,14 @@ class Profile:
         if not self.straight:
             fits = self._continued(fits, start, near)
         self.failed = int(np.count_nonzero(fits.status != CONVERGED)) + self._failed_best
+        self._note(fits)
+        return fits
+
+    def _note(self, fits: Fits) -> None:
+        """Put a point that is lower than the least χ² in its place, and go on from there."""
         lowest = int(np.argmin(fits.chi2))
         if fits.chi2[lowest] < self.minimum - LOWER * (1 + abs(self.minimum)):
             self.best = self.best.better(self.released(fits.values[[lowest]]))
-        return fits
 
     def _slopes(self, values: Array) -> Array:
         """Derivatives at minima over the other variables: those of χ² itself."""

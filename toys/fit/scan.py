@@ -45,6 +45,11 @@ class Axis:
     high: float | None = None
     points: int | None = None
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The range, if it is given."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scan1D(Displayed):
@@ -182,7 +187,7 @@ def scan_1d(
     x = np.linspace(*_range(axis, along), axis.points or POINTS_1D)
     delta = profile(x)
     failed = profile.failed
-    if along.misses(x, delta):
+    if along.misses(x, profile.minimum + delta):
         along = line(profile, along.x[0], along.x[-1], level, x)
     intervals = tuple((max(a, float(x[0])), min(b, float(x[-1]))) for a, b in along.intervals)
     best = profile.best_of(axis.name)
@@ -210,9 +215,9 @@ def scan_2d(
         )
     profile = Profile(model, names, data, workers)
     lines = _lines(axes, profile, level)
-    ranges = tuple(_range(axis, along) for axis, along in zip(axes, lines, strict=True))
+    ranges = _range(axes[0], lines[0]), _range(axes[1], lines[1])
+    spans = lines[0].intervals, lines[1].intervals
     inside = np.concatenate([along.inside[:, profile.held] for along in lines])
-    spans = tuple(along.intervals for along in lines)
     region = refined(profile, spans, ranges, level, inside)
     x, y = (
         np.linspace(*ends, axis.points or POINTS_2D)
@@ -227,24 +232,24 @@ def scan_2d(
     return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed, region, clipped)
 
 
-def _lines(axes: tuple[Axis, Axis], profile: Profile, level: float) -> tuple[Line, ...]:
+def _lines(axes: tuple[Axis, Axis], profile: Profile, level: float) -> tuple[Line, Line]:
     """The profile along each parameter, the other one fitted within its range."""
-    lines = []
-    for axis, other in (axes, axes[::-1]):
-        model = profile.model
-        if other.low is not None and other.high is not None:
-            _check(other, model)
-            model = _within(model, other)
-        along = Profile(model, [axis.name], profile.data, profile.workers, profile.best)
-        lines.append(_along(axis, along, level))
-    return tuple(lines)
+
+    def along(axis: Axis, other: Axis) -> Line:
+        model = _within(profile.model, other)
+        alone = Profile(model, [axis.name], profile.data, profile.workers, profile.best)
+        return _along(axis, alone, level)
+
+    return along(*axes), along(*axes[::-1])
 
 
 def _within(model: Model, axis: Axis) -> Model:
-    """A model with the bounds of a parameter at the ends of a range."""
+    """A model with the bounds of a parameter at the ends of a range, if one is given."""
+    if axis.ends is None:
+        return model
+    low, high = _checked(axis, axis.ends, model)
     parameters = tuple(
-        replace(p, lower=axis.low, upper=axis.high) if p.name == axis.name else p
-        for p in model.parameters
+        replace(p, lower=low, upper=high) if p.name == axis.name else p for p in model.parameters
     )
     return replace(model, parameters=parameters)
 
@@ -301,22 +306,19 @@ def islands(model: Model, name: str, x: Array, level: float, data: Data) -> Arra
     return np.unique(np.concatenate([*within, along.minima[0]]))
 
 
-def _check(axis: Axis, model: Model) -> None:
-    i = model.number(axis.name)
-    lower, upper = model.lower[i], model.upper[i]
-    assert axis.low is not None
-    assert axis.high is not None
-    if not axis.low < axis.high:
+def _checked(axis: Axis, ends: tuple[float, float], model: Model) -> tuple[float, float]:
+    """The ends of a range, if a parameter may be there."""
+    i, (low, high) = model.number(axis.name), ends
+    lower, upper = max(model.lower[i], -FARTHEST), min(model.upper[i], FARTHEST)
+    if not low < high:
+        raise ExperimentError(f"{axis.name} = {low:g}:{high:g}: the range is empty; give LOW:HIGH")
+    if low < lower or high > upper:
         raise ExperimentError(
-            f"{axis.name} = {axis.low:g}:{axis.high:g}: the range is empty; give LOW:HIGH"
-        )
-    lower, upper = max(lower, -FARTHEST), min(upper, FARTHEST)
-    if axis.low < lower or axis.high > upper:
-        raise ExperimentError(
-            f"{axis.name} = {axis.low:g}:{axis.high:g}: must be from {lower:g} to {upper:g}"
+            f"{axis.name} = {low:g}:{high:g}: must be from {lower:g} to {upper:g}"
         )
     if axis.points is not None and not 2 <= axis.points <= 100_000:
         raise ExperimentError(f"{axis.name}: points must be from 2 to 100000, not {axis.points}")
+    return low, high
 
 
 def _along(axis: Axis, profile: Profile, level: float) -> Line:
@@ -327,9 +329,8 @@ def _along(axis: Axis, profile: Profile, level: float) -> Line:
     ExperimentError
         If the range is empty, or none is given and the data do not limit the parameter.
     """
-    if axis.low is not None and axis.high is not None:
-        _check(axis, profile.model)
-        return line(profile, axis.low, axis.high, level)
+    if axis.ends is not None:
+        return line(profile, *_checked(axis, axis.ends, profile.model), level)
     i, best = profile.held[0], profile.best_of(axis.name)
     lower, upper = profile.model.lower[i], profile.model.upper[i]
     along = line(profile, max(best - REACH, lower), min(best + REACH, upper), level)
@@ -343,8 +344,8 @@ def _along(axis: Axis, profile: Profile, level: float) -> Line:
 
 def _range(axis: Axis, along: Line) -> tuple[float, float]:
     """The range given, or one that holds all intervals, and a margin."""
-    if axis.low is not None and axis.high is not None:
-        return axis.low, axis.high
+    if axis.ends is not None:
+        return axis.ends
     low, high = _ends(along)
     margin = MARGIN * (high - low)
     return max(low - margin, float(along.x[0])), min(high + margin, float(along.x[-1]))
