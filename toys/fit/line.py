@@ -96,8 +96,9 @@ class Line:
         inside = height < 0
         cut = np.flatnonzero(inside[1:] != inside[:-1])
 
-        def above(x: Array) -> Array:
-            return self.profile.points(x).chi2 - self.minimum - self.level
+        def above(x: Array, piece: NDArray[np.int64]) -> Array:
+            near = self.values[cut[piece]], self.values[cut[piece] + 1]
+            return self.profile.between(x, near).chi2 - self.minimum - self.level
 
         ends = np.stack([self.x[cut], self.x[cut + 1]])
         values = np.stack([height[cut], height[cut + 1]])
@@ -345,4 +346,9 @@ def _turns(points: _Points, level: float) -> Array:
     turn = np.flatnonzero((dips | bumps) & near)
     ends, slopes = np.stack([x[turn], x[turn + 1]]), np.stack([g[turn], g[turn + 1]])
     small = SMALL / np.maximum(np.diff(ends, axis=0)[0], 1e-300)
-    return roots(lambda t: points.profile.points(t).slopes[:, 0], ends, slopes, small)
+
+    def slope(place: Array, piece: NDArray[np.int64]) -> Array:
+        near = points.values[turn[piece]], points.values[turn[piece] + 1]
+        return points.profile.between(place, near).slopes[:, 0]
+
+    return roots(slope, ends, slopes, small)

@@ -172,7 +172,7 @@ class _Plane:
         self, profile: Profile, level: float, inside: Array, ranges: tuple[Interval, Interval]
     ) -> None:
         self.profile, self.level, self.inside, self.ranges = profile, level, inside, ranges
-        self.values = np.empty((0, profile.model.variables))
+        self.known = self.values = np.empty((0, profile.model.variables))
 
     def at(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Height at points, shape (n,), infinite out of the range, and its slopes, (2, n)."""
@@ -183,7 +183,8 @@ class _Plane:
             points = self.profile.points(x[here], y[here])
             height[here] = points.chi2 - self.profile.minimum - self.level
             slopes[:, here] = points.slopes.T
-            self.profile.learn(points.values)
+            self.known = np.concatenate([self.known, points.values])
+            self.profile.learn(self.known)
             self.values = points.values[height[here] < STEEP * self.level]
         return height, slopes
 

@@ -55,7 +55,7 @@ class Profile:
         """Fits of the last call that did not converge, that of the minimum included."""
         self._search: Search = search(model, self.names)
         self._known = self.best.values
-        self._doubted = False
+        self._learned, self._doubted = False, False
 
     @property
     def minimum(self) -> float:
@@ -90,6 +90,16 @@ class Profile:
         """
         return self._with_slopes(self._fits(*values, near=near))
 
+    def between(self, x: Array, near: Sequence[Array]) -> Points:
+        """Points of the only parameter between ones nearby, fitted from these alone if need be."""
+        if self.straight:
+            return self.points(x)
+        starts = [self._held_as(x[:, None], values) for values in near]
+        first, *others = (self._search.local(self.data, s, self.workers) for s in starts)
+        for other in others:
+            first = first.better(other)
+        return self._with_slopes(first)
+
     def reached(self, starts: Array, highest: Array) -> Points:
         """Points that are reached from starts, shape (n, variables), the parameters held.
 
@@ -104,7 +114,7 @@ class Profile:
 
     def learn(self, values: Array) -> None:
         """Know points, shape (n, variables), as starts of fits nearby."""
-        self._known = values
+        self._known, self._learned = values, True
 
     def released(self, values: Array) -> Fits:
         """Minima that are reached from points, shape (n, variables), with nothing held."""
@@ -159,22 +169,22 @@ class Profile:
 
     def _continued(self, fits: Fits, start: Array, near: Sequence[Array]) -> Fits:
         """Fit again from the minima of other points: along valleys, the starts are not enough."""
+        at = start[:, self.held]
         for values in near or self._nearby(start):
-            fits = fits.better(
-                self._search.local(self.data, self._held_as(start, values), self.workers)
-            )
+            nearby = self._held_as(at, values)
+            fits = fits.better(self._search.local(self.data, nearby, self.workers))
         distance = 1
-        while distance < len(start) and not near:
+        while distance < len(start) and not near and not self._learned:
             for shift in (distance, -distance):
-                nearby = self._held_as(start, np.roll(fits.values, shift, axis=0))
+                nearby = self._held_as(at, np.roll(fits.values, shift, axis=0))
                 fits = fits.better(self._search.local(self.data, nearby, self.workers))
             distance *= 2
         return fits
 
-    def _held_as(self, start: Array, values: Array) -> Array:
-        """Values with those of the held parameters from starts."""
+    def _held_as(self, at: Array, values: Array) -> Array:
+        """Values with those of the held parameters at points, shape (n, parameters)."""
         nearby = values.copy()
-        nearby[:, self.held] = start[:, self.held]
+        nearby[:, self.held] = at
         return nearby
 
     def _nearby(self, start: Array) -> list[Array]:

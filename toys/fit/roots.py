@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 
@@ -15,13 +16,16 @@ BISECTED = 4
 """Every so many steps a bracket is halved, whatever the values at its ends."""
 
 
-def roots(function: Callable[[Array], Array], ends: Array, values: Array, small: Array) -> Array:
+Function = Callable[[Array, NDArray[np.int64]], Array]
+
+
+def roots(function: Function, ends: Array, values: Array, small: Array) -> Array:
     """One zero between the ends of each bracket, by false position (Illinois) and bisection.
 
     Parameters
     ----------
     function
-        Values at points, both of shape (n,).
+        Values at points in some of the brackets, by their numbers, all of shape (n,).
     ends
         Of the brackets, shape (2, brackets).
     values
@@ -37,7 +41,7 @@ def roots(function: Callable[[Array], Array], ends: Array, values: Array, small:
         if not left.size:
             break
         zero[left] = _between(x[:, left], f[:, left], halved=step % BISECTED == BISECTED - 1)
-        value = function(zero[left])
+        value = function(zero[left], left)
         end = np.where((value > 0) == (f[0, left] > 0), 0, 1)
         x[end, left], f[end, left] = zero[left], value
         again = last[left] == end
