@@ -200,7 +200,7 @@ class _Points:
         starts[:, i] = self.x[place]
         starts = np.clip(starts, self.profile.model.lower, self.profile.model.upper)
         new = self.profile.reached(starts, self.chi2[place])
-        lower = new.chi2 < self.chi2[place] - LOWER * (1 + np.abs(self.chi2[place]))
+        lower = new.chi2 + LOWER * (1 + np.abs(new.chi2)) < self.chi2[place]
         place = place[lower]
         self.chi2[place], self.values[place] = new.chi2[lower], new.values[lower]
         self.slope[place] = new.slopes[lower, 0]

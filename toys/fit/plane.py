@@ -6,31 +6,29 @@ some corners but not at all are cut; so are ones where the cubics along their ed
 and slopes meet the level, and those with a minimum of χ² below the level that no corner tells.
 Cells that are cut, and their neighbours, are halved both ways, and the outline is followed where it
 leaves them, until the area changes by less than GOAL and no cell is cut that its corners do not
-tell. Everywhere else, values between points are interpolated.
+tell. Other cells need no room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.arrays import Array
-from .outline import outlines, total_area
 from .profile import Profile
+from .squares import Corners, Flags, Integers, boundaries, pieces, signed_area
 
 CELLS = 64
 """Cells of a box along each side, at first."""
 GOAL = 1e-3
 """Change of the area by the last refinement, relative to it."""
-MOST_POINTS = 5_000_000
-"""Of a grid, most of them interpolated."""
+FINEST = 1 << 20
+"""Cells of the finest grid along each side."""
 MOST_FITS = 400_000
 """Points of a box that are fitted."""
-ALONG = np.linspace(0.0, 1.0, 9)[1:-1]
-"""Where on an edge its cubic is looked at."""
 RELEASED = 300
 """Points of the first grid of a box from which minima are reached, about."""
 
@@ -38,10 +36,6 @@ STEEP = 1000.0
 """Levels up to which points are released, to reach minima."""
 NARROW = 0.95
 """Correlation of the parameters in a region from which it is a narrow band."""
-HIGHEST = 1e30
-"""In the place of what is infinite, in interpolating."""
-
-Cells = NDArray[np.bool_]
 Interval = tuple[float, float]
 
 
@@ -68,101 +62,115 @@ class Box:
 
 
 class _Grid:
-    """A grid over a box: Δχ² less the level, and its slopes where points were fitted."""
+    """Cells of a box that matter, and Δχ² less the level at their corners.
 
-    def __init__(self, plane: _Plane, tilt: float, x: Array, y: Array, height: Array) -> None:
-        self.plane, self.tilt, self.x, self.y, self.height = plane, tilt, x, y, height
-        self.slope = np.full((2, *height.shape), np.nan)
-        self.fitted = np.zeros(height.shape, bool)
-        self.fits = 0
+    Rows and columns of cells run from 0 to n − 1. There is one more around them, whose outer points
+    are at the edge of the box and outside of the region: so every boundary is closed.
+    """
 
-    def fit(self, wanted: Cells) -> int:
-        """Fit the wanted points that have not been; returns how many."""
-        rows, columns = np.nonzero(wanted & ~self.fitted)
-        if rows.size:
-            x, y = self.x[columns], self.y[rows] + self.tilt * self.x[columns]
-            height, slopes = self.plane.at(x, y)
-            self.height[rows, columns] = height
-            self.slope[:, rows, columns] = slopes[0] + self.tilt * slopes[1], slopes[1]
-            self.fitted[rows, columns] = True
-        self.fits += rows.size
-        return rows.size
+    def __init__(self, plane: _Plane, box: Box, n: int) -> None:
+        self.plane, self.box, self.n, self.fits = plane, box, n, 0
+        self.cells = np.empty(0, np.int64)
+        self.points = np.empty(0, np.int64)
+        self.height, self.slope = np.empty(0), np.empty((2, 0))
 
-    def cut(self) -> Cells:
-        """Cells with corners on both sides of the level."""
-        below = self.height < 0
-        corners = _corners(below)
-        return np.any(corners, axis=0) & ~np.all(corners, axis=0)
+    def add(self, rows: Integers, columns: Integers) -> None:
+        """Add cells, and fit their corners."""
+        real = (rows >= -1) & (rows <= self.n) & (columns >= -1) & (columns <= self.n)
+        new = (rows[real] + 1) * (self.n + 3) + columns[real] + 1
+        self.cells = np.union1d(self.cells, new)
+        wanted = np.unique(new[:, None] + self._to_corners)
+        wanted = wanted[~np.isin(wanted, self.points)]
+        if wanted.size:
+            self.know(wanted, *self._fitted(wanted))
 
-    def untold(self) -> Cells:
+    def know(self, points: Integers, height: Array, slope: Array) -> None:
+        """Know points by their numbers."""
+        every = np.concatenate([self.points, points])
+        order = np.argsort(every)
+        self.points = every[order]
+        self.height = np.concatenate([self.height, height])[order]
+        self.slope = np.concatenate([self.slope, slope], axis=1)[:, order]
+
+    @property
+    def _to_corners(self) -> Integers:
+        """What is added to the number of a cell for those of its corners."""
+        return np.array([0, 1, self.n + 4, self.n + 3])
+
+    def _places(self, points: Integers) -> tuple[Array, Array]:
+        """Coordinates of points in the box."""
+        row, column = (np.clip(k - 1, 0, self.n) for k in np.divmod(points, self.n + 3))
+        (left, right), (low, high) = self.box.x, self.box.y
+        return left + column * ((right - left) / self.n), low + row * ((high - low) / self.n)
+
+    def _fitted(self, points: Integers) -> tuple[Array, Array]:
+        """Height and slopes of points; outside of the box the height is infinite."""
+        row, column = np.divmod(points, self.n + 3)
+        within = (row > 0) & (row < self.n + 2) & (column > 0) & (column < self.n + 2)
+        height, slope = np.full(points.shape, np.inf), np.full((2, points.size), np.nan)
+        x, y = self._places(points[within])
+        tilt = self.box.tilt
+        height[within], slopes = self.plane.at(x, y + tilt * x)
+        slope[:, within] = slopes[0] + tilt * slopes[1], slopes[1]
+        self.fits += x.size
+        return height, slope
+
+    @property
+    def corners(self) -> Corners:
+        """The corners of the cells."""
+        number = self.cells[:, None] + self._to_corners
+        x, y = self._places(number)
+        place = np.searchsorted(self.points, number)
+        return Corners(number, x, y, self.height[place], *self.slope[:, place])
+
+    def untold(self, corners: Corners) -> Flags:
         """Cells that the outline enters although their corners are all on one side of it."""
-        cells = np.zeros((len(self.y) - 1, len(self.x) - 1), bool)
-        across = self._turns(self.height, self.slope[0], np.diff(self.x))
-        cells |= across[:-1] | across[1:]
-        along = self._turns(self.height.T, self.slope[1].T, np.diff(self.y)).T
-        cells |= along[:, :-1] | along[:, 1:]
         x, y = self.plane.inside.T
-        column = np.searchsorted(self.x, x, "right") - 1
-        row = np.searchsorted(self.y, y - self.tilt * x, "right") - 1
-        here = (row >= 0) & (row < len(self.y) - 1) & (column >= 0) & (column < len(self.x) - 1)
-        row, column = row[here], column[here]
-        outside = ~np.any(_corners(self.height < 0), axis=0)
-        cells[row, column] |= outside[row, column]
-        return cells
+        (left, right), (low, high) = self.box.x, self.box.y
+        y = y - self.box.tilt * x
+        here = (x >= left) & (x <= right) & (y >= low) & (y <= high)
+        column = ((x[here] - left) * (self.n / (right - left))).astype(np.int64)
+        row = ((y[here] - low) * (self.n / (high - low))).astype(np.int64)
+        known = (row + 1) * (self.n + 3) + column + 1
+        return corners.turning() | ((corners.code == 0) & np.isin(self.cells, known))
 
-    @staticmethod
-    def _turns(height: Array, slope: Array, width: Array) -> Cells:
-        """Edges along the last axis whose cubics cross the level between ends on one side."""
-        f, g = height[:, :-1], slope[:, :-1] * width
-        h, k = height[:, 1:], slope[:, 1:] * width
-        dips, bumps = (f > 0) & (h > 0) & (g < 0) & (k > 0), (f < 0) & (h < 0) & (g > 0) & (k < 0)
-        turn = np.nonzero(dips | bumps)
-        f, g, h, k = (a[turn][:, None] for a in (f, g, h, k))
-        t = ALONG
-        cubic = (
-            f * (1 + 2 * t) * (1 - t) ** 2
-            + g * t * (1 - t) ** 2
-            + h * t**2 * (3 - 2 * t)
-            + k * t**2 * (t - 1)
-        )
-        edges = np.zeros(dips.shape, bool)
-        edges[turn] = np.any((cubic < 0) != (f < 0), axis=1)
-        return edges
-
-    def finer(self, cells: Cells) -> _Grid:
-        """The grid with cells half as wide, fitted in some cells and interpolated elsewhere."""
-        x, y = _halved(self.x), _halved(self.y)
-        finite = np.minimum(self.height, HIGHEST)
-        height = _halved(_halved(finite).T.copy()).T.copy()
-        grid = _Grid(self.plane, self.tilt, x, y, height)
-        grid.fitted[::2, ::2] = self.fitted
-        grid.slope[:, ::2, ::2] = self.slope
-        wanted = np.zeros(height.shape, bool)
-        rows, columns = np.nonzero(_wider(cells))
-        for i in range(3):
-            for j in range(3):
-                wanted[2 * rows + i, 2 * columns + j] = True
+    def finer(self, chosen: Flags) -> _Grid:
+        """The grid with cells half as wide: some of the cells, and wherever the outline goes."""
+        grid = _Grid(self.plane, self.box, 2 * self.n)
         grid.fits = self.fits
-        grid.fit(wanted)
+        row, column = (k - 1 for k in np.divmod(self.points, self.n + 3))
+        kept = (row >= 0) & (row <= self.n) & (column >= 0) & (column <= self.n)
+        same = (2 * row[kept] + 1) * (grid.n + 3) + 2 * column[kept] + 1
+        grid.know(same, self.height[kept], self.slope[:, kept])
+        rows, columns = _with_neighbours(self._numbered(chosen))
+        lower, left = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+        grid.add((2 * rows[:, None] + lower).ravel(), (2 * columns[:, None] + left).ravel())
         grid.follow()
         return grid
 
     def follow(self) -> None:
-        """Fit points wherever the outline goes, until all points beside it are fitted."""
-        while True:
-            beside = np.zeros(self.height.shape, bool)
-            rows, columns = np.nonzero(_wider(self.cut()))
-            for i in range(2):
-                for j in range(2):
-                    beside[rows + i, columns + j] = True
-            if not self.fit(beside):
-                return
+        """Add cells wherever the outline goes, until all beside it are there."""
+        before = -1
+        while self.cells.size > before:
+            before = self.cells.size
+            self.add(*_with_neighbours(self._numbered(self.corners.cut)))
 
-    def pieces(self) -> list[list[Array]]:
-        """The region, in the coordinates of the plane."""
-        found = outlines(self.x, self.y, self.height, 0.0)
-        tilt = np.array([[1.0, self.tilt], [0.0, 1.0]])
-        return [[boundary @ tilt for boundary in piece] for piece in found]
+    def _numbered(self, chosen: Flags) -> tuple[Integers, Integers]:
+        """Rows and columns of some of the cells."""
+        row, column = np.divmod(self.cells[chosen], self.n + 3)
+        return row - 1, column - 1
+
+    def lines(self) -> list[Array]:
+        """Boundaries of the region, in the coordinates of the plane."""
+        tilt = np.array([[1.0, self.box.tilt], [0.0, 1.0]])
+        return [line @ tilt for line in boundaries(self.corners)]
+
+
+def _with_neighbours(cells: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
+    """Rows and columns of cells and of the eight around each, perhaps several times."""
+    steps = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]).T
+    rows, columns = (k[:, None] + step for k, step in zip(cells, steps, strict=True))
+    return rows.ravel(), columns.ravel()
 
 
 class _Plane:
@@ -216,14 +224,18 @@ def refined(
         Points of the region that are known, shape (n, 2).
     """
     plane = _Plane(profile, level, inside, ranges)
-    grids = [
+    parts = [
         _resolved(plane, Box(across, along))
         for across in _with_margins(spans[0], ranges[0])
         for along in _with_margins(spans[1], ranges[1])
     ]
-    pieces = [piece for grid, _ in grids for piece in grid.pieces()]
-    untold = sum(int(np.count_nonzero(grid.untold())) for grid, _ in grids)
-    return Refined(pieces, total_area(pieces), sum(error for _, error in grids), untold)
+    whole = pieces([line for part in parts for line in part.lines])
+    return Refined(
+        whole,
+        sum(part.area for part in parts),
+        sum(part.error for part in parts),
+        sum(part.untold for part in parts),
+    )
 
 
 def _with_margins(spans: Sequence[Interval], limits: Interval) -> list[Interval]:
@@ -237,34 +249,43 @@ def _with_margins(spans: Sequence[Interval], limits: Interval) -> list[Interval]
     return wide
 
 
-def _resolved(plane: _Plane, box: Box) -> tuple[_Grid, float]:
-    """The grid of a box, as fine as is needed, and the last change of its area."""
+class _Part(NamedTuple):
+    """The region in a box."""
+
+    lines: list[Array]
+    """Boundaries, the region on their left."""
+    area: float
+    error: float
+    """Last change of the area."""
+    untold: int
+    """Cells that are not resolved."""
+
+
+def _resolved(plane: _Plane, box: Box) -> _Part:
+    """The region in a box, with a grid as fine as is needed."""
     grid = _first(plane, box)
     tilted = _tilted(plane, box)
     if tilted is not None:
         grid = _first(plane, tilted)
-    error, area = np.inf, total_area(grid.pieces())
+    before = np.inf
     while True:
-        untold = grid.untold()
-        small = error <= GOAL * area and not untold.any()
-        cells = grid.cut() | untold
-        if small or not cells.any():
-            return grid, 0.0 if np.isinf(error) else error
-        if 4 * grid.height.size > MOST_POINTS or grid.fits > MOST_FITS:
-            return grid, area if np.isinf(error) else error
-        grid = grid.finer(cells)
-        before, area = area, total_area(grid.pieces())
-        error = abs(area - before)
+        corners, lines = grid.corners, grid.lines()
+        area, untold = sum(map(signed_area, lines)), grid.untold(corners)
+        cells, change = corners.cut | untold, abs(area - before)
+        done = change <= GOAL * area and not untold.any()
+        if not cells.any() or done or grid.fits > MOST_FITS or grid.n > FINEST:
+            change = 0.0 if not cells.any() else min(change, area)
+            return _Part(lines, area, change, int(np.count_nonzero(untold)))
+        grid, before = grid.finer(cells), area
 
 
 def _first(plane: _Plane, box: Box) -> _Grid:
     """The first grid of a box; a tilted one is made wider until the region is within it."""
-    x, y = (np.linspace(*side, CELLS + 1) for side in (box.x, box.y))
-    grid = _Grid(plane, box.tilt, x, y, np.full((y.size, x.size), np.inf))
-    grid.fit(np.ones(grid.height.shape, bool))
+    grid = _Grid(plane, box, CELLS)
+    grid.add(*(k.ravel() for k in np.indices((CELLS + 2, CELLS + 2)) - 1))
     plane.release()
-    touched = bool(np.any(grid.height[[0, -1]] < 0))
-    if box.tilt and touched:
+    row = grid.points // (CELLS + 3)
+    if box.tilt and np.any(grid.height[(row == 1) | (row == CELLS + 1)] < 0):
         wider = 0.5 * (box.y[1] - box.y[0])
         return _first(plane, Box(box.x, (box.y[0] - wider, box.y[1] + wider), box.tilt))
     return grid
@@ -281,24 +302,3 @@ def _tilted(plane: _Plane, box: Box) -> Box | None:
     across = y - tilt * x
     margin = np.ptp(across)
     return Box(box.x, (float(across.min() - margin), float(across.max() + margin)), tilt)
-
-
-def _corners(points: Cells) -> Cells:
-    """The four corners of each cell."""
-    return np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, :-1], points[1:, 1:]])
-
-
-def _wider(cells: Cells) -> Cells:
-    """Cells and their neighbours."""
-    rows = np.pad(cells, ((1, 1), (0, 0)))
-    rows = rows[:-2] | rows[1:-1] | rows[2:]
-    both = np.pad(rows, ((0, 0), (1, 1)))
-    return both[:, :-2] | both[:, 1:-1] | both[:, 2:]
-
-
-def _halved(values: Array) -> Array:
-    """Values along the last axis, and what is between them."""
-    result = np.empty((*values.shape[:-1], 2 * values.shape[-1] - 1))
-    result[..., ::2] = values
-    result[..., 1::2] = (values[..., :-1] + values[..., 1:]) / 2
-    return result

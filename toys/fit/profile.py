@@ -31,7 +31,7 @@ class Points(NamedTuple):
     chi2: Array
     """Least χ², shape (points,)."""
     slopes: Array
-    """Derivatives by the parameters of the profile, shape (points, parameters)."""
+    """Derivatives by the parameters, shape (points, parameters); nan where χ² is infinite."""
 
 
 class Profile:
@@ -126,7 +126,8 @@ class Profile:
         return search(self.model)
 
     def _with_slopes(self, fits: Fits) -> Points:
-        return Points(fits.values, fits.chi2, self._slopes(fits.values))
+        slopes = np.where(np.isinf(fits.chi2)[:, None], np.nan, self._slopes(fits.values))
+        return Points(fits.values, fits.chi2, slopes)
 
     def _fits(self, *values: Array, near: Sequence[Array] = ()) -> Fits:
         start = np.repeat(self.best.values, np.size(values[0]), axis=0)
