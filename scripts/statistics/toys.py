@@ -170,14 +170,15 @@ def _construct(
     from ...toys.construction.neyman import Construction
     from ...toys.counts.combination import build
     from ...toys.fit.outline import threshold
-    from ...toys.fit.scan import grid
+    from ...toys.fit.scan import grids
 
     t, e, axes = throwing, toy_ensemble, statistics.axes()
     experiments = loading.load_all(names)
     model = build(experiments, statistics.parameters())
     data = _data(model, experiments, t)
     level = threshold(statistics.cl, len(axes))
-    planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
+    values = grids(model, axes, level, POINTS[len(axes)], data)
+    planned = tuple((axis.name, x) for axis, x in zip(axes, values, strict=True))
     ensemble = Ensemble(e.truth, e.centres, e.nuisances, "events" if t.events else "bins")
     if t.events and t.importance:
         raise click.BadParameter("toys of events have no density to weigh", param_hint="--events")
