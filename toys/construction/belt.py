@@ -105,10 +105,11 @@ def tails(toys: Array, seen: float, cl: float, ordering: Ordering, parameters: i
         square = 2 if parameters == 1 else 1
         out = np.abs(toys) ** square >= abs(seen) ** square - ROUNDING
         return [Tail(int(np.count_nonzero(out)), 1 - cl)]
-    below = Tail(int(np.count_nonzero(toys <= seen + ROUNDING)), 1 - cl)
+    q, its = toys * np.abs(toys), seen * abs(seen)
+    below = Tail(int(np.count_nonzero(q <= its + ROUNDING)), 1 - cl)
     if ordering == "upper":
         return [below]
-    above = Tail(int(np.count_nonzero(toys >= seen - ROUNDING)), (1 - cl) / 2)
+    above = Tail(int(np.count_nonzero(q >= its - ROUNDING)), (1 - cl) / 2)
     return [below._replace(level=above.level), above]
 
 

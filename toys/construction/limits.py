@@ -5,7 +5,8 @@ data is known everywhere. Where q is discrete (`DISCRETE` of the toys have the q
 critical value jumps from one outcome's to another's wherever two of them change their order, and is
 not interpolated: the part of the toys that are as far out as the data decides, which at each point
 has the binomial error. Points within `DECIDED` of these errors of the level decide nothing alone:
-they open no gap, and a limit among them is that of the monotone curve nearest to all.
+they open no gap and are no island, and a limit among them is that of the monotone curve nearest to
+all.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from .numbering import PARTS, number_between
 
 DISCRETE = 0.2
 DECIDED = 2.0
+LEAST_CHANGE = 4.0
+"""Errors by which the data's statistic changes where the slope of a critical value is taken."""
+LARGE = 4.0
+"""Errors that noise does not make."""
 FAR = 50.0
 """Errors beyond which it does not matter how far out the data are."""
 
@@ -136,25 +141,18 @@ def _with(nodes: Nodes, best: float) -> Nodes:
 def _inside(outside: Array) -> list[bool]:
     """Whether points are in a region: those that decide nothing follow their neighbours.
 
-    Between two that are inside they are too; between two that are outside, from the first to the
-    last that would be inside; between one and the other as they are, in order (see `_borders`).
+    Between two on one side they are there too; between one inside and one outside as many are
+    inside as would be, in order (see `_borders`). If none would be, points are as they are.
     """
-    inside = [bool(value <= 0) for value in outside]
-    decided = [i for i, value in enumerate(outside) if abs(value) >= DECIDED]
-    decided = sorted({0, *decided, len(outside) - 1})
-    for a, b in pairwise(decided):
-        run = [i for i in range(a + 1, b) if inside[i]]
-        if inside[a] and inside[b]:
-            start, stop = a, b
-        elif inside[a]:
-            start, stop = a, a + len(run)
-        elif inside[b]:
-            start, stop = b - len(run), b
+    seen = [bool(value <= 0) for value in outside]
+    decided = {i for i, value in enumerate(outside) if abs(value) >= DECIDED}
+    inside = seen.copy()
+    for a, b in pairwise(sorted({0, *decided, len(outside) - 1})):
+        if seen[a] == seen[b]:
+            inside[a + 1 : b] = [seen[a]] * (b - a - 1)
         else:
-            start, stop = (run[0], run[-1]) if run else (b, a)
-        for i in range(a + 1, b):
-            inside[i] = start <= i <= stop
-    return inside
+            inside[a + 1 : b] = sorted(seen[a + 1 : b], reverse=seen[a])
+    return inside if any(inside) else seen
 
 
 def _borders(outside: Array, inside: Sequence[bool]) -> list[tuple[int, int]]:
@@ -192,10 +190,25 @@ def _discrete_limit(nodes: Nodes, first: int, last: int, rising: bool) -> Limit:
     a = max(b - 1, 0)
     share = curve[a] / (curve[a] - curve[b]) if curve[a] != curve[b] else 0.5
     value = float(x[a] + share * (x[b] - x[a]))
-    statistical = float((x[-1] - x[0]) / max(abs(curve[-1] - curve[0]), 1e-9))
+    order = slice(None) if rising else slice(None, None, -1)
+    statistical = float(np.abs(np.interp([-1.0, 1.0], curve[order], x[order]) - value).max())
+    statistical = max(statistical, _over_a_wide_range(nodes, first, last))
     grid = float((x[b] - x[a]) / np.sqrt(12))
     wanted = nodes.between(first + a, first + b) if grid > statistical else None
     return Limit(value, float(np.hypot(statistical, grid)), wanted)
+
+
+def _over_a_wide_range(nodes: Nodes, first: int, last: int) -> float:
+    """Change of x by which `outside` changes by 1, between the nearest points where it is large.
+
+    Of points near a limit alone, noise may make a step.
+    """
+    while first > 0 and abs(nodes.outside[first]) < LARGE:
+        first -= 1
+    while last < len(nodes.x) - 1 and abs(nodes.outside[last]) < LARGE:
+        last += 1
+    low, high = np.clip(nodes.outside[[first, last]], -FAR, FAR)
+    return float((nodes.x[last] - nodes.x[first]) / max(abs(high - low), DECIDED))
 
 
 class Curve(NamedTuple):
@@ -215,18 +228,30 @@ def smooth_limits(nodes: Nodes, curve: Curve, same_toys: bool) -> list[Pair]:
         Whether all points use the same toys, so that their errors are not independent.
     """
     pairs: list[Pair] = []
-    for low, high in intervals(curve.x, curve.outside):
-        pair = (
-            _smooth_limit(nodes, curve, low, same_toys),
-            _smooth_limit(nodes, curve, high, same_toys),
-        )
-        before = pairs[-1][1] if pairs else None
-        if before is not None and before.error is not None and pair[0].error is not None:
-            gap = pair[0].value - before.value
-            if gap < DECIDED * np.hypot(before.error, pair[0].error):
-                pair = pairs.pop()[0], pair[1]
-        pairs.append(pair)
+    for ends in intervals(curve.x, curve.outside):
+        low, high = (_smooth_limit(nodes, curve, end, same_toys) for end in ends)
+        pairs = _joined([*pairs, (low, high)])
     return pairs
+
+
+def _joined(pairs: list[Pair]) -> list[Pair]:
+    """Intervals, the last two as one if the gap between them is but noise.
+
+    If one of them is less than the gap, it is the noise.
+    """
+    if len(pairs) < 2:
+        return pairs
+    (low, end), (begin, high) = pairs[-2:]
+    gap = begin.value - end.value
+    if end.error is None or begin.error is None:
+        return pairs
+    if gap >= DECIDED * np.hypot(end.error, begin.error):
+        return pairs
+    if high.value - begin.value < gap:
+        return pairs[:-1]
+    if end.value - low.value < gap:
+        return [*pairs[:-2], pairs[-1]]
+    return [*pairs[:-2], (low, high)]
 
 
 def _smooth_limit(nodes: Nodes, curve: Curve, edge: float, same_toys: bool) -> Limit:
@@ -239,13 +264,9 @@ def _smooth_limit(nodes: Nodes, curve: Curve, edge: float, same_toys: bool) -> L
     if not np.isfinite(curve.outside[[i - 1, i]]).all():  # beside points without toys
         return Limit(edge, None)
     out = i if curve.outside[i] > 0 else i - 1
-    level = np.interp(x[out], nodes.x, nodes.high)
-    critical = nodes.high if curve.value[out] > level else nodes.low
-    ends = np.flatnonzero(nodes.part % PARTS == 0)
-    before, after = ends[ends <= a][-1], ends[ends >= b][0]
-    slope = (curve.value[i] - curve.value[i - 1]) / (x[i] - x[i - 1])
-    if np.isfinite(critical[[before, after]]).all():
-        slope -= (critical[after] - critical[before]) / (nodes.x[after] - nodes.x[before])
+    is_high = curve.value[out] > np.interp(x[out], nodes.x, nodes.high)
+    critical = nodes.high if is_high else nodes.low
+    slope = _slope(nodes, critical, (curve.value[i] - curve.value[i - 1]) / (x[i] - x[i - 1]), a)
     share = (edge - nodes.x[a]) / (nodes.x[b] - nodes.x[a])
     parts = np.array([(1 - share) * nodes.error[a], share * nodes.error[b]])
     statistical = abs(float(parts.sum() if same_toys else np.hypot(*parts)) / slope)
@@ -254,5 +275,25 @@ def _smooth_limit(nodes: Nodes, curve: Curve, edge: float, same_toys: bool) -> L
     noise = nodes.error[a] ** 2 + nodes.error[b] ** 2
     change = np.sqrt(max((critical[b] - critical[a]) ** 2 - noise, 0.0))
     grid = abs(2 * share * (1 - share) * change / slope)
-    wanted = nodes.between(a, b) if grid > statistical or after == before + 1 else None
+    alone = nodes.part[a] % PARTS == 0 and nodes.part[b] % PARTS == 0
+    wanted = nodes.between(a, b) if grid > statistical or alone else None
     return Limit(edge, float(np.hypot(statistical, grid)), wanted)
+
+
+def _slope(nodes: Nodes, critical: Array, slope: float, a: int) -> float:
+    """Slope of what decides at a limit after point `a`: of the data's statistic less the critical.
+
+    That of the critical value is between the nearest points of the same cell of the grid from one
+    to the other of which the data's statistic, of slope `slope`, changes more than its noise.
+    """
+    before, after = a, a + 1
+    while abs(slope) * (nodes.x[after] - nodes.x[before]) < LEAST_CHANGE * np.hypot(
+        nodes.error[before], nodes.error[after]
+    ):
+        wider = before - (nodes.part[before] % PARTS != 0), after + (nodes.part[after] % PARTS != 0)
+        if wider == (before, after):
+            break
+        before, after = wider
+    if not np.isfinite(critical[[before, after]]).all():
+        return slope
+    return slope - float((critical[after] - critical[before]) / (nodes.x[after] - nodes.x[before]))

@@ -60,8 +60,9 @@ class Listed(NamedTuple):
         """For each end that an ordering tests: which outcomes are as far out as the data."""
         if ordering == "likelihood-ratio":
             return [self.value**2 >= self.seen**2 - ROUNDING]
-        below = self.value <= self.seen + ROUNDING
-        return [below] if ordering == "upper" else [below, self.value >= self.seen - ROUNDING]
+        q, its = self.value * np.abs(self.value), self.seen * abs(self.seen)
+        below = q <= its + ROUNDING
+        return [below] if ordering == "upper" else [below, q >= its - ROUNDING]
 
 
 class Place(NamedTuple):
@@ -149,7 +150,11 @@ class Outcomes:
             edges += self._edges(*cell, FINEST * (grid[-1] - grid[0]), cl, ordering)
         ends = [float(grid[0])] * (places[0].excess <= 0)
         ends += [*edges, *[float(grid[-1])] * (places[-1].excess <= 0)]
-        return [list(pair) for pair in zip(ends[::2], ends[1::2], strict=True)]
+        pairs = [list(pair) for pair in zip(ends[::2], ends[1::2], strict=True)]
+        for pair in pairs:
+            if pair[0] == grid[0] and pair[1] - pair[0] < ROUNDING * (grid[-1] - grid[0]):
+                pair[1] = pair[0]  # q does not tell points so near the end of the range from it
+        return pairs
 
     def _place(self, x: float, cl: float, ordering: Ordering) -> Place:
         listed = self.at(np.array([x]))
