@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -155,23 +155,16 @@ class Region(Displayed):
     @cached_property
     def fine(self) -> Fine:
         """The region on a grid that is fine enough to draw: the belt is interpolated linearly."""
-        c = self.construction
-        axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
-        if len(axes) == 1:
-            best = c.best.values[0, c.held]
-            inside = best[(best > axes[0][0]) & (best < axes[0][-1])]
-            axes = (np.unique(np.concatenate([axes[0], self.nodes.x, inside])),)
-        points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
-        q, statistic = c.observed_at(points)
-        limits = self._belt_at(points)
-        outside = margin(statistic, limits, self.ordering, len(axes))
+        c, drawn = self.construction, _drawn(self.construction)
+        if len(c.axes) == 1:
+            drawn = drawn.with_points(c, self.nodes.x)
+        value = drawn.statistic
+        outside = margin(value, self._belt_at(drawn.points), self.ordering, len(c.axes))
         outside = np.where(np.isnan(outside), np.inf, outside)  # beside points without toys
-        level = threshold(self.cl, len(axes))
-        expected = replace(c, data=c.model.asimov())
-        value = (
-            statistic**2 if self.ordering == "likelihood-ratio" and len(axes) == 1 else statistic
-        )
-        return Fine(axes, value, outside, q - level, expected.observed_at(points)[0] - level)
+        if self.ordering == "likelihood-ratio" and len(c.axes) == 1:
+            value = value**2
+        level = threshold(self.cl, len(c.axes))
+        return Fine(drawn.axes, value, outside, drawn.q - level, drawn.expected_q - level)
 
     def _belt_at(self, points: Array) -> Belt:
         """The belt at points, of shape (n, scanned parameters), linear between those with toys."""
@@ -179,11 +172,10 @@ class Region(Displayed):
 
         c = self.construction
         if len(c.axes) == 1:
-            known, axes = self.nodes.belt, (self.nodes.x,)
+            known, axes = self.nodes.belt, [self.nodes.x]
         else:
-            shape = c.shape
-            known = Belt(*(values.reshape(shape).T for values in self.belt))
-            axes = tuple(x for _, x in c.axes)
+            known = Belt(*(values.reshape(c.shape).T for values in self.belt))
+            axes = [x for _, x in c.axes]
         low, high = (
             RegularGridInterpolator(axes, v)(points)
             if not np.all(np.isinf(v))
@@ -296,6 +288,51 @@ class Fine(NamedTuple):
     wilks: Array
     asimov: Array
     """Values by Wilks' threshold with the Asimov data in the place of the data."""
+
+
+class Drawn(NamedTuple):
+    """The statistic of the data at points that are close enough to draw a region."""
+
+    axes: tuple[Array, ...]
+    points: Array
+    """Shape (points, scanned parameters), the first axis running fastest."""
+    q: Array
+    statistic: Array
+    expected_q: Array
+    """q of the Asimov data."""
+
+    def with_points(self, construction: Construction, x: Array) -> Drawn:
+        """The same of one parameter with some values more."""
+        new = np.setdiff1d(x, self.axes[0])
+        if not new.size:
+            return self
+        more = _drawn_at(construction, (new,))
+        order = np.argsort(np.concatenate([self.axes[0], new]), kind="stable")
+        joined = [np.concatenate([a, b])[order] for a, b in zip(self[1:], more[1:], strict=True)]
+        return Drawn((joined[0][:, 0],), *joined)
+
+
+@lru_cache(maxsize=4)
+def _drawn(construction: Construction) -> Drawn:
+    """The statistic of the data on a fine grid, where they fit best, and at the grid's points."""
+    c = construction
+    axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
+    if len(axes) == 1:
+        best = c.best.values[0, c.held]
+        inside = best[(best > axes[0][0]) & (best < axes[0][-1])]
+        axes = (np.unique(np.concatenate([axes[0], c.axes[0][1], inside])),)
+    return _drawn_at(c, axes)
+
+
+def _drawn_at(c: Construction, axes: tuple[Array, ...]) -> Drawn:
+    points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+    return Drawn(axes, points, *c.observed_at(points), _expected(c).observed_at(points)[0])
+
+
+@lru_cache(maxsize=4)
+def _expected(construction: Construction) -> Construction:
+    """The construction with the Asimov data."""
+    return replace(construction, data=construction.model.asimov())
 
 
 def _finer(x: Array, least: int) -> Array:
