@@ -247,6 +247,11 @@ def load(
     return validate(_with(data, settings or {}, origin), origin)
 
 
+def file_data(name: str | Path) -> Json:
+    """What an experiment's file says on top of what it extends; no value is checked."""
+    return _file(name)[0]
+
+
 def periods(name: str | Path) -> tuple[str, ...]:
     """Names by which `load` gives the periods of a file; the name alone if it has none."""
     data, number = _file(name)

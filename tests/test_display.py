@@ -24,6 +24,7 @@ def shown(model):
         "seed 7": nuspill.plan(experiment, seed=7, years=0.1),
         "strength": scan,
         "nsi.u.mumu": plane,
+        "of ess-ar": model,
         "0.9000 ± 0.01": Coverage((1.0,), "wilks", 0.9, 2.7, 900, 1000, 0.89, 0.91, 0.01, 0),
     }
 

@@ -10,7 +10,7 @@ import click
 from ..options.output import Output, json_option
 
 if TYPE_CHECKING:
-    from ...reco.experiment import Experiment
+    from ...generator.arrays import Json
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Summary:
 def command(output: Output) -> None:
     """List the experiments and sources that come with nuspill."""
     from ...generator.beam import shipped_sources
-    from ...reco.experiment import load, shipped_experiments
+    from ...reco.experiment import file_data, shipped_experiments
 
-    summaries = {name: summary(load(name)) for name in shipped_experiments()}
+    summaries = {name: summary(file_data(name)) for name in shipped_experiments()}
     columns = ["experiment", "target", "kg", "keV_nr", "m", "source", "e_reco", ""]
     rows = [
         (name, e.target, e.mass_kg, e.threshold_kev_nr, e.distance_m, e.source, e.unit,
@@ -47,15 +47,18 @@ def command(output: Output) -> None:
     output.json({"experiments": experiments, "sources": sources})
 
 
-def summary(experiment: Experiment) -> Summary:
-    """An experiment in a line."""
-    material = experiment.target.material
+def summary(data: Json) -> Summary:
+    """An experiment in a line, from what its file says."""
+    from ...reco.response.detector import Detector
+
+    source, target, detector = data["source"], data["target"], data["detector"]
+    material = target["material"]
     return Summary(
-        description=experiment.description,
-        source=experiment.source.name,
+        description=data["description"],
+        source=source["name"],
         target=material if isinstance(material, str) else "mixture",
-        mass_kg=experiment.target.mass,
-        threshold_kev_nr=experiment.detector.threshold,
-        distance_m=experiment.source.distance,
-        unit=experiment.detector.unit,
+        mass_kg=target["mass"],
+        threshold_kev_nr=detector["threshold"],
+        distance_m=source["distance"],
+        unit=Detector.model_validate(detector).unit,
     )

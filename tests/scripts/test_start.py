@@ -14,7 +14,8 @@ try:
     main()
 except SystemExit as end:
     print("status", end.code, file=sys.stderr)
-print("heavy", *{"numba", "scipy", "matplotlib", "uproot"} & set(sys.modules), file=sys.stderr)
+heavy = {"numba", "scipy", "matplotlib", "uproot", "periodictable"} & set(sys.modules)
+print("heavy", *heavy, file=sys.stderr)
 """
 
 

@@ -51,7 +51,7 @@ def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> li
         factors["signal"] = values.get(STRENGTH.name, STRENGTH.default)
         for nuisance in model.nuisances:
             if nuisance.name in own and nuisance.effect.is_factor:
-                factors[nuisance.effect.acts_on] *= 1 + nuisance.uncertainty * values[nuisance.name]
+                factors[nuisance.effect.acts_on] *= float(nuisance.factor(values[nuisance.name]))
         distance = experiment.source.distance / max(factors["signal"], 1e-12) ** 0.5
         settings: dict[str, object] = {
             f"interaction.{p.name}": values[p.name]

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...generator.arrays import Array
+from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
@@ -21,7 +23,7 @@ from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
 
 LEAST_FACTOR = 0.01
-"""Least factor of a normalisation."""
+"""Least factor of a linear normalisation."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,20 @@ class Nuisance:
         return 1.0 if self.effect.has_pull else 0.0
 
     @property
+    def rate(self) -> float:
+        """The r if it comes as exp(r η), else 0."""
+        return self.effect.rate(self.uncertainty)
+
+    @property
     def lower(self) -> float:
-        """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
-        least = (LEAST_FACTOR - 1) / self.uncertainty
-        return least if self.effect.is_factor else -np.inf
+        """Least value: a factor 1 + σ η cannot fall below LEAST_FACTOR."""
+        is_linear = self.effect.is_factor and self.rate == 0
+        return (LEAST_FACTOR - 1) / self.uncertainty if is_linear else -np.inf
+
+    def factor(self, eta: ArrayLike) -> Array:
+        """What multiplies the counts, of an effect that is a factor; of the shape of `eta`."""
+        eta = np.asarray(eta, float)
+        return np.exp(self.rate * eta) if self.rate else 1 + self.uncertainty * eta
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +72,8 @@ class Section:
     """Edges of the bins in beam-on, shape (bins + 1,)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(Displayed):
     """Expected counts and constraints of one or several experiments."""
 
     parameters: tuple[Parameter, ...]
@@ -79,6 +91,16 @@ class Model:
     """Where the bins of each experiment lie, in their order."""
     leaked: Polynomial = ZERO
     """What of B varies with the variables: counts in beam-off over τ, shape (bins,); see `rows`."""
+
+    def facts(self) -> dict[str, object]:
+        """Experiments, variables, bins, and the counts expected at the files' own couplings."""
+        return {
+            "of": ", ".join(section.name for section in self.sections),
+            "in": ", ".join(p.name for p in self.parameters) or "no parameter",
+            "nuisances": ", ".join(n.name for n in self.nuisances) or "none",
+            "bins": self.bins,
+            "expected counts": f"{self.counts(self.truth).sum():.4g}",
+        }
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from nuspill.reco.expectation import steady_background
 from nuspill.toys.construction.ensemble import Truth
 from nuspill.toys.construction.event_toys import runs_at
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.effect import SYSTEMATICS, Change, Flux, MeasuredInBeamOff
+from nuspill.toys.counts.effect import SYSTEMATICS, Distance, Flux, MeasuredInBeamOff, Shape
 from nuspill.toys.counts.model import LEAST_FACTOR, Nuisance
 from nuspill.toys.counts.workspace import workspace
 
@@ -19,18 +19,15 @@ FEW = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 46.1]
 
 
 @dataclass(frozen=True)
-class FirstBin:
+class FirstBin(Shape):
     """An effect that nuspill does not have: a factor on the signal of the first bin."""
 
     name: str = "first bin"
-    acts_on: str = "signal"
-    is_factor: bool = False
-    has_pull: bool = True
     modifier: str | None = "histosys"
 
-    def change(self, nominal, eta, uncertainty):
+    def applied(self, template, nominal, x, uncertainty):
         first = np.arange(len(nominal.steady)) == 0
-        return Change(nominal.signal * (eta * uncertainty) * np.where(first, 1.0, 0.0))
+        return template + nominal.signal * (x * uncertainty) * np.where(first, 1.0, 0.0)
 
 
 def with_effect(effect):
@@ -63,7 +60,12 @@ def test_a_further_effect(monkeypatch):
 
 def test_bounds_and_pulls():
     """Fails if a factor may be negative, or what beam-off measures has a pull."""
-    assert Nuisance("n", Flux(), 0.1).lower == pytest.approx((LEAST_FACTOR - 1) / 0.1)
+    linear = Nuisance("n", Flux().as_linear(), 0.1)
+    assert linear.lower == pytest.approx((LEAST_FACTOR - 1) / 0.1)
+    assert linear.factor(-2.0) == pytest.approx(0.8)
+    assert Nuisance("n", Flux(), 0.1).lower == -np.inf
+    assert Nuisance("n", Flux(), 0.1).factor(-2.0) == pytest.approx(1.1**-2)
+    assert Nuisance("n", Distance().as_linear(), 0.1).factor(2.0) == pytest.approx(1.1**-4)
     assert Nuisance("n", SYSTEMATICS["quenching"], 0.1).lower == -np.inf
     assert Nuisance("n", Flux(), 0.1).weight == 1
     assert Nuisance("n", MeasuredInBeamOff(), 0.1).weight == 0
@@ -76,27 +78,25 @@ def test_factors_of_events():
     z = dict.fromkeys(model.names, 0.0) | {"signal": 1.0, "s": 2.0, "background.ess-csi": -3.0}
     (run,) = runs_at(model, [experiment], Truth(np.array([*z.values()]), model.background))
     ratio = experiment.source.distance / run.experiment.source.distance
-    assert ratio**2 == pytest.approx(1.1 * 1.1)
+    assert ratio**2 == pytest.approx(1.1 * 1.05**2)
     rates = [e.background[0].rate for e in (run.experiment, experiment)]
-    assert rates[0] / rates[1] == pytest.approx(1 - 0.01 * 3)
+    assert rates[0] / rates[1] == pytest.approx(1.01**-3)
 
 
 @dataclass(frozen=True)
-class Tilt:
+class Tilt(Shape):
     """An effect that nuspill does not have: the steady background falls by 1 ∓ σ over the bins."""
 
     name: str = "tilt"
     acts_on: str = "background"
-    is_factor: bool = False
-    has_pull: bool = True
     modifier: str | None = "histosys"
 
-    def change(self, nominal, eta, uncertainty):
+    def applied(self, template, nominal, x, uncertainty):
         low, high = nominal.edges[:-1], nominal.edges[1:]
         middle = (low[0] + high[-1]) / 2
         slope = ((low + high) / 2 - middle) / (high[-1] - middle)
         counts = nominal.steady[: len(slope)] * slope * uncertainty
-        return Change(eta * nominal.in_rows(counts))
+        return template + x * nominal.in_rows(counts)
 
 
 BEAM = {"name": "neutrons", "timing": "prompt", "rate": 0.3}
@@ -144,10 +144,10 @@ def test_the_rate_of_a_beam_background():
     change = model.counts(point) - model.counts(model.truth)
     without = build([with_backgrounds("flux", STEADY)])
     beam = model.counts(model.truth) - without.counts(without.truth)
-    np.testing.assert_allclose(change, 0.4 * beam, rtol=1e-9, atol=1e-9 * beam.sum())
+    np.testing.assert_allclose(change, 0.44 * beam, rtol=1e-9, atol=1e-9 * beam.sum())
     assert beam.sum() > 1
     (run,) = runs_at(model, [experiment], Truth(point, model.background))
-    assert [b.rate for b in run.experiment.background] == pytest.approx([10.0, 0.3 * 1.4])
+    assert [b.rate for b in run.experiment.background] == pytest.approx([10.0, 0.3 * 1.44])
 
 
 def test_a_background_that_cannot_change_is_refused(monkeypatch):

@@ -62,7 +62,23 @@ CASES = {
         ("ess-xe", {"analysis.signal_pull": "own"}),
     ],
     "one twice": [("ess-ar", {}), ("ess-ar", {"detector.threshold": 1.0})],
+    "linear": [("ess-csi", {"analysis.factors": "linear"})],
+    "distance and a beam background": [
+        (
+            "ess-xe",
+            {
+                "analysis.systematic": [
+                    NEUTRONS,
+                    FLUX,
+                    {"name": "distance", "effect": "distance", "uncertainty": 0.02},
+                ],
+                "background": [{"name": "steady", "rate": 10.0}, PROMPT],
+            },
+        )
+    ],
 }
+CODES = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code0"}}
+"""Interpolations of pyhf that are straight lines, in the logarithm and in the counts."""
 
 
 def made(case):
@@ -91,7 +107,7 @@ def pyhf_values(model, likelihood, z, data):
 def test_differences_of_the_likelihood_are_ours(case):
     """-2 ln L and our chi2 differ by the same at 40 points, for data that no point expects.
 
-    Fails for another interpolation (normsys), another constraint, or a template in a wrong place.
+    Fails for another interpolation, another constraint, or a template in a wrong place.
     """
     experiments = made(case)
     model = build(experiments, ["strength"])
@@ -102,7 +118,7 @@ def test_differences_of_the_likelihood_are_ours(case):
     data = Data(counts, off, centre[None])
     # through text, as a file would be
     written = pyhf.Workspace(json.loads(json.dumps(workspace(experiments, data))))
-    likelihood = written.model()
+    likelihood = written.model(modifier_settings=CODES)
     ours = Chi2(model, data)
     observed = written.data(likelihood, include_auxdata=False)
     apart = []
@@ -123,7 +139,13 @@ def test_best_fit_of_pyhf_is_the_expected_strength():
     assert likelihood.config.poi_name == "strength"
 
 
-@pytest.mark.parametrize("effect", ["distance", "quenching", "resolution", "threshold"])
+def test_a_product_of_linear_factors_is_refused():
+    settings = {"analysis.factors": "linear", "analysis.systematic": [FLUX]}
+    with pytest.raises(ExperimentError, match="product of two linear factors"):
+        workspace([load("ess-si", settings)])
+
+
+@pytest.mark.parametrize("effect", ["quenching", "resolution", "threshold"])
 def test_what_is_quadratic_is_refused(effect):
     systematic = {"name": "other", "effect": effect, "uncertainty": 0.02}
     with pytest.raises(ExperimentError, match=rf"analysis.systematic 'other': effect = '{effect}'"):
