@@ -260,7 +260,7 @@ def test_orderings_of_a_rate_that_turns(nuspill, tmp_path):
 
 
 def test_limits_have_toys_of_their_own(nuspill, tmp_path):
-    """Fails if no toys are thrown round limits, or they count as the grid's or are in the ntuple."""
+    """Fails if no toys are thrown round limits, or they pass as the grid's, in the ntuple too."""
     folder = tmp_path / "toys"
     status, output, _ = nuspill("toys", *AR, "-o", folder, "--toys", 500, "--ntuple")
     assert status == 0
