@@ -58,7 +58,7 @@ FARTHEST_START = 300.0
 """Of those starts, relative to what a parameter needs to move the counts."""
 STEEP = 1000.0
 """Levels up to which points are released, to reach them."""
-MOST_STARTS = 100
+MOST_STARTS = 40
 """Of points that are released."""
 
 

@@ -74,23 +74,22 @@ class _Grid:
         self.points = np.empty(0, np.int64)
         self.height, self.slope = np.empty(0), np.empty((2, 0))
 
-    def add(self, rows: Integers, columns: Integers) -> None:
-        """Add cells, and fit their corners."""
+    def add(self, rows: Integers, columns: Integers) -> Integers:
+        """Add cells, and fit their corners; returns those that were not there."""
         real = (rows >= -1) & (rows <= self.n) & (columns >= -1) & (columns <= self.n)
-        new = (rows[real] + 1) * (self.n + 3) + columns[real] + 1
-        self.cells = np.union1d(self.cells, new)
-        wanted = np.unique(new[:, None] + self._to_corners)
-        wanted = wanted[~np.isin(wanted, self.points)]
+        new = _missing(self.cells, (rows[real] + 1) * (self.n + 3) + columns[real] + 1)
+        self.cells = np.insert(self.cells, np.searchsorted(self.cells, new), new)
+        wanted = _missing(self.points, new[:, None] + self._to_corners)
         if wanted.size:
             self.know(wanted, *self._fitted(wanted))
+        return new
 
     def know(self, points: Integers, height: Array, slope: Array) -> None:
         """Know points by their numbers."""
-        every = np.concatenate([self.points, points])
-        order = np.argsort(every)
-        self.points = every[order]
-        self.height = np.concatenate([self.height, height])[order]
-        self.slope = np.concatenate([self.slope, slope], axis=1)[:, order]
+        place = np.searchsorted(self.points, points)
+        self.points = np.insert(self.points, place, points)
+        self.height = np.insert(self.height, place, height)
+        self.slope = np.insert(self.slope, place, slope, axis=1)
 
     @property
     def _to_corners(self) -> Integers:
@@ -115,10 +114,9 @@ class _Grid:
         self.fits += x.size
         return height, slope
 
-    @property
-    def corners(self) -> Corners:
-        """The corners of the cells."""
-        number = self.cells[:, None] + self._to_corners
+    def corners(self, cells: Integers) -> Corners:
+        """The corners of cells, by their numbers."""
+        number = cells[:, None] + self._to_corners
         x, y = self._places(number)
         place = np.searchsorted(self.points, number)
         return Corners(number, x, y, self.height[place], *self.slope[:, place])
@@ -142,28 +140,32 @@ class _Grid:
         kept = (row >= 0) & (row <= self.n) & (column >= 0) & (column <= self.n)
         same = (2 * row[kept] + 1) * (grid.n + 3) + 2 * column[kept] + 1
         grid.know(same, self.height[kept], self.slope[:, kept])
-        rows, columns = _with_neighbours(self._numbered(chosen))
+        rows, columns = _with_neighbours(self._numbered(self.cells[chosen]))
         lower, left = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
-        grid.add((2 * rows[:, None] + lower).ravel(), (2 * columns[:, None] + left).ravel())
-        grid.follow()
+        new = grid.add((2 * rows[:, None] + lower).ravel(), (2 * columns[:, None] + left).ravel())
+        while new.size:
+            cut = new[grid.corners(new).cut]
+            new = grid.add(*_with_neighbours(grid._numbered(cut)))
         return grid
 
-    def follow(self) -> None:
-        """Add cells wherever the outline goes, until all beside it are there."""
-        before = -1
-        while self.cells.size > before:
-            before = self.cells.size
-            self.add(*_with_neighbours(self._numbered(self.corners.cut)))
-
-    def _numbered(self, chosen: Flags) -> tuple[Integers, Integers]:
-        """Rows and columns of some of the cells."""
-        row, column = np.divmod(self.cells[chosen], self.n + 3)
+    def _numbered(self, cells: Integers) -> tuple[Integers, Integers]:
+        """Rows and columns of cells."""
+        row, column = np.divmod(cells, self.n + 3)
         return row - 1, column - 1
 
     def lines(self) -> list[Array]:
         """Boundaries of the region, in the coordinates of the plane."""
         tilt = np.array([[1.0, self.box.tilt], [0.0, 1.0]])
-        return [line @ tilt for line in boundaries(self.corners)]
+        return [line @ tilt for line in boundaries(self.corners(self.cells))]
+
+
+def _missing(known: Integers, numbers: Integers) -> Integers:
+    """Those of numbers that are not among ones that are known, both of them in order."""
+    numbers = np.unique(numbers)
+    if not known.size:
+        return numbers
+    place = np.minimum(np.searchsorted(known, numbers), known.size - 1)
+    return numbers[known[place] != numbers]
 
 
 def _with_neighbours(cells: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
@@ -269,7 +271,7 @@ def _resolved(plane: _Plane, box: Box) -> _Part:
         grid = _first(plane, tilted)
     before = np.inf
     while True:
-        corners, lines = grid.corners, grid.lines()
+        corners, lines = grid.corners(grid.cells), grid.lines()
         area, untold = sum(map(signed_area, lines)), grid.untold(corners)
         cells, change = corners.cut | untold, abs(area - before)
         done = change <= GOAL * area and not untold.any()
