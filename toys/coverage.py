@@ -22,10 +22,11 @@ import numpy as np
 
 from ..generator.arrays import Array, Json
 from ..generator.display import Displayed
+from ..generator.sampling.names import STREAMS
 from ..reco.cluster.workers import HERE, Workers
-from ..reco.errors import ExperimentError
+from ..reco.errors import ExperimentError, whole_number
 from ..reco.experiment import Experiment
-from ..reco.runs.folder import Manifest, refuse_another, tables
+from ..reco.runs.folder import Manifest, refuse_another
 from .construction.belt import ROUNDING, order_statistic
 from .construction.ensemble import MEANINGLESS, Ensemble, expected_mean_q, warning
 from .construction.nested import Nested, follows_the_data
@@ -157,6 +158,11 @@ class CoverageStudy:
     experiments: Sequence[Experiment] = ()
     """Experiments of which the model is built; they are recorded where toys are kept."""
 
+    def __post_init__(self) -> None:
+        """Check the seed, before any toy."""
+        seed = whole_number("seed", self.seed, 0, 2**64 - 1)
+        object.__setattr__(self, "seed", seed)
+
     @property
     def tried(self) -> Ensemble:
         """Ensemble of the toys that are tried."""
@@ -179,6 +185,7 @@ class CoverageStudy:
         nested = {"toys": self.nested, "toys_each": self.toys_each, "levels": list(self.levels)}
         return {
             "version": version("nuspill"),
+            "streams": STREAMS,
             "seed": self.seed,
             "toys": self.toys,
             "names": list(self.names),
@@ -188,7 +195,6 @@ class CoverageStudy:
             "nature": self.tried.describe(),
             "nested": nested if self.nested else None,
             "experiments": [e.model_dump(mode="json") for e in self.experiments],
-            "tables": tables(e.interaction for e in self.experiments),
         }
 
     def as_json(self, results: Iterable[Coverage]) -> dict[str, object]:

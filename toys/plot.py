@@ -49,12 +49,9 @@ def draw_regions(axes: Any, scans: Sequence[tuple[str, Scan2D]]) -> None:
 
     handles = []
     for (title, scan), colour in zip(scans, _colours(len(scans)), strict=True):
-        for line in scan.contours:
-            axes.add_patch(_outline(Outline(line), colour))
-        axes.contourf(
-            scan.x, scan.y, scan.delta_chi2, levels=[-1e9, scan.threshold], colors=[colour],
-            alpha=0.25,
-        )  # fmt: skip
+        for piece in scan.region.pieces:
+            whole = Outline.make_compound_path(*(Outline(line, closed=True) for line in piece))
+            axes.add_patch(_outline(whole, colour))
         handles.append(Patch(facecolor=colour, alpha=0.5, label=f"{title}, area {scan.area:.3g}"))
         axes.plot(*scan.best, "+", color=colour, ms=8)
     first = scans[0][1]
@@ -102,7 +99,7 @@ def plot_region(region: Region, output: str | Path) -> None:
 def _outline(line: Any, colour: str) -> Any:
     from matplotlib.patches import PathPatch
 
-    return PathPatch(line, fill=False, edgecolor=colour, lw=1.2)
+    return PathPatch(line, facecolor=(colour, 0.25), edgecolor=colour, lw=1.2)
 
 
 def _colours(number: int) -> list[str]:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from ...generator.coupling import Interaction
 from ...generator.cross_section import recoil_factors
 from ...generator.rate import Channel, quadrature_nodes, recoil_grid
-from ..errors import ExperimentError
+from ..errors import ExperimentError, notice
 from ..experiment import Experiment
+from ..unused import without_effect
 
 HEAVY = 30.0
 """Weight, over the mean one, from which a cell of recoil energy, flavour and nucleus is heavy."""
@@ -122,7 +123,10 @@ def other_interaction(
     for key in settings:
         if not key.startswith("interaction."):
             raise ExperimentError(f"weight '{name}': {key} is not a setting of interaction")
-    return experiment.replace(**settings).interaction
+    other = experiment.replace(**settings)
+    for line in without_effect(other, settings):
+        notice(f"weight '{name}': {line}")
+    return other.interaction
 
 
 def weights(

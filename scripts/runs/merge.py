@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..options.output import Output, output_options
+from ..options.output import Output, check_suffix, output_options
 from ..options.statistics import confidence_level
 from ..output import progress_bar
 
@@ -68,6 +68,7 @@ def _join_toys(
 
 
 def _join_events(folders: tuple[Path, ...], joined: Path, overwrite: bool, output: Output) -> None:
+    check_suffix(joined, ".root")
     from ...reco.files import interruptible
     from ...reco.runs.folder import read_manifest
     from ...reco.runs.verify import join_parts

@@ -16,12 +16,14 @@ from ..options.group import group_options, option
 from ..options.loading import Loading, experiments_argument, loading_options
 from ..options.output import Output, output_options
 from ..options.statistics import Statistics, statistic_options
-from ..output import interval_text, progress_bar, write_json
+from ..output import interval_text, progress_bar, warn_of_missing, write_json
 
 if TYPE_CHECKING:
+    from ...reco.experiment import Experiment
     from ...toys.construction.belt import Ordering
     from ...toys.construction.neyman import Construction
     from ...toys.construction.region import Area, Intervals, Region
+    from ...toys.counts.model import Data, Model
     from ...toys.fit.audit import Audit
     from ...toys.records.record import Record
 
@@ -68,6 +70,13 @@ class Throwing:
         multiple=True,
         metavar="FILE",
         help="Observed counts of each NAME: an ntuple, FILE.root:HISTOGRAM, or text; else Asimov.",
+    )
+    accept: tuple[str, ...] = option(
+        "--accept",
+        multiple=True,
+        metavar="KEY",
+        help="Take an ntuple as --data though it differs from the model in KEY, e.g. "
+        "detector.quenching; the result says so. May be repeated.",
     )
     adaptive: float | None = option(
         "--adaptive",
@@ -160,20 +169,40 @@ def _construct(
     from ...toys.construction.ensemble import Ensemble
     from ...toys.construction.neyman import Construction
     from ...toys.counts.combination import build
-    from ...toys.counts.observed import observed
     from ...toys.fit.outline import threshold
-    from ...toys.fit.scan import grid
+    from ...toys.fit.scan import grids
 
     t, e, axes = throwing, toy_ensemble, statistics.axes()
     experiments = loading.load_all(names)
     model = build(experiments, statistics.parameters())
-    data = observed(model, experiments, t.data_files) if t.data_files else model.asimov()
+    data = _data(model, experiments, t)
     level = threshold(statistics.cl, len(axes))
-    planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
+    values = grids(model, axes, level, POINTS[len(axes)], data)
+    planned = tuple((axis.name, x) for axis, x in zip(axes, values, strict=True))
     ensemble = Ensemble(e.truth, e.centres, e.nuisances, "events" if t.events else "bins")
     if t.events and t.importance:
         raise click.BadParameter("toys of events have no density to weigh", param_hint="--events")
     return Construction(model, planned, ensemble, e.seed, data, tuple(experiments))
+
+
+def _data(model: Model, experiments: Sequence[Experiment], throwing: Throwing) -> Data:
+    """The observed data, or Asimov data; tells what of them is missing or accepted."""
+    from ...toys.counts.observed import observed
+
+    if not throwing.data_files:
+        if throwing.accept:
+            raise click.BadParameter("is for --data", param_hint="--accept")
+        return model.asimov()
+    data = observed(model, experiments, throwing.data_files, throwing.accept)
+    for origin in data.origins:
+        warn_of_missing(origin.experiment, origin.missing)
+        for key, value, own in origin.accepted:
+            click.echo(
+                f"nuspill: warning: {origin.experiment}: accepted: {key} is {value} in the data "
+                f"and {own} in the model",
+                err=True,
+            )
+    return data
 
 
 def _warn_of_the_ensemble(construction: Construction) -> None:
@@ -262,6 +291,8 @@ def tell(
     scanned = construction.names
     profiled = [p.name for p in construction.model.parameters if p.name not in scanned]
     content = region.as_json() | {"experiments": names, "profiled": profiled}
+    if origins := construction.data.origins:
+        content |= {"data": [origin.as_json() for origin in origins]}
     _report(region, " + ".join(names), output)
     if audit is not None:
         output.text(f"\n{audit}")

@@ -27,7 +27,7 @@ from ...reco.columns import Block, counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
-from ..counts.bins import column_and_edges
+from ..counts.bins import measured_edges
 from ..counts.combination import nuisances_of
 from ..counts.effect import Template
 from ..counts.model import Model, Nuisance, Section
@@ -35,6 +35,7 @@ from ..counts.parameter import STRENGTH
 from ..counts.template import backgrounds
 from ..kernels.throw import at_another_rate, event_seed
 from .ensemble import Truth
+from .throw import toy_key
 
 UNSHIFTED = 1e-6
 """Standard deviations by which a response may be shifted without being noticed."""
@@ -88,20 +89,20 @@ class EventSource:
 
     def counts(self, seed: int, values: Array) -> tuple[Array, Array]:
         """Counts of a toy in beam-on and beam-off, shape (bins,) each."""
-        column, edges = column_and_edges(self.run.experiment, self.section.edges)
+        edges = measured_edges(self.run.experiment, self.section.edges)
         run = self.run.with_seed(seed, self.rates(values))
         block = run.make(0, run.events, ALONE)
         parts = self.profiled
         if parts is None or parts.as_it_is:
             every = np.ones(len(block["component"]), bool)
-            on, off = (_histogram(block, column, edges, w, every) for w in (ON, OFF))
+            on, off = (_histogram(block, edges, w, every) for w in (ON, OFF))
             return on, off
         steady = np.isin(block["component"], parts.components)
         found = []
         for window, extra in ((ON, parts.extra), (OFF, parts.tau * parts.extra)):
-            free = _histogram(block, column, edges, window, steady).astype(float)
+            free = _histogram(block, edges, window, steady).astype(float)
             at_another_rate(np.uint64(seed), np.uint64(window), parts.keep, extra, free)
-            found.append(free + _histogram(block, column, edges, window, ~steady))
+            found.append(free + _histogram(block, edges, window, ~steady))
         return found[0], found[1]
 
 
@@ -203,10 +204,11 @@ def throw_events(
             raise _shifted(nuisance.name, nuisance.effect.name, farthest)
     counts = np.zeros((len(values), model.bins))
     off = np.zeros((len(values) if model.tau.any() else 1, model.bins))
+    series = toy_key(model, seed)
     for number, source in enumerate(sources):
         section = source.section
         for row, true in enumerate(values):
-            key = int(event_seed(np.uint64(seed), start + row, point, number))
+            key = int(event_seed(series, start + row, point, number))
             in_on, in_off = source.counts(key, true)
             counts[row, section.on] = in_on
             if section.off is not None:
@@ -216,9 +218,7 @@ def throw_events(
     return counts, off
 
 
-def _histogram(
-    block: Block, column: str, edges: Array, window: int, among: NDArray[np.bool_]
-) -> Array:
+def _histogram(block: Block, edges: Array, window: int, among: NDArray[np.bool_]) -> Array:
     """Counts of selected events in a window, shape (bins,)."""
     chosen = block["selected"] & (block["window"] == window) & among
-    return counted(block[column][chosen], edges)
+    return counted(block["e_reco"][chosen], edges)

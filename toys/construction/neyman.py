@@ -16,7 +16,7 @@ import numpy as np
 
 from ...generator.arrays import Array
 from ...reco.cluster.workers import ALONE
-from ...reco.errors import ExperimentError
+from ...reco.errors import ExperimentError, whole_number
 from ...reco.experiment import Experiment
 from ..counts.model import Data, Model
 from ..fit.audit import Audit, gains, summed
@@ -59,8 +59,8 @@ class Construction:
 
     def __post_init__(self) -> None:
         """Check the seed, which no array would."""
-        if not 0 <= self.seed < 2**64:
-            raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {self.seed}")
+        seed = whole_number("seed", self.seed, 0, 2**64 - 1)
+        object.__setattr__(self, "seed", seed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -155,7 +155,10 @@ class Construction:
         data = [self.thrown(point, number, number + 1) for point, number in chosen]
         truths = [self.truth(point).values[None] for point, _ in chosen]
         both = [self.fit_toys(toy, truth) for toy, truth in zip(data, truths, strict=True)]
-        joined = Data(*(np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)))
+        counts, off, centre = (
+            np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)
+        )
+        joined = Data(counts, off, centre)
         at, free = (
             Fits(*(np.concatenate(part) for part in zip(*fits, strict=True)))
             for fits in zip(*both, strict=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from ...generator.display import Displayed
 from ..fit.outline import contours, intervals, is_clipped, open_ends, reaches_the_edge, threshold
+from ..fit.scan import islands
 from .belt import Belt, Ordering, belt, margin, p_values
 from .neyman import Construction, Statistic
 
@@ -114,6 +115,9 @@ class Region(Displayed):
 
         c = self.construction
         axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
+        if len(axes) == 1:
+            (name, x), level = c.axes[0], threshold(self.cl, 1)
+            axes = (np.union1d(axes[0], islands(c.model, name, x, level, c.data)),)
         points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
         low, high = (
             RegularGridInterpolator(tuple(x for _, x in c.axes), v.reshape(c.shape).T)(points)

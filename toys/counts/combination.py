@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel
 
 from ...generator.arrays import Array
 from ...generator.coupling import Interaction, structure_couplings
+from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .effect import (
@@ -32,7 +32,7 @@ from .polynomial import Polynomial
 from .rows import arranged, beam_rows, check_measurable, steady_rows
 from .template import Templates, templates
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T", bound=Settings)
 
 Key = tuple[str, str, str]
 """Flavour, nucleus and structure of a template."""
@@ -53,6 +53,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     for name in free:
         if list(free).count(name) > 1:
             raise ExperimentError(f"parameter '{name}' is given twice")
+    _refuse_twice(experiments)
     experiments = _named_apart(experiments)
     _agree(experiments)
     nuisances = _nuisances(experiments)
@@ -183,7 +184,13 @@ def _changed(name: Template, nominal: Nominal, space: _Space, experiment: Experi
     for nuisance in sorted(nuisances_of(experiment), key=lambda n: n.effect.is_factor):
         if nuisance.effect.acts_on == name:
             x = space.nuisance(nuisance)
-            template = nuisance.effect.applied(template, nominal, x, nuisance.uncertainty)
+            try:
+                template = nuisance.effect.applied(template, nominal, x, nuisance.uncertainty)
+            except ValueError as error:
+                raise ExperimentError(
+                    f"{experiment.name}: analysis.systematic '{nuisance.name}' "
+                    f"({nuisance.effect.name} of {nuisance.uncertainty:g}): {error}"
+                ) from None
     return template
 
 
@@ -241,8 +248,8 @@ def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
 def _with(settings: T, path: Sequence[str], value: Any) -> T:
     """Settings with one value replaced, unchecked: it may be a polynomial."""
     first, *rest = path
-    return settings.model_copy(
-        update={first: _with(getattr(settings, first), rest, value) if rest else value}
+    return unchecked(
+        settings, **{first: _with(getattr(settings, first), rest, value) if rest else value}
     )
 
 
@@ -291,6 +298,24 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     if clash:
         raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
     return tuple(nuisance for nuisance, _ in known.values())
+
+
+def _refuse_twice(experiments: Sequence[Experiment]) -> None:
+    """Refuse an experiment that is there twice, and two detectors of one name."""
+    first: dict[str, Experiment] = {}
+    for number, experiment in enumerate(experiments):
+        other = first.setdefault(experiment.name, experiment)
+        if experiment.target.material != other.target.material:
+            raise ExperimentError(
+                f"two experiments are called {experiment.name}, of {other.target.material} and "
+                f"{experiment.target.material}: give them names, by which their backgrounds have "
+                "pulls of their own"
+            )
+        if experiment in experiments[:number]:
+            raise ExperimentError(
+                f"{experiment.name} is given twice with the same settings, which would count its "
+                "data twice: for a longer run give exposure.years, for another detector a name"
+            )
 
 
 def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:

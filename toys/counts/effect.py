@@ -7,7 +7,8 @@ the signal, the steady-state background, or what comes with the beam.
 A factor on counts is (1 + σ)^η of the nuisance parameter η, log-normal, or by `analysis.factors =
 "linear"`, as in the paper, 1 + σ η; factors multiply one another and all else. A shape is a
 parabola in η through the expected counts at −1, 0 and +1 standard deviations, or the square of one
-in bins where a parabola falls below zero: counts that are impossible would hold a fit.
+in bins where a parabola falls below zero: counts that are impossible would hold a fit. An
+uncertainty so large that it is not the signal at two standard deviations is refused.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from .polynomial import Polynomial
 
 ROUNDING = 1e-9
 """Below zero by this part, counts are zero."""
+TWO = 2.0
+"""Standard deviations at which an interpolation is compared with what it stands for."""
+FAR = 0.1
+"""Part of a bin's signal by which it may be off there; of the largest bin's, the square of it."""
 FARTHEST = 8.0
 """Standard deviations within which an effect leaves no counts below zero."""
 Modifier = Literal["normsys", "histosys", "normfactor"]
@@ -227,8 +232,18 @@ class SignalChange(Shape):
     def applied(
         self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
     ) -> Polynomial:
-        """The template and what leads through the signal at factors 1/(1 + σ), 1 and 1 + σ."""
-        return template + _through(nominal, x, uncertainty, partial(self.signal_at, nominal))
+        """The template and what leads through the signal at factors 1/(1 + σ), 1 and 1 + σ.
+
+        Raises
+        ------
+        ValueError
+            If that is far from the signal at two standard deviations.
+        """
+        change = _through(nominal, x, uncertainty, partial(self.signal_at, nominal))
+        for eta in (-TWO, TWO):
+            exact = self.signal_at(nominal, (1 + uncertainty) ** eta)
+            _check(nominal, change, x, eta, exact)
+        return template + change
 
 
 @dataclass(frozen=True)
@@ -291,6 +306,28 @@ def _through(
             terms[powers] = np.where(dips, square[order], parabola[order])
         result = result + Polynomial(terms) * eta ** (order + 1)
     return result.without_zeros()
+
+
+def _check(
+    nominal: Nominal, change: Polynomial, x: Polynomial, eta: float, exact: Polynomial
+) -> None:
+    """Refuse what an interpolation leads to at η if the signal there is another."""
+    (number,) = (i for i, power in enumerate(next(iter(x.terms))) if power)
+    there = dict(nominal.signal.terms)
+    for powers, counts in change.terms.items():
+        rest = (*powers[:number], 0, *powers[number + 1 :])
+        there[rest] = there.get(rest, 0.0) + counts * eta ** powers[number]
+    for powers, counts in nominal.signal.terms.items():
+        size = np.abs(np.asarray(counts, float))
+        error = np.abs(np.asarray(there[powers] - exact.terms.get(powers, 0.0)))
+        allowed = FAR * size + FAR**2 * np.max(size)
+        if np.any(error > allowed):
+            worst = int(np.argmax(error / np.maximum(allowed, 1e-300)))
+            raise ValueError(
+                f"at {eta:+g} standard deviations the interpolation through those of 1 is off by "
+                f"{error[worst] / max(size[worst], 1e-300):.0%} of the signal in bin {worst}, and "
+                f"may be by {FAR:.0%}: give a smaller uncertainty, or wider bins"
+            )
 
 
 def _parabola(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:

@@ -19,6 +19,7 @@ from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
+from .origin import Origin
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
 
@@ -188,6 +189,8 @@ class Data:
     """Beam-off counts, shape (sets, bins) or (1, bins)."""
     centre: Array
     """Centres of pulls, shape (sets, variables) or (1, variables); others are not used."""
+    origins: tuple[Origin, ...] = ()
+    """What ntuples the counts are from, if they are from any."""
 
     def __post_init__(self) -> None:
         """Refuse counts that cannot be."""

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Powers = tuple[int, ...]
+MOST = 700.0
+"""Beyond these exponents an exponential stays, as in the kernels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ class Polynomial:
         """What the powers are of: the variables, or their exponentials; (..., variables)."""
         result = np.array(values, float)
         for i, rate in self.rates.items():
-            result[..., i] = np.exp(rate * result[..., i])
+            result[..., i] = np.exp(np.clip(rate * result[..., i], -MOST, MOST))
         return result
 
     def at(self, values: Sequence[float] | NDArray[np.float64]) -> Any:

@@ -120,7 +120,8 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     if experiment.analysis.scale == "reco" and detector.unit != "keV_nr":
         marks = detector.recoil_equivalent(marks / detector.per_kev, high)
     jumps = detector.acceptance_edges(high)
-    marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]]) / shift.energy
+    marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]])
+    marks = detector.quenched_alike(marks[np.isfinite(marks)], 1 / shift.energy)
     if not detector.resolution.has_width:
         return marks
     marks = marks[(marks > 0) & (marks < 2 * high)]

@@ -23,7 +23,7 @@ from ...reco.errors import ExperimentError
 from ..construction.belt import Belt, Ordering
 from ..construction.neyman import Construction
 from ..construction.region import Region, Weighted
-from ..construction.throw import throw
+from ..construction.throw import throw, toy_key
 from ..counts.model import Data
 from ..fit.local import take
 from ..kernels.status import CONVERGED
@@ -192,7 +192,7 @@ def _at_point(
     own = len(weight) // len(c.points)
     least = _least_weight(weight, max(MOST_USED, 4 * own))
     chance = np.empty(len(weight))
-    chances(np.uint64(c.seed), np.uint64(c.first_point + g), np.uint64(first_toy), chance)
+    chances(toy_key(c.model, c.seed), np.uint64(c.first_point + g), np.uint64(first_toy), chance)
     used = np.flatnonzero(chance * least < weight)
     weight = np.maximum(weight[used], least)
     if not used.size:

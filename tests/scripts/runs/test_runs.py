@@ -137,10 +137,13 @@ def test_tables_are_part_of_a_run(done, refused, tmp_path):
         table.write_text("0,1\n1,0.5\n2,0.1\n")
         done(*command, *option, "-o", tmp_path / name)
         table.write_text("0,1\n1,0.4\n2,0.1\n")
-        again = (*command, *option, "-o", tmp_path / name, "--resume")
-        for line in (refused(*again), refused("resume", tmp_path / name)):
-            assert "tables" in line
-            assert "f.csv" in line
+        line = refused(*command, *option, "-o", tmp_path / name, "--resume")
+        assert "experiments[0].interaction.form_factor.f[1]: 0.5, not 0.4" in line
+        before = content(tmp_path / name)
+        table.unlink()
+        done("resume", tmp_path / name)
+        done("verify", tmp_path / name, "--share", 1)
+        assert content(tmp_path / name) == before != {}
 
 
 def test_content_that_is_wrong(done, refused, tmp_path):

@@ -8,11 +8,13 @@ import pytest
 from nuspill import ExperimentError, load
 from nuspill.reco.analysis import EffectName
 from nuspill.reco.expectation import steady_background
+from nuspill.reco.response.detector import Shift
 from nuspill.toys.construction.ensemble import Truth
 from nuspill.toys.construction.event_toys import sources_at
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.effect import SYSTEMATICS, Distance, Flux, MeasuredInBeamOff, Shape
 from nuspill.toys.counts.model import LEAST_FACTOR, Nuisance
+from nuspill.toys.counts.template import templates
 from nuspill.toys.counts.workspace import workspace
 
 FEW = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 46.1]
@@ -159,3 +161,41 @@ def test_a_background_that_cannot_change_is_refused(monkeypatch):
     monkeypatch.setitem(SYSTEMATICS, "threshold", Tilt())
     with pytest.raises(ExperimentError, match=r"'s'.*free in each bin"):
         build([with_backgrounds("threshold", STEADY, statistic="on-off")])
+
+
+@pytest.mark.parametrize(
+    ("name", "effect", "size"),
+    [
+        ("ess-csi", "threshold", 0.3), ("ess-csi", "quenching", 0.3), ("ess-ge", "threshold", 0.1),
+        ("ess-si", "quenching", 0.3), ("ess-xe", "threshold", 0.2),
+    ],
+)  # fmt: skip
+def test_a_shape_beyond_its_range_is_refused(name, effect, size):
+    """Fails if a parabola through one σ may be anything at two."""
+    systematic = {"name": "s", "effect": effect, "uncertainty": size}
+    with pytest.raises(ExperimentError, match=rf"{name}: analysis.systematic 's' \({effect} of"):
+        build([load(name, {"analysis.systematic": [systematic]})])
+
+
+@pytest.mark.parametrize(
+    ("effect", "size"), [("threshold", 0.03), ("quenching", 0.05), ("resolution", 0.2)]
+)
+def test_a_shape_at_two_standard_deviations(effect, size):
+    """Fails if what is not refused is off by more than 10 % of the signal of a bin."""
+    key = {"threshold": "threshold", "quenching": "energy", "resolution": "width"}[effect]
+    experiment = load(
+        "ess-csi", {"analysis.systematic": [{"name": "s", "effect": effect, "uncertainty": size}]}
+    )
+    model = build([experiment], ["strength"])
+    at = {}
+    for eta in (-2.0, 0.0, 2.0):
+        point = model.truth.copy()
+        point[model.number("s")] = eta
+        at[eta] = model.counts(point) - templates(experiment).steady
+    nominal = templates(experiment).signal
+    for eta in (-2.0, 2.0):
+        shifted = templates(experiment, Shift(**{key: (1 + size) ** eta})).signal
+        ratio = sum(shifted.values()) / sum(nominal.values())
+        off = np.abs(at[eta] / at[0.0] - ratio)
+        assert np.all(off < 0.1 + 0.01 * at[0.0].max() / at[0.0])
+        assert eta < 0 or np.abs(ratio - 1).max() > 0.05  # a lower threshold changes nothing

@@ -6,6 +6,7 @@ from nuspill import ExperimentError, load, shipped_experiments
 from nuspill.generator.constants import CM2_MEV2, W_MASS
 from nuspill.generator.coupling import Interaction, coupling, structure_couplings
 from nuspill.generator.cross_section import recoil_factors, structure_factors
+from nuspill.reco.response.detector import Shift
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.parameter import PARAMETERS
 from nuspill.toys.counts.template import templates
@@ -325,3 +326,41 @@ def test_bin_that_expects_nothing(csi):
     )
     with pytest.raises(ExperimentError, match=r"ess-csi: bin 2 \[200, 300\] expects 0 counts"):
         build([empty])
+
+
+@pytest.mark.parametrize("relative", [None, 0.2])
+def test_quenching_scales_the_quenched_energy(relative):
+    """Fails if the energy scale of a Lindhard detector is that of recoils, which it is not.
+
+    Without a resolution a bin holds what quenches into it: its edges are at recoils of 1/factor the
+    quenched energy. With √T about a recoil, that recoil is the one of `factor` times the energy.
+    """
+    factor = 1.08
+    resolution = {"model": "none"} if relative is None else {"model": "sqrt", "relative": relative}
+    edges = [2.0, 3.0, 5.0, 9.0, 14.0]
+    settings = {
+        "detector.quenching": {"model": "lindhard", "k": 0.16, "z": 32},
+        "detector.resolution": resolution,
+        "detector.threshold": 2.0,
+        "analysis.edges": edges,
+        "background.steady.enabled": False,
+    }
+    experiment = load("ess-ge", settings)
+    shifted = templates(experiment, Shift(energy=factor))
+    recoil = np.linspace(0.0, 30.0, 300001)
+    quenched = experiment.detector.electron_equivalent(recoil)
+    if relative is None:
+        marks = np.interp(np.interp(edges, recoil, quenched) / factor, quenched, recoil)
+        other = experiment.replace(
+            **{"analysis.edges": marks.tolist(), "detector.threshold": float(marks[0])}
+        )
+        expected = templates(other)
+        for key, counts in shifted.signal.items():
+            np.testing.assert_allclose(counts, expected.signal[key], rtol=2e-5)
+    else:
+        t = np.array([1.0, 2.5, 6.0, 11.0])
+        mean = np.interp(factor * np.interp(t, recoil, quenched), quenched, recoil)
+        found = experiment.detector.bin_probability(t, edges, "keV_nr", 60.0, Shift(energy=factor))
+        expected = experiment.detector.bin_probability(mean, edges, "keV_nr", 60.0)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        assert np.abs(mean / (factor * t) - 1).min() > 1e-3

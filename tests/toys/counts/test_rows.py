@@ -41,6 +41,7 @@ CASES = {
         "windows.on_start": 1e6,
         "windows.on_length": 1.5e6,
         "windows.off_start": 2.7e6,
+        "exposure.years": 0.4,  # in 0.05 a strength of 0.4 is 2 sigma off, by the Asimov data
     },
     "signal": {
         "background": [STEADY],
