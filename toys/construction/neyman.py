@@ -25,6 +25,7 @@ from ..fit.search import Search, search
 from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
 from .event_toys import EventSource, sources_at, throw_events
+from .numbering import BETWEEN, PARTS, place_between
 from .throw import throw, true_values
 
 TOYS_AT_ONCE = 4096
@@ -96,7 +97,7 @@ class Construction:
     @cached_property
     def profiled(self) -> Fits:
         """Fits to the data at every point, the scanned parameters held."""
-        return self._fits_at(self.points)
+        return self.fits_at(self.points)
 
     @cached_property
     def delta_chi2(self) -> Array:
@@ -110,17 +111,43 @@ class Construction:
 
     def observed_at(self, points: Array) -> tuple[Array, Array]:
         """The q and statistic of the data at other points, of shape (n, scanned parameters)."""
-        q = self._fits_at(points).chi2 - self.best.chi2[0]
+        q = self.fits_at(points).chi2 - self.best.chi2[0]
         return q, self._signed(q, self.best.values, points)
 
-    def _fits_at(self, points: Array) -> Fits:
+    def fits_at(self, points: Array) -> Fits:
+        """Fits to the data with the scanned parameters held at points, of shape (n, scanned)."""
         start = np.repeat(self._first.values, len(points), axis=0)
         start[:, self.held] = points
         return self.search_held.fit(self.data, start)
 
+    def position(self, point: int) -> Array:
+        """Values of the scanned parameters at a point of the grid, or at one between two.
+
+        Points between those of the grid of one parameter are numbered by `numbering`.
+        """
+        if point < BETWEEN:
+            return self.points[point]
+        cell, part = place_between(point)
+        low, high = self.points[cell], self.points[cell + 1]
+        return low + part / PARTS * (high - low)
+
     def truth(self, point: int) -> Truth:
         """Truth of the toys of a point."""
-        return truth_at(self.model, self.ensemble, self.profiled.values[point], self.data)
+        if point < BETWEEN:
+            return self.truth_of(self.profiled.values[point])
+        if point not in self._between:
+            fits = self.fits_at(self.position(point)[None])
+            self._between[point] = self.truth_of(fits.values[0])
+        return self._between[point]
+
+    def truth_of(self, profiled: Array) -> Truth:
+        """Truth of the toys of a point, given the fit to the data there, shape (variables,)."""
+        return truth_at(self.model, self.ensemble, profiled, self.data)
+
+    @cached_property
+    def _between(self) -> dict[int, Truth]:
+        """Truths at points between those of the grid, as far as they were needed."""
+        return {}
 
     def toys(self, point: int, start: int, stop: int) -> Statistic:
         """Toys number `start` to `stop` − 1 of a point: the same whichever process makes them."""
@@ -138,7 +165,7 @@ class Construction:
         at, free = self.fits(point, start, stop)
         bad = (at.status != CONVERGED) | (free.status != CONVERGED)
         q = at.chi2 - free.chi2
-        value = self._signed(q, free.values, self.points[point][None])
+        value = self._signed(q, free.values, self.position(point)[None])
         return Statistic(value, int(np.count_nonzero(bad)))
 
     def audit(self, first: int, toys: int, checked: int = 200) -> Audit:
@@ -188,7 +215,7 @@ class Construction:
         The free fit is global, and never above the other.
         """
         thrown_at = tuple(values[0].tolist())
-        at = _around(self.search_held, thrown_at).fit(data, values, workers=ALONE)
+        at = self.fit_held(data, values)
         free = _around(self.search_free, thrown_at).fit(data, at.values, workers=ALONE)
         above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
         if above.size:
@@ -197,6 +224,11 @@ class Construction:
             for whole, new in zip(free, old.better(again), strict=True):
                 whole[above] = new
         return at, free
+
+    def fit_held(self, data: Data, values: Array) -> Fits:
+        """Fits of data sets with the scanned parameters held at `values`, (1, variables)."""
+        search_there = _around(self.search_held, tuple(values[0].tolist()))
+        return search_there.fit(data, values, workers=ALONE)
 
     @cached_property
     def search_held(self) -> Search:
@@ -215,7 +247,7 @@ class Construction:
 
     def warm(self) -> None:
         """Compute what all toys share, before threads ask for it."""
-        _ = self.observed, self.search_held, self.search_free
+        _ = self.observed, self.search_held, self.search_free, self._between
 
 
 @lru_cache(maxsize=16)

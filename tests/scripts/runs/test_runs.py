@@ -156,7 +156,7 @@ def test_content_that_is_wrong(done, refused, tmp_path):
     assert "part-00001.root (content)" in refused("verify", folder, "--share", 1)
     toys = tmp_path / "toys"
     done(*TOYS, "-o", toys)
-    ((name, piece),) = pieces(toys).items()
+    (name, piece), *_ = sorted(pieces(toys).items())
     with np.load(toys / name) as arrays:
         changed = dict(arrays)
     changed["values"][-1] = np.nextafter(changed["values"][-1], 9)
@@ -177,7 +177,7 @@ def test_toys(scheduler, done, refused, tmp_path):
     assert content(tmp_path / "there") == content(tmp_path / "here")
     region = (tmp_path / "here" / "region.json").read_bytes()
     assert (tmp_path / "there" / "region.json").read_bytes() == region
-    (name,) = content(tmp_path / "there")
+    name = min(content(tmp_path / "there"))
     (tmp_path / "there" / name).write_bytes(b"damaged")
     (tmp_path / "there" / "region.json").unlink()
     assert json.loads(done("status", tmp_path / "there", "--json", "-"))["complete"] is False
