@@ -50,8 +50,8 @@ class Reweighting:
     where: tuple[str, ...]
     """Flavours and nuclei of these, most first."""
 
-    def refuse(self) -> None:
-        """Refuse a sample that does not hold what the other model expects.
+    def check(self) -> None:
+        """Refuse a sample that does not hold what the other model expects; tell of uneven weights.
 
         Raises
         ------
@@ -65,15 +65,11 @@ class Reweighting:
                 "sample has hardly any, as its own couplings cancel there: weights cannot make up "
                 "for them; make a sample of that model, or weigh one without such a cancellation"
             )
-
-    def warning(self) -> str | None:
-        """What is wrong with the weighted sample, if anything."""
-        if self.effective >= SMALL_PART * self.events:
-            return None
-        return (
-            f"weight '{self.name}': of {self.events:.4g} expected signal events only "
-            f"{self.effective:.3g} count effectively, so uneven are their weights"
-        )
+        if self.effective < SMALL_PART * self.events:
+            notice(
+                f"weight '{self.name}': of {self.events:.4g} expected signal events only "
+                f"{self.effective:.3g} count effectively, so uneven are their weights"
+            )
 
 
 def reweighting(

@@ -349,7 +349,7 @@ def plan(
     _tell_truth_threshold(experiment)
     run = Run(experiment, seed, _whole_pulses(experiment, years, asked), events, place, models)
     for weighed in run.reweightings:
-        weighed.refuse()
+        weighed.check()
     return run
 
 

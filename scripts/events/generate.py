@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...reco.errors import OutputError, notice
+from ...reco.errors import OutputError
 from ..options.computing import Computing, interrupted_keeps
 from ..options.group import group_options, option
 from ..options.loading import Loading, experiment_argument, parse_settings, setting_options
@@ -164,10 +164,6 @@ def command(
     begin = time.perf_counter()
     run = sample.plan(loading.load(name), loading)
     writing.check(machines)
-    for weighed in run.reweightings:
-        message = weighed.warning()
-        if message is not None:
-            notice(message)
     if writing.parts is None and machines.cluster is None:
         counts = _write_file(run, writing, machines)
     else:

@@ -5,6 +5,7 @@ import pytest
 from nuspill import ExperimentError, load, plan
 from nuspill.generator.rate import above
 from nuspill.reco.chain.weight import MOST_LOST
+from nuspill.reco.errors import Notice
 
 NO_BACKGROUND = {"background.steady.enabled": False}
 
@@ -77,11 +78,16 @@ def test_the_same_model_counts_in_full():
     """Fails if events that weigh one do not all count."""
     (found,) = run_of("ess-csi", {}, {"nsi.u.ee": 0.0}, years=1.0).reweightings
     assert found.effective == pytest.approx(found.events)
-    assert found.warning() is None
 
 
-def test_warning_of_the_command(nuspill, tmp_path):
-    """Fails if `generate --weight` does not warn of weights by which few events count."""
+def test_uneven_weights_are_told():
+    """Fails if a plan says nothing of a weight by which few of its events count."""
+    with pytest.warns(Notice, match="weight 'w': of .* only .* count effectively"):
+        run_of("ess-csi", {"nsi.u.ee": 0.17}, {"nsi.u.ee": 0.0}, years=3.0)
+
+
+def test_notice_of_the_command(nuspill, tmp_path):
+    """Fails if `generate --weight` does not tell of weights by which few events count."""
 
     def generate(coupling):
         settings = ["--set", f"interaction.nsi.u.ee={coupling}", "--years", "3"]
@@ -94,7 +100,7 @@ def test_warning_of_the_command(nuspill, tmp_path):
     assert generate(0.1) == (0, "")
     status, errors = generate(0.17)
     assert status == 0
-    assert "warning: weight 'w': of 1.877e+04 expected signal events only 1.82e+03" in errors
+    assert "note: weight 'w': of 1.877e+04 expected signal events only 1.82e+03" in errors
     status, errors = generate(0.2)
     assert status == 2
     assert len(errors.splitlines()) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from nuspill import load
 from nuspill.toys.construction import nested
+from nuspill.toys.construction.belt import ROUNDING, order_statistic
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.nested import Nested, follows_the_data
 from nuspill.toys.construction.neyman import Construction
@@ -112,6 +113,29 @@ def test_what_can_be_enumerated(mu, background, tau):
     one = found["feldman_cousins"]
     assert one.coverage == pytest.approx(plain, abs=4 * one.error)
     assert abs(exact - plain) > 0.005
+
+
+@pytest.mark.slow
+def test_a_plain_loop():
+    """Fails if nested coverage of silicon, 0.144 years of `on-off`, is not that of a plain loop.
+
+    Each of 400 toys is the data of a construction with a thousand toys; their critical values are
+    6.0 ± 0.7, that of the Asimov data is 5.0, so that 97 % are held and not 90 %.
+    """
+    settings = {"exposure.years": 0.144, "analysis.statistic": "on-off"}
+    model = build([load("ess-si", settings)], ["strength"])
+    tried = at(model, "strength", 1.0)
+    data = tried.thrown(0, 0, 400)
+    limits, held = [], []
+    for t in range(400):
+        of_data = replace(tried, seed=1000 + t, data=take(data, np.array([t])))
+        limits.append(order_statistic(of_data.toys(0, 0, 1000).value ** 2, 0.9)[0])
+        held.append(of_data.delta_chi2[0] <= limits[-1] + ROUNDING)
+    found = Nested(tried, Ensemble(), (0.9,), 1000).toys(0, 0, 400).value < 0.9
+    assert np.mean(limits) == pytest.approx(6.0, abs=0.2)
+    assert np.std(limits) == pytest.approx(0.7, abs=0.1)
+    assert np.mean(held) == pytest.approx(0.974, abs=0.03)
+    assert np.mean(found != np.array(held)) < 0.03  # other toys: those beside the limit differ
 
 
 def test_what_is_decided_early(monkeypatch):
