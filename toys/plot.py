@@ -49,12 +49,9 @@ def draw_regions(axes: Any, scans: Sequence[tuple[str, Scan2D]]) -> None:
 
     handles = []
     for (title, scan), colour in zip(scans, _colours(len(scans)), strict=True):
-        for line in scan.contours:
-            axes.add_patch(_outline(Outline(line), colour))
-        axes.contourf(
-            scan.x, scan.y, scan.delta_chi2, levels=[-1e9, scan.threshold], colors=[colour],
-            alpha=0.25,
-        )  # fmt: skip
+        for piece in scan.region.pieces:
+            whole = Outline.make_compound_path(*(Outline(line, closed=True) for line in piece))
+            axes.add_patch(_outline(whole, colour))
         handles.append(Patch(facecolor=colour, alpha=0.5, label=f"{title}, area {scan.area:.3g}"))
         axes.plot(*scan.best, "+", color=colour, ms=8)
     first = scans[0][1]
@@ -102,7 +99,7 @@ def plot_region(region: Region, output: str | Path) -> None:
 def _outline(line: Any, colour: str) -> Any:
     from matplotlib.patches import PathPatch
 
-    return PathPatch(line, fill=False, edgecolor=colour, lw=1.2)
+    return PathPatch(line, facecolor=(colour, 0.25), edgecolor=colour, lw=1.2)
 
 
 def _colours(number: int) -> list[str]:
@@ -169,7 +166,8 @@ def plot_coverage(
             axes.figure.colorbar(marks, ax=axes, label=f"coverage of Wilks' {100 * level:g} %")
             axes.set_ylabel(label(model, names[1]))
             return
-        for region, colour in zip(REGIONS, COLOURS, strict=False):
+        shown = [region for region in REGIONS if any(c.region == region for c in found)]
+        for region, colour in zip(shown, COLOURS, strict=False):
             chosen = sorted(
                 (c for c in found if c.cl == level and c.region == region), key=lambda c: c.point
             )

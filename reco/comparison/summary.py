@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
+from ...generator.settings import unchecked
 from ..chain.codes import OFF, ON
 from ..columns import Block
 from ..errors import ExperimentError
@@ -131,8 +132,8 @@ def expected_signal(h: Histograms) -> Array:
     result = np.zeros(len(edges) - 1)
     for i, limits in enumerate(pairwise(edges)):
         region = np.clip(limits, *(experiment.detector.region or (None, None))).tolist()
-        detector = experiment.detector.model_copy(update={"region": region})
-        inside = selected_signal(experiment.model_copy(update={"detector": detector}), low)
+        detector = unchecked(experiment.detector, region=region)
+        inside = selected_signal(unchecked(experiment, detector=detector), low)
         result[i] = sum(selected[f] * n / everywhere[f] for f, n in inside.items() if n > 0)
     return result
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...generator.coupling import Interaction
+from ...generator.sampling.names import STREAMS
 from ..cluster.workers import ALONE, Here
 from ..errors import OutputError
 from ..experiment import validate
-from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another, tables
+from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another
 from .ntuple import write
 from .run import Extent, Run
 from .tree import Format
@@ -71,12 +72,12 @@ def manifest_of(run: Run, options: Options) -> Manifest:
     analysis = experiment.pop("analysis")
     configuration = {
         "version": version("nuspill"),
+        "streams": STREAMS,
         "seed": run.seed,
         "pulses": run.pulses,
         "fixed_signal": run.fixed_signal,
         "place": run.place,
         "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
-        "tables": tables((run.experiment.interaction, *run.models.values())),
         **asdict(options),
         "experiment": experiment,
     }
@@ -126,10 +127,6 @@ class PartWork:
     token: str
     """A file of this name in `.making/` shows that it is the folder meant."""
     options: Options
-
-    def tables(self) -> dict[str, str]:
-        """Checksums of the files of form factors."""
-        return tables((self.run.experiment.interaction, *self.run.models.values()))
 
     def warm(self) -> None:
         """Compile; count the events of all slices."""

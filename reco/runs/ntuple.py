@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ...generator.sampling.names import STREAMS
 from ..cluster.workers import HERE, Here
 from ..columns import BLOCK_EVENTS, select
 from ..errors import ExperimentError
@@ -38,6 +39,7 @@ def provenance(
         "program": "nuspill",
         "versions": versions(),
         "seed": run.seed,
+        "streams": STREAMS,
         "experiment": experiment.model_dump(mode="json"),
         "years_of_operation": run.years,
         "protons_on_target": run.protons,

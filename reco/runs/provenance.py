@@ -64,6 +64,8 @@ class Provenance(TypedDict, total=False):
     versions: dict[str, str]
     imported: Imported
     seed: int | None
+    streams: int
+    """Version of what the seed stands for, see `generator.sampling.names`; 1 if missing."""
     experiment: Json
     """Settings of the experiment, as `Experiment` dumps them."""
     years_of_operation: float

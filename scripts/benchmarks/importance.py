@@ -44,7 +44,7 @@ def command(
     from ...toys.construction.neyman import Construction
     from ...toys.counts.combination import build
     from ...toys.fit.outline import threshold
-    from ...toys.fit.scan import grid
+    from ...toys.fit.scan import grids
     from ...toys.importance.check import compare
     from ...toys.importance.surrogate import asimov_fits
 
@@ -53,7 +53,8 @@ def command(
     model = build(experiments, statistics.parameters())
     level = threshold(cl, len(axes))
     data = model.asimov()
-    planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
+    values = grids(model, axes, level, POINTS[len(axes)], data)
+    planned = tuple((axis.name, x) for axis, x in zip(axes, values, strict=True))
     construction = Construction(model, planned, Ensemble(), seed, data, tuple(experiments))
     size = len(construction.points)
     fits = toys + asimov_fits(len(axes))

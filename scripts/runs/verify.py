@@ -180,7 +180,7 @@ def _thrower(record: Record) -> Thrower:
     if record.manifest.kind == "coverage":
         from ...toys.coverage import restore_study
 
-        return restore_study(record).trials()
+        return restore_study(record).trials
     from ...toys.records.restore import restore
 
     return restore(record)

@@ -63,7 +63,7 @@ def _print_intervals(title: str, scan: Scan1D, output: Output) -> None:
         (interval_text(pair, ends, 6), pair[1] - pair[0]) for pair in scan.intervals
     ] or [(f"none from {scan.x[0]:g} to {scan.x[-1]:g}", None)]
     columns = [f"{scan.name} at {100 * scan.cl:g} % CL", "width"]
-    output.table(f"{title}: best fit {round(scan.best, 9):.4g}", columns, rows)
+    output.table(f"{title}: best fit {round(scan.best, 9) + 0.0:.4g}", columns, rows)
 
 
 def _print_contours(title: str, scan: Scan2D, output: Output) -> None:
@@ -72,9 +72,15 @@ def _print_contours(title: str, scan: Scan2D, output: Output) -> None:
          f"[{c[:, 1].min():.4g}, {c[:, 1].max():.4g}]")
         for i, c in enumerate(scan.contours, 1)
     ]  # fmt: skip
-    area = f"{title}: area {scan.area:.5g} at {100 * scan.cl:g} % CL"
+    area = f"{title}: area {scan.area:.5g} ± {scan.region.error:.1g} at {100 * scan.cl:g} % CL"
     columns = ["contour", "points", *scan.names]
     output.table(area + (", clipped" if scan.clipped else ""), columns, rows)
+    if scan.region.untold:
+        click.echo(
+            f"nuspill: warning: the region is narrower than the finest grid in "
+            f"{scan.region.untold} places; its area is not known to better than its error",
+            err=True,
+        )
 
 
 def _plot(title: str, scan: Scan1D | Scan2D, file: str) -> None:

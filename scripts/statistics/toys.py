@@ -170,14 +170,15 @@ def _construct(
     from ...toys.construction.neyman import Construction
     from ...toys.counts.combination import build
     from ...toys.fit.outline import threshold
-    from ...toys.fit.scan import grid
+    from ...toys.fit.scan import grids
 
     t, e, axes = throwing, toy_ensemble, statistics.axes()
     experiments = loading.load_all(names)
     model = build(experiments, statistics.parameters())
     data = _data(model, experiments, t)
     level = threshold(statistics.cl, len(axes))
-    planned = tuple((a.name, grid(model, a, level, POINTS[len(axes)], data)) for a in axes)
+    values = grids(model, axes, level, POINTS[len(axes)], data)
+    planned = tuple((axis.name, x) for axis, x in zip(axes, values, strict=True))
     ensemble = Ensemble(e.truth, e.centres, e.nuisances, "events" if t.events else "bins")
     if t.events and t.importance:
         raise click.BadParameter("toys of events have no density to weigh", param_hint="--events")
@@ -250,13 +251,15 @@ def throw(
     output: Output,
 ) -> None:
     """Throw the toys that are asked for and not yet kept, find the region and report it."""
-    from ...toys.construction.region import region
+    from ...toys.construction.monotone import refuse_unfit
     from ...toys.records.adaptive import throw_adaptively
     from ...toys.records.distribute import throw_tasks
     from ...toys.records.record import missing
+    from ...toys.records.refine import refined_region
     from ...toys.records.restore import write_ntuple
 
     r, points = request, range(len(construction.points))
+    refuse_unfit(construction, r.ordering)
     total = len(points) * r.toys
     with computing.opened() as opened:
         record = keep()
@@ -272,7 +275,7 @@ def throw(
                 throw_adaptively(
                     construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys, workers
                 )
-        regions = region(construction, record.by_point(len(points)), r.cl, r.ordering)
+            regions = refined_region(construction, record, r.cl, r.ordering, opened)
     tell(construction, record.folder, regions, output, construction.audit(r.first_toy, r.toys))
     if r.ntuple:
         write_ntuple(construction, record, record.folder / "toys.root")
@@ -305,16 +308,27 @@ def tell(
 
 def _report(region: Region, title: str, output: Output) -> None:
     """Print a region beside that of Wilks."""
-    error = region.belt.error[abs(region.belt.error) < float("inf")]
-    _warn_of_few_toys(region, len(error))
     toys = f"{region.toys.sum()} toys at {len(region.toys)} points"
-    head = (
-        f"{title}: {100 * region.cl:g} % CL, {toys}, {region.failed.sum()} failed; "
-        "error of the critical values " + (f"up to {max(error):.3g}" if len(error) else "unknown")
-    )
+    between = sum(len(statistic.value) for statistic in region.between.values())
+    if between:
+        toys += f" and {between} at {len(region.between)} round the limits"
+    head = f"{title}: {100 * region.cl:g} % CL, {toys}, {region.failed.sum()} failed; "
     names = region.construction.names
     first = names[0] if len(names) == 1 else "plane"
-    output.table(head, [first, "by toys", "Wilks", "Wilks, Asimov data"], _rows(region))
+    by_toys = "by toys" if region.exact is None else "exact"
+    head += _error_of_the_belt(region)
+    output.table(head, [first, by_toys, "Wilks", "Wilks, Asimov data"], _rows(region))
+
+
+def _error_of_the_belt(region: Region) -> str:
+    """How well critical values are known; warns where they are not."""
+    if region.exact is not None:
+        return f"critical values are exact, from all {len(region.exact)} outcomes"
+    error = region.belt.error[abs(region.belt.error) < float("inf")]
+    _warn_of_few_toys(region, len(error))
+    return "error of the critical values " + (
+        f"up to {max(error):.3g}" if len(error) else "unknown"
+    )
 
 
 def _warn_of_few_toys(region: Region, known: int) -> None:
@@ -348,7 +362,9 @@ def _interval_rows(region: Region, outlines: Sequence[Intervals]) -> list[tuple[
     c = region.construction
     ends = open_ends(c.model, c.names[0], c.axes[0][1])
     by_toys, *others = outlines
-    by_toys_errors = zip(by_toys.intervals, region.interval_errors(by_toys), strict=True)
+    exact = region.exact is not None
+    errors = [(None, None) if exact else tuple(pair) for pair in region.interval_errors()]
+    by_toys_errors = zip(by_toys.intervals, errors, strict=True)
     shown = [[interval_text(pair, ends, 5, errors) for pair, errors in by_toys_errors]]
     shown += [[interval_text(pair, ends, 5) for pair in other.intervals] for other in others]
     return [("region", *(" ".join(part) or "none" for part in shown))]

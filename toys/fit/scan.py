@@ -7,9 +7,8 @@ with Δχ² below the χ² quantile (Wilks): 2.71 for one parameter and 4.61 for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,16 +17,22 @@ from ...generator.display import Displayed
 from ...reco.cluster.workers import HERE, Here
 from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
-from ..kernels.status import CONVERGED
-from .local import Fits
-from .outline import is_clipped, open_ends, outlines, threshold, total_area
-from .search import Search, search
+from .line import Line, line
+from .outline import is_clipped, open_ends, threshold
+from .plane import Refined, refined
+from .profile import Profile
 
 POINTS_1D, POINTS_2D = 401, 201
 MOST_POINTS_2D = 4_000_000
 FARTHEST = 1e6
 """Greatest absolute value of the ends of a range that is given."""
-MARGIN = 0.08
+REACH = 1e5
+"""Greatest distance from the best fit of a range that is found."""
+DRAWN = 129
+"""Points in an interval of a region that is drawn."""
+FARTHER = 3.0
+"""Levels up to which intervals are drawn: critical values of toys may be above that of Wilks."""
+MARGIN = 0.1
 """Margin beyond the region on each side of a range that is chosen, relative."""
 
 
@@ -39,6 +44,11 @@ class Axis:
     low: float | None = None
     high: float | None = None
     points: int | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The range, if it is given."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,6 +112,10 @@ class Scan2D(Displayed):
     cl: float
     best: tuple[float, float]
     failed: int
+    region: Refined
+    """The region, from grids that are finer than `x` and `y` along its outline."""
+    clipped: bool
+    """Whether the region goes on beyond the plane."""
 
     def facts(self) -> dict[str, object]:
         """Parameters, best values and area."""
@@ -109,7 +123,7 @@ class Scan2D(Displayed):
             "parameters": ", ".join(self.names),
             "best": ", ".join(f"{value:.4g}" for value in self.best),
             "CL": f"{100 * self.cl:g} %",
-            "area": f"{self.area:.5g}",
+            "area": f"{self.area:.5g} ± {self.region.error:.1g}",
             "contours": len(self.contours),
             "points": f"{len(self.x)} x {len(self.y)}",
             "failed fits": self.failed,
@@ -123,6 +137,7 @@ class Scan2D(Displayed):
             "best": list(self.best),
             "contours": [line.tolist() for line in self.contours],
             "area": self.area,
+            "area_error": self.region.error,
             "clipped": self.clipped,
             "cl": self.cl,
             "delta_chi2": self.threshold,
@@ -134,85 +149,15 @@ class Scan2D(Displayed):
             "failed": self.failed,
         }
 
-    @cached_property
+    @property
     def contours(self) -> list[Array]:
         """Closed boundaries of the region, each of shape (points, 2); holes are among them."""
-        return [line for outline in self._outlines for line in outline]
+        return [line for piece in self.region.pieces for line in piece]
 
-    @cached_property
+    @property
     def area(self) -> float:
         """Area of the region, holes left out."""
-        return total_area(self._outlines)
-
-    @property
-    def clipped(self) -> bool:
-        """Whether the region reaches the limits of the plane."""
-        d = self.delta_chi2
-        edge = min(d[0].min(), d[-1].min(), d[:, 0].min(), d[:, -1].min())
-        return bool(edge < self.threshold)
-
-    @cached_property
-    def _outlines(self) -> list[list[Array]]:
-        return outlines(self.x, self.y, self.delta_chi2, self.threshold)
-
-
-class Profile:
-    """Δχ² of one data set as a function of some parameters, the others fitted."""
-
-    def __init__(
-        self,
-        model: Model,
-        names: Sequence[str],
-        data: Data | None = None,
-        workers: Here = HERE,
-    ) -> None:
-        self.model, self.names = model, tuple(names)
-        self.data = model.asimov() if data is None else data
-        self.workers = workers
-        self.best = search(model).fit(self.data, workers=workers)
-        self._failed_best = int(self.best.status[0] != CONVERGED)
-        self.failed = self._failed_best
-        """Fits of the last call that did not converge, that of the minimum included."""
-        self._search: Search = search(model, self.names)
-        self._known = self.best.values
-
-    @property
-    def minimum(self) -> float:
-        """Least χ²."""
-        return float(self.best.chi2[0])
-
-    def best_of(self, name: str) -> float:
-        """Value of a variable at the minimum."""
-        return float(self.best.values[0, self.model.number(name)])
-
-    def __call__(self, *values: Array) -> Array:
-        """Δχ² at points: one array of shape (n,) for each name."""
-        start = np.repeat(self.best.values, np.size(values[0]), axis=0)
-        for name, value in zip(self.names, values, strict=True):
-            start[:, self.model.number(name)] = np.ravel(value)
-        fits = self._search.fit(self.data, start, self.workers)
-        if self._search.straight is None:
-            fits = self._continued(fits, start)
-            if len(start) > 1 or len(self._known) == 1:
-                self._known = fits.values
-        self.failed = int(np.count_nonzero(fits.status != CONVERGED)) + self._failed_best
-        return fits.chi2 - self.minimum
-
-    def _continued(self, fits: Fits, start: Array) -> Fits:
-        """Fit again from the minima of other points: along valleys, the starts are not enough."""
-        held = [self.model.number(name) for name in self.names]
-        apart = start[:, None, held] - self._known[None, :, held]
-        nearby = self._known[np.argmin(np.sum(apart**2, axis=2), axis=1)]
-        nearby[:, held] = start[:, held]
-        fits = fits.better(self._search.local(self.data, nearby, self.workers))
-        distance = 1
-        while distance < len(start):
-            for shift in (distance, -distance):
-                nearby = np.roll(fits.values, shift, axis=0)
-                nearby[:, held] = start[:, held]
-                fits = fits.better(self._search.local(self.data, nearby, self.workers))
-            distance *= 2
-        return fits
+        return self.region.area
 
 
 def scan_1d(
@@ -237,18 +182,14 @@ def scan_1d(
         If the range is empty, or the data do not limit the parameter.
     """
     level = threshold(cl, 1)
-    profile = Profile(model, [axis.name], data, workers)
-    low, high = _range(axis, profile, level)
-    x = np.linspace(low, high, axis.points or POINTS_1D)
+    along = _along(axis, Profile(model, [axis.name], data, workers), level)
+    profile = along.profile
+    x = np.linspace(*_range(axis, along), axis.points or POINTS_1D)
     delta = profile(x)
     failed = profile.failed
-    intervals = tuple(_intervals(lambda t: float(profile(np.array([t]))[0]), x, delta, level))
-    i = model.number(axis.name)
-    endless = (low > model.lower[i] and intervals and intervals[0][0] == low) or (
-        high < model.upper[i] and intervals and intervals[-1][1] == high
-    )
-    if endless and (axis.low is None or axis.high is None):  # beyond, fits fail
-        raise ExperimentError(_unlimited(axis))
+    if along.misses(x, profile.minimum + delta):
+        along = line(profile, along.x[0], along.x[-1], level, x)
+    intervals = tuple((max(a, float(x[0])), min(b, float(x[-1]))) for a, b in along.intervals)
     best = profile.best_of(axis.name)
     return Scan1D(model, axis.name, x, delta, level, cl, best, intervals, failed)
 
@@ -268,96 +209,149 @@ def scan_2d(
     names = axes[0].name, axes[1].name
     if names[0] == names[1]:
         raise ExperimentError(f"parameter '{names[0]}' is scanned twice")
-    x, y = (grid(model, axis, level, POINTS_2D, data, workers) for axis in axes)
-    if x.size * y.size > MOST_POINTS_2D:
+    if (axes[0].points or POINTS_2D) * (axes[1].points or POINTS_2D) > MOST_POINTS_2D:
         raise ExperimentError(
-            f"{x.size} x {y.size} points: a plane may have {MOST_POINTS_2D} at most"
+            f"{axes[0].points} x {axes[1].points} points: a plane may have {MOST_POINTS_2D} at most"
         )
     profile = Profile(model, names, data, workers)
+    lines = _lines(axes, profile, level)
+    ranges = _range(axes[0], lines[0]), _range(axes[1], lines[1])
+    spans = lines[0].intervals, lines[1].intervals
+    inside = np.concatenate([along.inside[:, profile.held] for along in lines])
+    region = refined(profile, spans, ranges, level, inside)
+    x, y = (
+        np.linspace(*ends, axis.points or POINTS_2D)
+        for axis, ends in zip(axes, ranges, strict=True)
+    )
     delta = profile(*np.meshgrid(x, y)).reshape(len(y), len(x))
     best = profile.best_of(names[0]), profile.best_of(names[1])
-    return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed)
+    clipped = any(
+        is_clipped(span, open_ends(model, name, points))
+        for span, name, points in zip(spans, names, (x, y), strict=True)
+    )
+    return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed, region, clipped)
 
 
-def grid(
+def _lines(axes: tuple[Axis, Axis], profile: Profile, level: float) -> tuple[Line, Line]:
+    """The profile along each parameter, the other one fitted within its range."""
+
+    def along(axis: Axis, other: Axis) -> Line:
+        model = _within(profile.model, other)
+        alone = Profile(model, [axis.name], profile.data, profile.workers, profile.best)
+        return _along(axis, alone, level)
+
+    return along(*axes), along(*axes[::-1])
+
+
+def _within(model: Model, axis: Axis) -> Model:
+    """A model with the bounds of a parameter at the ends of a range, if one is given."""
+    if axis.ends is None:
+        return model
+    low, high = _checked(axis, axis.ends, model)
+    parameters = tuple(
+        replace(p, lower=low, upper=high) if p.name == axis.name else p for p in model.parameters
+    )
+    return replace(model, parameters=parameters)
+
+
+def grids(
     model: Model,
-    axis: Axis,
+    axes: Sequence[Axis],
     level: float,
     points: int,
     data: Data | None = None,
     workers: Here = HERE,
-) -> Array:
-    """Values of a parameter: as given, or over what holds Δχ² below the level.
+) -> tuple[Array, ...]:
+    """Values of each of one or two parameters, for a construction.
+
+    They are as given, or over what holds Δχ² below the level, at equal distances. Where an interval
+    of a parameter would have none of them in its depth, its lowest point is one more; and so is
+    the best fit, if no point of a plane would be near it.
+
+    Parameters
+    ----------
+    points
+        Number of values of an axis that has none.
 
     Raises
     ------
     ExperimentError
-        If the range is empty, or the data do not limit the parameter.
+        If a range is empty, or the data do not limit a parameter.
     """
-    low, high = _range(axis, Profile(model, [axis.name], data, workers), level)
-    return np.linspace(low, high, axis.points or points)
+    profile = Profile(model, [axis.name for axis in axes], data, workers)
+    if len(axes) == 1:
+        lines: tuple[Line, ...] = (_along(axes[0], profile, level),)
+    else:
+        lines = _lines((axes[0], axes[1]), profile, level)
+    values = []
+    for axis, along in zip(axes, lines, strict=True):
+        x = np.linspace(*_range(axis, along), axis.points or points)
+        values.append(np.union1d(x, along.unseen(x)))
+    nodes = [g.ravel() for g in np.meshgrid(*values)]
+    if len(axes) > 1 and not np.any(profile(*nodes) < level / 2):
+        best = [profile.best_of(axis.name) for axis in axes]
+        if all(x[0] <= b <= x[-1] for x, b in zip(values, best, strict=True)):
+            values = [np.union1d(x, b) for x, b in zip(values, best, strict=True)]
+    return tuple(values)
 
 
-def _check(axis: Axis, model: Model) -> None:
-    i = model.number(axis.name)
-    lower, upper = model.lower[i], model.upper[i]
-    assert axis.low is not None
-    assert axis.high is not None
-    if not axis.low < axis.high:
+def islands(model: Model, name: str, x: Array, level: float, data: Data) -> Array:
+    """Points within the range of a grid that tell where Δχ² of data is below a level, and beyond.
+
+    They lie DRAWN to an interval of Δχ² below FARTHER levels, with the minima: also in intervals
+    between two points of the grid.
+    """
+    along = line(Profile(model, [name], data), x[0], x[-1], FARTHER * level)
+    within = [np.linspace(low, high, DRAWN) for low, high in along.intervals]
+    return np.unique(np.concatenate([*within, along.minima[0]]))
+
+
+def _checked(axis: Axis, ends: tuple[float, float], model: Model) -> tuple[float, float]:
+    """The ends of a range, if a parameter may be there."""
+    i, (low, high) = model.number(axis.name), ends
+    lower, upper = max(model.lower[i], -FARTHEST), min(model.upper[i], FARTHEST)
+    if not low < high:
+        raise ExperimentError(f"{axis.name} = {low:g}:{high:g}: the range is empty; give LOW:HIGH")
+    if low < lower or high > upper:
         raise ExperimentError(
-            f"{axis.name} = {axis.low:g}:{axis.high:g}: the range is empty; give LOW:HIGH"
-        )
-    lower, upper = max(lower, -FARTHEST), min(upper, FARTHEST)
-    if axis.low < lower or axis.high > upper:
-        raise ExperimentError(
-            f"{axis.name} = {axis.low:g}:{axis.high:g}: must be from {lower:g} to {upper:g}"
+            f"{axis.name} = {low:g}:{high:g}: must be from {lower:g} to {upper:g}"
         )
     if axis.points is not None and not 2 <= axis.points <= 100_000:
         raise ExperimentError(f"{axis.name}: points must be from 2 to 100000, not {axis.points}")
+    return low, high
 
 
-def _range(axis: Axis, profile: Profile, level: float) -> tuple[float, float]:
-    """The range given, or one that holds all points below the level, and a margin."""
-    if axis.low is not None and axis.high is not None:
-        _check(axis, profile.model)
-        return axis.low, axis.high
-    i = profile.model.number(axis.name)
+def _along(axis: Axis, profile: Profile, level: float) -> Line:
+    """The profile over the range that is given, or over all that may be in a region.
+
+    Raises
+    ------
+    ExperimentError
+        If the range is empty, or none is given and the data do not limit the parameter.
+    """
+    if axis.ends is not None:
+        return line(profile, *_checked(axis, axis.ends, profile.model), level)
+    i, best = profile.held[0], profile.best_of(axis.name)
     lower, upper = profile.model.lower[i], profile.model.upper[i]
-    best = profile.best_of(axis.name)
-    distance = np.geomspace(1e-5, 1e5, 400)
-    ends = []
-    for sign, bound in ((-1, lower), (1, upper)):
-        x = np.clip(best + sign * distance, lower, upper)
-        inside = np.flatnonzero(profile(x) < 1.2 * level)
-        last = int(inside[-1]) if inside.size else 0
-        if last == len(x) - 1 and not np.isfinite(bound):
-            raise ExperimentError(_unlimited(axis))
-        ends.append(float(x[min(last + 1, len(x) - 1)]))
-    margin = MARGIN * (ends[1] - ends[0])
-    return max(ends[0] - margin, lower), min(ends[1] + margin, upper)
+    along = line(profile, max(best - REACH, lower), min(best + REACH, upper), level)
+    first, last = _ends(along)
+    if lower < first == along.x[0] or upper > last == along.x[-1]:
+        raise ExperimentError(
+            f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
+        )
+    return along
 
 
-def _unlimited(axis: Axis) -> str:
-    return f"{axis.name}: the data do not limit it; give a range, {axis.name}=LOW:HIGH"
+def _range(axis: Axis, along: Line) -> tuple[float, float]:
+    """The range given, or one that holds all intervals, and a margin."""
+    if axis.ends is not None:
+        return axis.ends
+    low, high = _ends(along)
+    margin = MARGIN * (high - low)
+    return max(low - margin, float(along.x[0])), min(high + margin, float(along.x[-1]))
 
 
-def _intervals(
-    delta: Callable[[float], float], x: Array, y: Array, level: float
-) -> list[tuple[float, float]]:
-    """Intervals with Δχ² below the level; dips between points of the scan are looked for."""
-    from scipy.optimize import brentq, minimize_scalar
-
-    points = dict(zip(x.tolist(), y.tolist(), strict=True))
-    for i in range(1, len(x) - 1):
-        if y[i] >= level and y[i] <= y[i - 1] and y[i] <= y[i + 1]:
-            dip = minimize_scalar(delta, bounds=(x[i - 1], x[i + 1]), method="bounded")
-            points[float(dip.x)] = float(dip.fun)
-    order = sorted(points)
-    inside = [points[t] < level for t in order]
-    ends = [order[0]] if inside[0] else []
-    for a, b, was, now in zip(order[:-1], order[1:], inside[:-1], inside[1:], strict=True):
-        if was != now:
-            ends.append(float(brentq(lambda t: delta(t) - level, a, b, xtol=1e-10, rtol=1e-10)))
-    if inside[-1]:
-        ends.append(order[-1])
-    return list(zip(ends[::2], ends[1::2], strict=True))
+def _ends(along: Line) -> tuple[float, float]:
+    """The outermost ends of intervals; where there are none, of all that was looked at."""
+    every = [end for pair in along.intervals for end in pair]
+    return (min(every), max(every)) if every else (float(along.x[0]), float(along.x[-1]))

@@ -16,8 +16,9 @@ from ...generator.coupling import vector_couplings
 from ...reco.experiment import Experiment
 from ..counts.combination import build
 from ..counts.model import Model
-from ..fit.outline import outlines, threshold
-from ..fit.scan import Axis, Profile, Scan2D, scan_1d, scan_2d
+from ..fit.outline import threshold
+from ..fit.profile import Profile
+from ..fit.scan import Axis, Scan2D, scan_1d, scan_2d
 from ..plot import draw_regions
 from .explain import common_pull
 from .paper import BOTH, DETECTORS, experiment, periods
@@ -89,7 +90,7 @@ def figure_14() -> Result:
                 label,
                 scan.area,
                 scan.area / least,
-                len(outlines(scan.x, scan.y, scan.delta_chi2, scan.threshold)),
+                len(scan.region.pieces),
             )
             for label, scan in scans
         ),

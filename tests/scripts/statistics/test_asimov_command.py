@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from nuspill import load
 
 FAST = "ess-ar"
 PLANE = ("--scan", "nsi.u.ee=-0.2:0.6:21", "--scan", "nsi.u.mumu=-0.2:0.6:21")
@@ -50,6 +49,27 @@ def test_ends_of_the_scan(nuspill, tmp_path):
         assert (status, errors) == (0, "")
         assert text in output
         assert json.loads(file.read_text())["clipped"] is clipped, scan
+
+
+def test_intervals_between_points(nuspill, tmp_path):
+    """Fails if a grid without a point in an interval has it lost, or says none."""
+    texts = {
+        "strength=0:1000:3": ["[0.856224, 1.19939]"],
+        "nsi.u.ee=-1:1:2": ["[-0.0545847, 0.0517512]", "[0.348051, 0.454385]"],
+        "nsi.u.ee=-1:1:3": ["[-0.0545847, 0.0517512]", "[0.348051, 0.454385]"],
+    }
+    for scan, intervals in texts.items():
+        status, output, errors = nuspill("asimov", "ess-csi", "--scan", scan)
+        assert (status, errors) == (0, "")
+        assert [line.split("  ")[0] for line in output.splitlines()[2:]] == intervals
+    file = tmp_path / "plane.json"
+    plane = ("--scan", "nsi.u.ee=-9:9:2", "--scan", "nsi.u.mumu=-7:9:3")
+    status, output, errors = nuspill("asimov", "ess-csi", *plane, "--json", file)
+    assert (status, errors) == (0, "")
+    content = json.loads(file.read_text())
+    assert content["area"] == pytest.approx(0.0968063, rel=1e-4)
+    assert 0 < content["area_error"] < 1e-3 * content["area"]
+    assert f"area {content['area']:.5g} ± " in output
 
 
 def test_one_parameter(nuspill, tmp_path):
@@ -229,10 +249,9 @@ def test_output_that_cannot_be_written(nuspill, tmp_path):
 
 
 def test_same_experiment_twice(nuspill):
-    """Fails if one name twice is not two periods with common pulls."""
+    """Fails if one name twice counts the same data twice."""
     status, output, errors = nuspill(
         "asimov", FAST, FAST, "--scan", "strength=0.5:1.5:11", "--json", "-"
     )
-    assert (status, errors) == (0, "")
-    assert json.loads(output)["experiments"] == [FAST, FAST]
-    assert load(FAST).name == FAST
+    assert (status, output) == (2, "")
+    assert f"{FAST} is given twice" in errors

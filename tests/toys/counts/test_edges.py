@@ -6,7 +6,7 @@ from nuspill import build, generate, load
 from nuspill.reco.columns import counted
 from nuspill.reco.expectation import expectations
 from nuspill.toys.construction.ensemble import Truth
-from nuspill.toys.construction.event_toys import runs_at, throw_events
+from nuspill.toys.construction.event_toys import sources_at, throw_events
 from nuspill.toys.counts.bins import measured_edges
 from nuspill.toys.counts.template import templates
 from scipy import stats
@@ -113,5 +113,6 @@ def test_templates_and_toys_of_events_count_alike(case, event_templates):
     assert stats.chi2.sf(np.sum((seen - due) ** 2 / spread), len(due)) > 1e-3
     model = build([e], ["strength"])
     truth = Truth(model.truth, model.background)
-    toys, _ = throw_events(model, runs_at(model, [e], truth), 1, 0, 0, 3)
+    three = np.repeat(truth.values[None], 3, axis=0)
+    toys, _ = throw_events(model, sources_at(model, [e], truth), three, 1, 0, 0)
     assert goodness(toys.sum(axis=0), 3 * model.counts(model.truth)) > 1e-3
