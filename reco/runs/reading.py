@@ -13,9 +13,10 @@ or a folder of parts. The rules, for everything that reads one:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,9 @@ class RunRead:
 
     def elapsed(self, pulse: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pulses that are there before given ones; −1 where the pulse is not known."""
+        if len(self.stretches) == 1:
+            ((start, stop),) = self.stretches
+            return np.where(pulse < 0, -1, np.minimum(pulse - start, stop - start - 1))
         starts, stops = np.array(self.stretches or ((0, 0),)).T
         before = np.concatenate([[0], np.cumsum(stops - starts)])
         number = np.maximum(np.searchsorted(starts, pulse, side="right") - 1, 0)
@@ -138,12 +142,17 @@ class Reading:
     """An ntuple that has been looked at: its runs and exposure. Rows are read by `blocks`."""
 
     path: Path
-    experiment: Experiment
     runs: tuple[RunRead, ...]
     columns: tuple[str, ...]
     """Columns that all files have."""
     lost_parts: tuple[str, ...]
     """Names of parts that the folder's manifest knows and that are not there."""
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment that all files are of."""
+        share = self.runs[0].shares[0]
+        return validate(share.about["experiment"], str(share.file))
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -219,7 +228,7 @@ class Reading:
         return len(self.runs) == 1 and len(self.runs[0].stretches) == 1
 
     def blocks(
-        self, columns: Iterable[str], step: int = BLOCK_EVENTS, elapsed: bool = False
+        self, columns: Iterable[str], step: int | None = None, elapsed: bool = False
     ) -> Iterator[Block]:
         """Blocks of rows, runs one after another, each in order of events.
 
@@ -228,7 +237,7 @@ class Reading:
         columns
             Names; those of the place are left out where the ntuple has none.
         step
-            Most rows of a block.
+            Most rows of a block; by default `BLOCK_EVENTS`.
         elapsed
             Give as `pulse` the number of pulses that were read before, from 0 to `pulses`.
 
@@ -242,7 +251,7 @@ class Reading:
         before = 0
         for run in self.runs:
             for shares in _spans(run.shares):
-                for block in _checked(shares, checked, step):
+                for block in _checked(shares, checked, step or BLOCK_EVENTS):
                     if elapsed:
                         block["pulse"] = before + run.elapsed(block["pulse"])
                     yield {name: block[name] for name in wanted}
@@ -261,17 +270,16 @@ def reading(path: str | Path) -> Reading:
     files = files_of(path)
     found = [_opened(file) for file in files]
     shares = [share for each, _ in found for share in each]
-    experiment = validate(shares[0].about["experiment"], str(files[0]))
     for share in shares[1:]:
         if share.about["experiment"] != shares[0].about["experiment"]:
-            other = validate(share.about["experiment"], str(share.file))
-            refuse_another_experiment(share.file, other, experiment)
+            a, b = (validate(s.about["experiment"], str(s.file)) for s in (share, shares[0]))
+            refuse_another_experiment(share.file, a, b)
     by_run: dict[str, list[Share]] = {}
     for share in shares:
         by_run.setdefault(share.run, []).append(share)
     runs = tuple(_run(name, each) for name, each in by_run.items())
     columns = [name for name in found[0][1] if all(name in names for _, names in found)]
-    return Reading(path, experiment, runs, tuple(columns), _lost_parts(path, files))
+    return Reading(path, runs, tuple(columns), _lost_parts(path, files))
 
 
 def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, Provenance]:
@@ -442,7 +450,12 @@ def _checked(shares: Sequence[Share], columns: list[str], step: int) -> Iterator
     try:
         with uproot.open(file, object_cache=None, array_cache=None) as root:
             rows: Iterator[dict[str, NDArray[Any]]] = root[TREE].iterate(
-                columns, step_size=step, library="np", entry_start=at, entry_stop=shares[-1].rows[1]
+                columns,
+                step_size=step,
+                library="np",
+                entry_start=at,
+                entry_stop=shares[-1].rows[1],
+                decompression_executor=_decompressing(),
             )
             for block in rows:
                 _check_events(shares, block["event"], at, last)
@@ -454,6 +467,14 @@ def _checked(shares: Sequence[Share], columns: list[str], step: int) -> Iterator
         raise ExperimentError(
             f"{file}: is not an ntuple of nuspill, or damaged: {error}"
         ) from error
+
+
+@cache
+def _decompressing() -> Any:
+    """Threads that decompress columns side by side, so that checking the events costs no time."""
+    import uproot
+
+    return uproot.ThreadPoolExecutor(min(4, os.cpu_count() or 1))
 
 
 def _check_events(

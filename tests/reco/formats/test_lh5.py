@@ -23,7 +23,7 @@ def test_round_trip(name, ntuple, round_trip, equal):
 
 def test_read_by_lgdo(ntuple, selected, tmp_path, monkeypatch):
     """Fails if LEGEND's package finds other hits, coincidences or events, over many blocks."""
-    monkeypatch.setattr("nuspill.reco.formats.shared.sample.BLOCK_EVENTS", 500)
+    monkeypatch.setattr("nuspill.reco.runs.reading.BLOCK_EVENTS", 500)
     path, file = ntuple(CSI, 0.02), tmp_path / "a.lh5"
     number = export_events(path, "lh5", file)
     before, daq = selected(path), load(CSI).daq

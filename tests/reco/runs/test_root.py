@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uproot
-from nuspill import load, plan, read, write, write_parts
+from nuspill import ExperimentError, load, plan, read, write, write_parts
 from nuspill.reco.comparison.summary import histograms
 from nuspill.reco.runs.layout import part
+from nuspill.reco.runs.reading import reading
 from nuspill.reco.runs.tree import provenances
 
 with warnings.catch_warnings():
@@ -139,6 +140,46 @@ def test_parts_joined_by_hadd(run, events, tmp_path):
     whole, joined = histograms(folder), histograms(one)
     assert joined.fraction == whole.fraction == 1
     assert joined.e_reco == whole.e_reco
+
+
+def hadd(output, *files):
+    """Join files with ROOT's own program."""
+    program = Path(ROOT.__file__).with_name("bin") / "hadd"
+    subprocess.run([program, "-v", "0", "-ff", output, *files], check=True)
+    return output
+
+
+def test_what_hadd_joined_twice(tmp_path):
+    """Fails if hadd of a file with itself, of a part twice, or of hadded ones, counts twice."""
+    run = plan(load("ess-csi", {"exposure.slice_pulses": 500_000}), 41, years=0.05)
+    folder, one = tmp_path / "parts", tmp_path / "one.root"
+    write_parts(run, folder, 4)
+    write(run, one)
+    a, b, c, d = sorted(folder.glob("part-*.root"))
+    half = hadd(tmp_path / "half.root", b, a)
+    assert reading(half).missing
+    whole = hadd(tmp_path / "whole.root", d, half, c)
+    assert (reading(whole).missing, reading(whole).pulses) == ((), run.pulses)
+    np.testing.assert_array_equal(read(whole)[0]["event"], np.arange(run.events))
+    for name, files in {
+        "1": (one, one),
+        "2": (a, b, c, d, c),
+        "3": (half, a),
+        "4": (one, a),
+    }.items():
+        with pytest.raises(ExperimentError, match=rf"{name}\.root: holds .* seed 41 "):
+            read(hadd(tmp_path / f"{name}.root", *files))
+
+
+def test_seeds_that_hadd_joined(run, tmp_path):
+    """Fails if the exposure of two seeds in a file of hadd is not the sum."""
+    for seed in (1, 2):
+        write(run.with_seed(seed), tmp_path / f"{seed}.root")
+    both = reading(hadd(tmp_path / "both.root", tmp_path / "2.root", tmp_path / "1.root"))
+    assert both.protons == pytest.approx(2 * run.protons)
+    assert sum(len(block["event"]) for block in both.blocks(["event"], 1000)) == (
+        run.with_seed(1).events + run.with_seed(2).events
+    )
 
 
 @pytest.mark.parametrize("format_", FORMATS)
