@@ -3,6 +3,7 @@ __version__: str
 from .reco.cluster.connect import open_cluster as open_cluster
 from .reco.cluster.workers import Here as Here
 from .reco.errors import ExperimentError as ExperimentError
+from .reco.errors import Notice as Notice
 from .reco.errors import OutputError as OutputError
 from .reco.expectation import rates as rates
 from .reco.experiment import Experiment as Experiment

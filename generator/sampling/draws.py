@@ -35,7 +35,7 @@ class Draws(NamedTuple):
     """What a stream's words in a block are counted by, and room for a batch of them."""
 
     key: np.uint64
-    """Seed."""
+    """Key, by seed and experiment."""
     block: np.uint64
     """Low 32 bits of the number of the block."""
     high: np.uint64
@@ -54,7 +54,7 @@ def draws_of(key, number, stream, words, spare):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     key, number, stream
-        Seed, block and stream.
+        Key, block and stream.
     words, spare
         Room, as in `Draws`.
     """

@@ -33,8 +33,8 @@ def command(names: tuple[str, ...], loading: Loading, output: Output) -> None:
 
     Without a name, all shipped experiments. With --source, the experiments' own source is shown
     beside it, and the ratios (own over --source) of signal and of signal over root background; a
-    shipped source brings its distance, which --set source.distance changes. S/√B is that of the
-    paper: signal above threshold, before the acceptance, over steady background in beam-on.
+    source of another distance needs --set source.distance. S/√B is that of the paper: signal above
+    threshold, before the acceptance, over steady background in beam-on.
     """
     source = loading.source
     chosen = names or tuple(n for n in shipped_experiments() if n.startswith("ess") or not source)

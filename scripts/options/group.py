@@ -33,6 +33,8 @@ def option(*flags: str, default: Any = None, **attributes: Any) -> Any:
 
 OUTPUTS = {"-o", "--output", "--json", "--plot"}
 """Options that name what is written."""
+ADDING = {"merge"}
+"""Commands that add to a folder, which may be one of their inputs."""
 
 
 def refuse_same_files(context: click.Context) -> None:
@@ -47,7 +49,8 @@ def refuse_same_files(context: click.Context) -> None:
             path = Path(re.sub(r"(\.toml)#\d+$", r"\1", str(value)))
             with suppress(OSError):  # names that no file can have
                 place = path.resolve()
-                if is_output and place in named:
+                adds = context.info_name in ADDING and path.is_dir()
+                if is_output and place in named and not adds:
                     raise click.BadParameter(
                         f"'{value}' is {named[place]} too", param_hint=parameter.opts[0]
                     )

@@ -8,6 +8,7 @@ from nuspill.reco.chain.reference import generate as generate_numpy
 from nuspill.reco.experiment import load, shipped_experiments
 from scipy.stats import binom, chi2, ks_2samp, poisson
 
+pytestmark = pytest.mark.filterwarnings("ignore::nuspill.Notice")  # settings without effect, too
 LEAST_P = 1e-4
 """Of all p-values of a comparison, after Bonferroni."""
 COLUMNS = ("pulse", "time_true", "time", "e_nu", "e_nr", "e_ee", "e_reco", "e_reco_nr")
