@@ -90,9 +90,9 @@ class Region(Displayed):
     failed: NDArray[np.int64]
     """Toys whose fit did not converge, at each point."""
     outside: Array
-    """How far the data are outside at each point, in errors, and the part of the toys with the
-    statistic of another, as `Summary`; shape (points,)."""
+    """`Summary.outside` of each point: how far the data are outside, in errors."""
     repeated: Array
+    """`Summary.repeated` of each point: the part of the toys with the statistic of another."""
     weighted: Weighted | None = None
     exact: Outcomes | None = None
     """All outcomes, where they can be listed; the belt, p-values and limits are then exact."""
