@@ -16,7 +16,6 @@ SMALL = 1e-3
 TOYS = 800
 BINNED = 20_000
 EDGES = [0.2, 0.5, 1.0, 2.0, 4.0, 8.0]
-PULLED = {"analysis.signal_uncertainty": 0.3, "analysis.background_uncertainty": 0.2}
 FLUX = {"name": "flux", "effect": "flux", "uncertainty": 0.2}
 SETTINGS = {
     "exposure.years": 0.3,
@@ -26,7 +25,8 @@ SETTINGS = {
         {"name": "steady", "rate": 10.0},
         {"name": "neutrons", "timing": "prompt", "rate": 0.3},
     ],
-} | PULLED
+    "analysis.signal_uncertainty": 0.3,
+}
 STATISTICS = ("pulls", "on-off", "on-off-scaled")
 TRUTHS = ("profiled", "fixed", "prior")
 CENTRES = ("fluctuated", "fixed")
@@ -35,6 +35,8 @@ CENTRES = ("fluctuated", "fixed")
 def both(truth, statistic, centres="fluctuated", factors="log-normal"):
     """Constructions of events and of bins at a strength that the data, far off, do not have."""
     analysis = {"analysis.statistic": statistic, "analysis.factors": factors}
+    if statistic == "pulls":
+        analysis["analysis.background_uncertainty"] = 0.2
     experiment = load("ess-si", SETTINGS | analysis)
     model = build([experiment], ["strength"])
     random = np.random.default_rng(6)
