@@ -247,6 +247,7 @@ def test_energies_of_the_file_are_not_used(name, tmp_path):
     assert abs(a.counts.sum() - due) < 5 * np.sqrt(due)
 
 
+@pytest.mark.filterwarnings("ignore::nuspill.reco.errors.Notice")  # of the truth threshold
 @pytest.mark.parametrize(
     "settings",
     [{"source.distance": 25.0}, {"target.mass": 20.0}, {"detector.threshold": 2.0},
