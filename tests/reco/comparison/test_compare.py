@@ -186,7 +186,7 @@ def test_mistakes(samples, nuspill, tmp_path):
 
 def test_without_events(tmp_path):
     """Fails if a sample without events, or of other units, ends in something but an error."""
-    write(plan(load(SNS), 1, years=1e-9), tmp_path / "none.root")
+    write(plan(load(SNS), 1, years=1 / load(SNS).source.pulses_per_year), tmp_path / "none.root")
     write(plan(load(SNS), 1, years=0.1), tmp_path / "some.root")
     write(plan(load("ess-ge"), 1, years=0.01), tmp_path / "ge.root")
     with pytest.raises(ExperimentError, match=r"none\.root: has no"):

@@ -226,7 +226,7 @@ def test_figure_appears_whole(sns, numbers, tmp_path, kind):
 def test_nothing_in_the_file(tmp_path):
     """No event at all, and a background of none."""
     settings = {"background": [STEADY | {"rate": 0.0, "name": "a $ and _b"}]}
-    write(planned(SNS, settings, years=1e-9), tmp_path / "a.root")
+    write(planned(SNS, settings, years=1 / load(SNS).source.pulses_per_year), tmp_path / "a.root")
     found = plot(tmp_path / "a.root", tmp_path / "a.png").as_json()
     assert [row["on"] for row in found["counts"]] == [0, 0, 0, 0]
     assert found["chi2_signal"]["ndf"] == 0

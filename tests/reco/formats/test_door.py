@@ -110,7 +110,7 @@ def test_mistakes(ntuple, refused, tmp_path, monkeypatch):
     refused(*importing, tmp_path, "--from", "compass", texts=[tmp_path, "is a folder"])
     refused(*importing, old, texts=[old, "give --experiment"])
     refused(*importing, old, "--from", "nothing", texts=["no format 'nothing'", "compass"])
-    refused("import", old, "--experiment", CSI, "-o", old, texts=[old, "--overwrite"])
+    refused("import", old, "--experiment", CSI, "-o", old, texts=[old, "an input too"])
     monkeypatch.setattr(available()["compass"], "REQUIRES", ("no_such_package",))
     monkeypatch.setattr(available()["compass"], "EXTRA", "caen")
     refused(*export, "--to", "compass", texts=["no_such_package", "pip install 'nuspill[caen]'"])
