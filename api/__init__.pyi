@@ -13,11 +13,11 @@ from .reco.formats.shared.transfer import export_events as export_events
 from .reco.formats.shared.transfer import import_events as import_events
 from .reco.runs.ntuple import write as write
 from .reco.runs.parts import write_parts as write_parts
+from .reco.runs.reading import read as read
 from .reco.runs.run import Run as Run
 from .reco.runs.run import generate as generate
 from .reco.runs.run import iterate as iterate
 from .reco.runs.run import plan as plan
-from .reco.runs.tree import read as read
 from .toys.construction.ensemble import Ensemble as Ensemble
 from .toys.construction.neyman import Construction as Construction
 from .toys.counts.combination import build as build

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from . import form_factor
 from .constants import CM2_MEV2, SIN2_THETA_W, W_MASS
+from .form_factor import FormFactorTable
 from .settings import Settings, setting
 
 LEPTON: dict[str, str] = {
@@ -157,7 +158,7 @@ class Interaction(Settings):
     sin2w: float = coupling(
         SIN2_THETA_W, "sin²θ_W at tree level", "", r"$\sin^2\theta_W$", 0.0, 1.0, ge=0, le=1
     )
-    form_factor: str = setting(
+    form_factor: str | FormFactorTable = setting(
         "helm", "helm, klein-nystrand, fermi, unity, or a table file (q 1/fm, F)"
     )
     neutron_radius: float | None = setting(
@@ -189,9 +190,9 @@ class Interaction(Settings):
 
     @field_validator("form_factor")
     @classmethod
-    def _known_form_factor(cls, name: str) -> str:
-        form_factor.model(name)
-        return name
+    def _known_form_factor(cls, choice: str | FormFactorTable) -> str | FormFactorTable:
+        form_factor.model(choice)
+        return choice
 
     @model_validator(mode="after")
     def _possible_radii(self) -> Self:

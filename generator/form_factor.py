@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from pydantic import ValidationError, model_validator
 
 from .arrays import Array
+from .settings import Settings, setting
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 HELM_SKIN = 0.9
 """Helm's surface thickness s, fm (Lewin and Smith, Astropart. Phys. 6 (1996) 87)."""
@@ -107,43 +114,73 @@ MODELS: dict[str, FormFactor] = {
 }
 
 
-def from_table(path: str | Path) -> FormFactor:
-    """User's table, two columns q (1/fm, increasing from 0) and F: a monotone cubic through it.
+TABLE_SUFFIXES = (".csv", ".txt", ".dat")
+"""Endings of names that are those of tables."""
 
-    Beyond the last q the value is zero. The same F serves every nucleus of the target.
+
+class FormFactorTable(Settings):
+    """User's points (q, F): a monotone cubic through them, and zero beyond the last q.
+
+    The same F serves every nucleus of the target.
     """
-    from scipy.interpolate import PchipInterpolator
 
+    file: str | None = setting(None, "name of the file that the points were read from")
+    q: tuple[float, ...] = setting(
+        ..., "momentum transfers, increasing from 0", "1/fm", min_length=2, strict=False
+    )
+    f: tuple[float, ...] = setting(..., "F at each, 1 at q = 0", min_length=2, strict=False)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if len(self.q) != len(self.f) or np.any(np.diff(self.q) <= 0):
+            raise ValueError("a form factor needs q (1/fm, increasing) and as many F")
+        if self.q[0] != 0 or not np.isclose(self.f[0], 1.0, atol=1e-6):
+            raise ValueError("a form factor must begin with q = 0, F = 1")
+        return self
+
+    @cached_property
+    def _curve(self) -> PchipInterpolator:
+        from scipy.interpolate import PchipInterpolator
+
+        return PchipInterpolator(self.q, self.f, extrapolate=False)
+
+    def __call__(self, q: Array, a: float, rms: float | None = None) -> Array:  # noqa: ARG002
+        """F at q in 1/fm."""
+        return np.nan_to_num(self._curve(q), nan=0.0)
+
+
+def read_table(path: str | Path) -> FormFactorTable:
+    """Points of a file of two columns, q (1/fm) and F.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, if it cannot be read or is no form factor.
+    """
+    path = Path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            table = np.loadtxt(path, delimiter="," if str(path).endswith(".csv") else None, ndmin=2)
+            table = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
     except (OSError, ValueError, UserWarning) as error:
         raise ValueError(f"form factor table '{path}' cannot be read: {error}") from error
-    if (
-        table.shape[1] != 2
-        or len(table) < 2
-        or not np.all(np.isfinite(table))
-        or np.any(np.diff(table[:, 0]) <= 0)
-    ):
-        raise ValueError(
-            f"form factor table '{path}' needs two columns q (1/fm, increasing), F, all finite"
-        )
-    if table[0, 0] != 0 or not np.isclose(table[0, 1], 1.0, atol=1e-6):
-        raise ValueError(f"form factor table '{path}' must begin with q = 0, F = 1")
-    curve = PchipInterpolator(table[:, 0], table[:, 1], extrapolate=False)
-
-    def tabulated(q: Array, a: float, rms: float | None = None) -> Array:  # noqa: ARG001
-        return np.nan_to_num(curve(q), nan=0.0)
-
-    return tabulated
+    if table.shape[1] != 2 or len(table) < 2:
+        raise ValueError(f"form factor table '{path}' needs two columns q (1/fm), F, and two rows")
+    q, f = (tuple(column.tolist()) for column in table.T)
+    try:
+        return FormFactorTable(file=path.name, q=q, f=f)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"form factor table '{path}': {reason}") from error
 
 
-def model(name: str) -> FormFactor:
-    """Form factor by name (``helm``, ``klein-nystrand``, ``fermi``, ``unity``) or table file."""
-    if name in MODELS:
-        return MODELS[name]
-    if Path(name).suffix in {".csv", ".txt", ".dat"}:
-        return from_table(name)
-    allowed = ", ".join(MODELS)
-    raise ValueError(f"'{name}' is none of {allowed}, nor a table file (.csv, .txt, .dat)")
+def model(choice: str | FormFactorTable) -> FormFactor:
+    """Form factor by name (``helm``, ``klein-nystrand``, ``fermi``, ``unity``), or a table."""
+    if isinstance(choice, FormFactorTable):
+        return choice
+    if choice in MODELS:
+        return MODELS[choice]
+    raise ValueError(
+        f"'{choice}' is none of {', '.join(MODELS)}, nor a table file "
+        f"({', '.join(TABLE_SUFFIXES)}) whose values are known"
+    )

@@ -49,6 +49,10 @@ MOST_ALIKE = 12
 """Most atoms in a formula of one element; a greater number is a mass number gone astray."""
 
 
+FRACTION_ROUNDING = 0.01
+"""Difference of the sum of mass fractions from one that is rounding."""
+
+
 class NucleusSpec(Settings):
     """A nucleus given by hand, in place of the natural isotopes."""
 
@@ -63,7 +67,7 @@ class Target(Settings):
     """The active material and its mass."""
 
     material: str | dict[str, PositiveFloat] | list[NucleusSpec] = setting(
-        ..., "formula (CsI), mass fractions ({Xe = 0.9, He = 0.1}) or a list of nuclei"
+        ..., "formula (CsI), mass fractions ({Xe = 0.9, He = 0.1}), or a list of nuclei"
     )
     mass: PositiveFloat = setting(..., "active mass", "kg")
 
@@ -77,6 +81,11 @@ class Target(Settings):
                 raise ValueError("the list of nuclei is empty")
         else:
             nuclei_of(material)
+        if isinstance(material, dict):
+            total = sum(material.values())
+            if abs(total - 1) > FRACTION_ROUNDING:
+                shown = " + ".join(f"{fraction:g}" for fraction in material.values())
+                raise ValueError(f"mass fractions must sum to 1, not {shown} = {total:g}")
         return material
 
     @cached_property

@@ -53,6 +53,10 @@ class Analysis(Settings):
     background_pull: str | None = setting(
         None, "name of its pull; by default the experiment's own", min_length=1
     )
+    factors: Literal["log-normal", "linear"] = setting(
+        "log-normal",
+        "what a pull η of uncertainty σ multiplies counts by: (1 + σ)^η, or the paper's 1 + σ η",
+    )
     systematic: tuple[Systematic, ...] = setting((), "further uncertainties", strict=False)
 
     @model_validator(mode="after")

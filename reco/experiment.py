@@ -28,18 +28,23 @@ from ..generator.beam import Source, shipped_source_text, shipped_sources
 from ..generator.coupling import Interaction
 from ..generator.display import Displayed
 from ..generator.rate import Channel, channels
-from ..generator.sampling.names import stream_number
+from ..generator.sampling.names import streams_of
 from ..generator.settings import Settings, setting
 from ..generator.target import Target
 from .analysis import Analysis
 from .daq import Daq
-from .errors import ExperimentError
+from .errors import ExperimentError, notice
 from .explain import explain, unknown
 from .layers import Key, consistent
 from .response.background import Background
 from .response.detector import Detector
 from .response.resolution import with_reference
+from .tables import with_tables
+from .unused import without_effect
 from .window import Windows, WindowSettings, windows
+
+WHOLE = {"material", "form_factor"}
+"""Settings that a layer replaces as a whole, tables too."""
 
 
 class Exposure(Settings):
@@ -101,8 +106,7 @@ class Experiment(Displayed, Settings):
                 f"{self.energy_top:.4g} keV_nr; it does not near {at:.4g} keV_nr"
             )
         names = [b.name for b in self.background]
-        streams = [stream_number(n) for n in names]
-        if len(set(streams)) < len(streams):
+        if len(set(streams_of(names))) < 2 + len(names):
             raise ValueError(f"background names must differ, not {', '.join(names)}")
         if len(names) > 100:
             raise ValueError(f"at most 100 backgrounds, not {len(names)}")
@@ -176,6 +180,18 @@ class Experiment(Displayed, Settings):
         """Number of a background."""
         return 10 + self.background.index(background)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; with other sections it is checked as a new one, without what follows from them.
+
+        `replace` takes single values, and derives anew what depends on them.
+        """
+        try:
+            return super().model_copy(update=update, deep=deep)
+        except ValidationError as error:
+            raise ExperimentError(
+                explain(error, Experiment, dict(update or {}), self.name)
+            ) from None
+
     def replace(self, **settings: Any) -> Experiment:
         """The experiment with some keys changed, e.g. ``replace(**{"target.mass": 30.0})``.
 
@@ -212,15 +228,16 @@ def load(
     Parameters
     ----------
     name
-        A shipped experiment (``ess-csi``) or the path of a TOML file; of one with periods
-        ``beam.toml#2`` is the second.
+        A shipped experiment (``ess-csi``), whatever files are in the working folder, or the path
+        of a TOML file; of one with periods ``beam.toml#2`` is the second.
     settings
         Values by dotted key that replace the file's, e.g. ``{"source.distance": 25.0}``. A
         background is reached by its name: ``background.steady.rate``.
     preset
         Name of a preset of the file, e.g. ``paper``. An experiment without it is left as it is.
     source
-        A shipped source in place of the file's.
+        A shipped source in place of the file's; if its distance is another one, `settings` must
+        give ``source.distance``.
 
     Raises
     ------
@@ -242,9 +259,17 @@ def load(
     tables = data.pop("period", [])
     if tables or number is not None:
         data = _over(data, _period(tables, number, settings or {}, origin), origin)
+        data = _named_by_period(data, number)
+    settings = settings or {}
     if source is not None:
-        data = _over(data, {"source": {"base": source}}, origin)
-    return validate(_with(data, settings or {}, origin), origin)
+        distance = {key[7:]: settings[key] for key in ("source.distance",) if key in settings}
+        data = _over(data, {"source": {"base": source} | distance}, origin)
+    experiment = validate(_with(data, settings, origin), origin)
+    if preset is not None and preset not in presets and str(name) not in shipped_experiments():
+        notice(f"{origin} has no preset '{preset}': it is taken as it is")
+    for line in without_effect(experiment, settings):
+        notice(f"{origin}: {line}")
+    return experiment
 
 
 def file_data(name: str | Path) -> Json:
@@ -275,8 +300,12 @@ def _file(name: str | Path) -> tuple[Json, int | None]:
     if match := re.fullmatch(r"(.*\.toml)#(\d{1,4})", text):
         text, number = match[1], int(match[2])
     path = Path(text)
+    shipped = text in shipped_experiments()
+    for shadow in (path, path.with_name(f"{path.name}.toml")) if shipped else ():
+        if shadow.is_file():
+            notice(f"{text} is the experiment of that name in nuspill; the file is ./{shadow}")
     is_file = path.suffix == ".toml" or (len(text) < 256 and path.is_file())
-    return _read(path if is_file else text, text), number
+    return _read(path if is_file and not shipped else text, text), number
 
 
 def _period(tables: Any, number: int | None, settings: Mapping[str, Any], origin: str) -> Json:
@@ -300,6 +329,18 @@ def _period(tables: Any, number: int | None, settings: Mapping[str, Any], origin
     return period | {"exposure": {"years": period.pop("years")}}
 
 
+def _named_by_period(data: Json, number: int | None) -> Json:
+    """A period under a name of its own, as its random numbers are, with the file's background pull.
+
+    It is the same detector at another time: what pulls its background in one period, does in all.
+    """
+    name, analysis = data.get("name"), data.get("analysis", {})
+    if not isinstance(name, str) or not isinstance(analysis, dict):
+        return data  # which the validation refuses
+    pull = analysis.get("background_pull") or name
+    return data | {"name": f"{name}#{number}", "analysis": analysis | {"background_pull": pull}}
+
+
 def _read(name: Path | str, origin: str) -> Json:
     try:
         text = name.read_text("utf-8") if isinstance(name, Path) else source_text(name)
@@ -310,6 +351,8 @@ def _read(name: Path | str, origin: str) -> Json:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{origin}: not valid TOML: {error}") from None
+    if isinstance(name, Path):
+        data = with_tables(data, name.parent, origin)
     data = _anchored(data)
     base = data.pop("extends", None)
     parent: Json = {}
@@ -333,6 +376,7 @@ def _over(data: Json, layer: Mapping[str, Any], origin: str) -> Json:
     if isinstance(section, Mapping) and "base" in section:
         over = {key: value for key, value in section.items() if key != "base"}
         shipped = {"source": _shipped_source(str(section["base"]), origin)}
+        _refuse_distance(data, shipped, over, origin)
         merged["source"] = _over(shipped, {"source": over}, origin)["source"]
         given.add(("source",))
     elif isinstance(section, Mapping):
@@ -340,11 +384,25 @@ def _over(data: Json, layer: Mapping[str, Any], origin: str) -> Json:
     return consistent(data, merged, given, origin)
 
 
+def _refuse_distance(data: Json, other: Json, given: Mapping[str, Any], origin: str) -> None:
+    """Refuse another source that would move the detector, if no distance is given with it."""
+    own, default = data.get("source"), Source.model_fields["distance"].default
+    if not isinstance(own, dict) or "distance" in given:
+        return
+    here, there = (source.get("distance", default) for source in (own, other["source"]))
+    if here != there:
+        raise ExperimentError(
+            f"{origin}: another source leaves source.distance open: give it as well, {here:g} m "
+            f"as before, or {there:g} m as in '{other['source'].get('name')}'"
+        )
+
+
 def _with(data: Json, settings: Mapping[str, Any], origin: str) -> Json:
     """`data` with values by dotted key, and what follows from them."""
     changed = deepcopy(data)
     for key, value in settings.items():
         _assign(changed, key, value, origin)
+    changed = with_tables(changed, Path(), origin)
     return consistent(data, changed, {tuple(key.split(".")) for key in settings}, origin)
 
 
@@ -365,7 +423,7 @@ def _merge(base: Json, over: Mapping[str, Any]) -> Json:
     for key, value in over.items():
         old = merged.get(key)
         merged[key] = value
-        if isinstance(old, dict) and isinstance(value, Mapping) and key != "material":
+        if isinstance(old, dict) and isinstance(value, Mapping) and key not in WHOLE:
             model = old.get("model")
             if value.get("model", model) == model:
                 merged[key] = _merge(old, value)

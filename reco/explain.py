@@ -12,6 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from ..generator.settings import Settings
 
+EITHER = {("target", "material"), ("interaction", "form_factor")}
+"""Keys that take text or a table, of which the mistake lies in what was meant."""
+
 
 def unknown(what: str, name: str, allowed: typing.Iterable[str]) -> str:
     """Say that there is no such name, which is close, and which there are."""
@@ -24,12 +27,12 @@ def unknown(what: str, name: str, allowed: typing.Iterable[str]) -> str:
 def explain(error: ValidationError, model: type[BaseModel], data: Any, origin: str) -> str:
     """One line for the first mistake: file, key, value, what is allowed."""
     details = error.errors(include_url=False)
-    deepest = max(details, key=lambda d: len(d["loc"]))  # of the kinds of material, the one meant
-    same = details[0]["loc"][:2] == deepest["loc"][:2] == ("target", "material")
+    deepest = max(details, key=_as_meant)
+    same = details[0]["loc"][:2] == deepest["loc"][:2] and deepest["loc"][:2] in EITHER
     first = next(
         (d for d in details if d["type"] == "extra_forbidden"), deepest if same else details[0]
     )
-    keys = _readable_location(first["loc"], data)
+    keys = _readable_location(first["loc"], data, first["type"] == "missing")
     where = ".".join(keys)
     value, message = first.get("input"), first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
@@ -59,8 +62,17 @@ def explain(error: ValidationError, model: type[BaseModel], data: Any, origin: s
     return f"{origin}: {where}{shown}: {message}{more}" if where else f"{origin}: {message}{more}"
 
 
-def _readable_location(location: tuple[int | str, ...], data: Any) -> list[str]:
-    """Location with backgrounds by name and without the tags that pydantic adds to unions."""
+def _as_meant(detail: Any) -> tuple[int, bool]:
+    """How likely a mistake is in the kind of value that was meant: the deepest, a table's."""
+    location = detail["loc"]
+    return len(location), isinstance(detail["input"], dict) and location[-1:] != ("str",)
+
+
+def _readable_location(location: tuple[int | str, ...], data: Any, missing: bool) -> list[str]:
+    """Location with backgrounds by name and without the tags that pydantic adds to unions.
+
+    The last part of one that is `missing` is not in the data.
+    """
     keys: list[str] = []
     place = data
     for i, part in enumerate(location):
@@ -72,7 +84,7 @@ def _readable_location(location: tuple[int | str, ...], data: Any) -> list[str]:
         elif isinstance(place, dict) and part in place:
             keys.append(part)
             place = place[part]
-        elif last and isinstance(place, dict) and place.get("model") != part:
+        elif last and missing:
             keys.append(part)
     return keys
 
@@ -121,7 +133,7 @@ def _describe(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
         if not inner:
             yield key, unit, field.description or ""
             continue
-        if len(inner) > 1 or name == "material":
+        if len(inner) > 1 or str in typing.get_args(field.annotation):
             yield key, unit, field.description or ""
         seen: dict[str, tuple[str, str, str]] = {}
         for part in inner:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from typing import TextIO
 
 import click
 from click.shell_completion import shell_complete
@@ -61,12 +63,16 @@ def nuspill() -> None:
 
 def main() -> None:
     """Run the command line; every mistake of the user is one line and exit status 2."""
-    from ..reco.errors import ExperimentError, OutputError
+    from ..reco.errors import ExperimentError, Notice, OutputError
 
     if instruction := os.environ.get(COMPLETE):
         sys.exit(shell_complete(nuspill, {}, "nuspill", COMPLETE, instruction))
     try:
-        with nuspill.make_context("nuspill", sys.argv[1:]) as context:
+        with (
+            warnings.catch_warnings(action="once", category=Notice),
+            nuspill.make_context("nuspill", sys.argv[1:]) as context,
+        ):
+            warnings.showwarning = _show
             nuspill.invoke(context)
         sys.exit(0)
     except click.exceptions.Exit as done:
@@ -83,6 +89,23 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Write a warning; a notice as one line."""
+    from ..reco.errors import Notice
+
+    text = f"nuspill: note: {message}"
+    if not issubclass(category, Notice):
+        text = warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+    click.echo(text, err=True, file=file)
 
 
 def _fail(message: str) -> None:

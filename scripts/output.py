@@ -95,3 +95,9 @@ class progress_bar:
     def __exit__(self, *error: object) -> None:
         """Remove the bar."""
         self.bar.stop()
+
+
+def warn_of_missing(name: object, missing: Iterable[str]) -> None:
+    """Say what of an ntuple is not there; its exposure is that of the rest."""
+    for what in missing:
+        click.echo(f"nuspill: warning: {name}: not there: {what}", err=True)

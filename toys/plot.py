@@ -166,7 +166,8 @@ def plot_coverage(
             axes.figure.colorbar(marks, ax=axes, label=f"coverage of Wilks' {100 * level:g} %")
             axes.set_ylabel(label(model, names[1]))
             return
-        for region, colour in zip(REGIONS, COLOURS, strict=False):
+        shown = [region for region in REGIONS if any(c.region == region for c in found)]
+        for region, colour in zip(shown, COLOURS, strict=False):
             chosen = sorted(
                 (c for c in found if c.cl == level and c.region == region), key=lambda c: c.point
             )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.constants import MUON_LIFETIME, PION_LIFETIME
-from ...generator.sampling.names import stream_number
+from ...generator.sampling.names import streams_of
 from ...generator.sampling.sampler import recoil_tables
 from ..expectation import background_shape, mean_per_pulse
 from ..experiment import Experiment
@@ -21,11 +21,6 @@ SLICE_SIGNAL = 2048
 """Signal events a slice aims at: enough to fill the loops over them."""
 SLICE_EVENTS = 131_072
 """Events a slice holds at most on average: memory of a thread stays below 20 MB."""
-
-
-def pulses_in(experiment: Experiment, years: float) -> int:
-    """Pulses in a number of years of operation."""
-    return max(round(experiment.source.pulses_per_year * years), 1)
 
 
 def build_chain(experiment: Experiment, pulses: int, low: float) -> Chain:
@@ -83,10 +78,10 @@ def _sources(experiment: Experiment, mean: Array) -> Sources:
         [0 if source.steady else c.flavour.lives for c in channels]
         + [2 * (b.timing == "delayed") for b in backgrounds]
     )
-    names = ["signal", *(f"background/{b.name}" for b in backgrounds)]
+    _, *streams = streams_of([b.name for b in backgrounds])
     empty, n = np.zeros((3, 0)), len(channels)
     return Sources(
-        stream=np.array([stream_number(name) for name in names], np.uint64),
+        stream=np.array(streams, np.uint64),
         mean=np.append(mean[:n].sum(), mean[n:]),
         timing=np.array(
             [STEADY if source.steady else WITH_PROTONS, *(named[b.timing] for b in backgrounds)],
@@ -137,7 +132,7 @@ def _timing(experiment: Experiment, pulses: int, length: int) -> Timing:
         exposures=isinstance(resolution, str),
         dead_time=detector.dead_time,
         veto_exposures=detector.dead_time_of == "exposure",
-        veto_stream=np.uint64(stream_number("veto")),
+        veto_stream=np.uint64(streams_of()[0]),
     )
 
 

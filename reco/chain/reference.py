@@ -98,8 +98,7 @@ class Reference:
         if not isinstance(sigma, str) and sigma > 0:  # what is steady is flat as measured
             spread = sigma * rng.standard_normal(len(label))
             time -= spread * self.steady.take(label)
-        late = np.floor((time + spread - w.first) / w.period)
-        time -= w.period * np.where(self.steady.take(label), 0.0, late)
+        self.fold(time, time + spread, label)
         same = np.flatnonzero(pulse[1:] == pulse[:-1])
         if len(same) > 0:  # several in one pulse need not be in order
             rows = np.unique(np.concatenate([same, same + 1]))
@@ -116,6 +115,13 @@ class Reference:
         for name, codes in zip(("component", "nu_pdg", "target"), self.codes, strict=True):
             out[name][:] = codes.take(label)
         return label
+
+    def fold(self, time: Array, measured: Array, label: Array) -> None:
+        """Move what comes with the beam and is measured outside the period into the period."""
+        w = self.windows
+        rows = np.flatnonzero((measured < w.first) | (measured >= w.first + w.period))
+        rows = rows[~self.steady.take(label[rows])]
+        time[rows] -= w.period * np.floor((measured[rows] - w.first) / w.period)
 
     def observe(self, rng: Generator, label: Array, out: Block) -> None:
         """Energies and selection of events with these labels go to the columns."""

@@ -2,12 +2,15 @@
 
 The weight of an event is dσ/dT of the other model over that of the sample, at its neutrino energy,
 recoil, flavour and nucleus; 1 for background. It says nothing of recoils below the truth threshold,
-which the sample does not hold.
+which the sample does not hold, nor of anything else that the sample holds none of: where its own
+rate vanishes, of a flavour whose couplings cancel, there is nothing to be weighed. `reweighting`
+tells by quadrature how many events count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,100 @@ from numpy.typing import NDArray
 
 from ...generator.coupling import Interaction
 from ...generator.cross_section import recoil_factors
-from ..errors import ExperimentError
+from ...generator.rate import Channel, quadrature_nodes, recoil_grid
+from ..errors import ExperimentError, notice
 from ..experiment import Experiment
+from ..unused import without_effect
+
+HEAVY = 30.0
+"""Weight, over the mean one, from which a cell of recoil energy, flavour and nucleus is heavy."""
+FEW_EVENTS = 25.0
+"""Events of a flavour and nucleus in heavy cells that are too few to stand for the others."""
+MOST_LOST = 1e-3
+"""Part of what the other model expects that few events may stand for."""
+SMALL_PART = 0.1
+"""Part of the events below which the effective number is worth a warning."""
+
+
+@dataclass(frozen=True)
+class Reweighting:
+    """What is expected of a sample that is weighed to another model."""
+
+    name: str
+    """Name of the weight."""
+    events: float
+    """Expected signal events of the sample."""
+    wanted: float
+    """Expected signal events of the other model, the sum of the weights."""
+    effective: float
+    """Effective number of events, (Σw)²/Σw²."""
+    lost: float
+    """Part of the other model's events of whose kind the sample holds too few."""
+    where: tuple[str, ...]
+    """Flavours and nuclei of these, most first."""
+
+    def refuse(self) -> None:
+        """Refuse a sample that does not hold what the other model expects.
+
+        Raises
+        ------
+        ExperimentError
+            Naming the weight, and where events are missing.
+        """
+        if self.lost > MOST_LOST:
+            raise ExperimentError(
+                f"weight '{self.name}': {100 * self.lost:.2g} % of the {self.wanted:.4g} signal "
+                f"events that it expects are of a kind ({', '.join(self.where)}) of which the "
+                "sample has hardly any, as its own couplings cancel there: weights cannot make up "
+                "for them; make a sample of that model, or weigh one without such a cancellation"
+            )
+
+    def warning(self) -> str | None:
+        """What is wrong with the weighted sample, if anything."""
+        if self.effective >= SMALL_PART * self.events:
+            return None
+        return (
+            f"weight '{self.name}': of {self.events:.4g} expected signal events only "
+            f"{self.effective:.3g} count effectively, so uneven are their weights"
+        )
+
+
+def reweighting(
+    experiment: Experiment, name: str, interaction: Interaction, low: float, years: float
+) -> Reweighting:
+    """What is expected of a sample that is weighed, by recoil energy, flavour and nucleus.
+
+    Parameters
+    ----------
+    low
+        Least true recoil energy of the sample, keV.
+    years
+        Years of operation of the sample.
+    """
+    channels = [c for c in experiment.channels if c.end_point > low]
+    others = [replace(c, interaction=interaction) for c in channels]
+    pairs = [
+        (years * _in_cells(a, low), years * _in_cells(b, low))
+        for a, b in zip(channels, others, strict=True)
+    ]
+    events, wanted = (float(sum(pair[i].sum() for pair in pairs)) for i in (0, 1))
+    squares, lost = 0.0, {}
+    for channel, (old, new) in zip(channels, pairs, strict=True):
+        heavy = (new > 0) & (new * events >= HEAVY * old * wanted)
+        squares += float(np.sum(new[new > 0] ** 2 / np.maximum(old[new > 0], 1e-300)))
+        place = f"{channel.flavour.name} on {channel.nucleus.name}"
+        lost[place] = float(new[heavy].sum()) if old[heavy].sum() < FEW_EVENTS else 0.0
+    total = sum(lost.values()) / max(wanted, 1e-300)
+    where = sorted((place for place, n in lost.items() if n > 0), key=lambda place: -lost[place])
+    effective = wanted**2 / squares if squares > 0 else events
+    return Reweighting(name, events, wanted, effective, total, tuple(where))
+
+
+def _in_cells(channel: Channel, low: float) -> NDArray[np.float64]:
+    """Events of a channel a year of operation in cells of recoil energy, shape (cells,)."""
+    edges = recoil_grid(low, channel.end_point)
+    nodes, weights = quadrature_nodes(edges)
+    return np.asarray((channel.rate(nodes) * weights).reshape(len(edges) - 1, -1).sum(axis=1))
 
 
 def other_interaction(
@@ -28,7 +123,10 @@ def other_interaction(
     for key in settings:
         if not key.startswith("interaction."):
             raise ExperimentError(f"weight '{name}': {key} is not a setting of interaction")
-    return experiment.replace(**settings).interaction
+    other = experiment.replace(**settings)
+    for line in without_effect(other, settings):
+        notice(f"weight '{name}': {line}")
+    return other.interaction
 
 
 def weights(

@@ -83,9 +83,7 @@ class Cluster(Workers):
 
         following = 0
         try:
-            self.client.register_plugin(
-                SharedWork(name, sources_digest(), packed, work.tables()), name=name
-            )
+            self.client.register_plugin(SharedWork(name, sources_digest(), packed), name=name)
             while True:
                 look.at_times()
                 room = AHEAD * max(look.threads, 1) - len(running) - len(waiting)

@@ -29,9 +29,6 @@ AHEAD = 4
 class Work(Protocol):
     """Something that can be done in blocks, in any process."""
 
-    def tables(self) -> dict[str, str]:
-        """Checksums of the files that it reads, by name."""
-
     def warm(self) -> None:
         """Compile and compute what all blocks share."""
 

@@ -42,6 +42,8 @@ class Totals:
     error: float
     """Standard deviation of `on_minus_off`."""
     live_days: float
+    missing: tuple[str, ...] = ()
+    """What of its runs is not there; `live_days` are of the rest."""
 
     @property
     def on_a_day(self) -> float | None:
@@ -306,7 +308,7 @@ def _pair(a: Side, b: Side, shape: bool) -> _Pair:
 def _totals(side: Side) -> Totals:
     on, off = int((side.window == ON).sum()), int((side.window == OFF).sum())
     error = float(np.sqrt(on + off / side.tau**2))
-    return Totals(side.name, on, off, on - off / side.tau, error, side.live_days)
+    return Totals(side.name, on, off, on - off / side.tau, error, side.live_days, side.missing)
 
 
 def _difference(a: Totals, b: Totals, scale: float, shape: bool) -> Difference:

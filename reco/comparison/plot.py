@@ -158,7 +158,7 @@ def _title(numbers: Summary) -> str:
         rf"${protons} \times 10^{{{int(exponent)}}}$ protons on target"
     )
     if numbers.part_of_run < 1:
-        title += f" ({100 * numbers.part_of_run:.3g} % of the run in this sample)"
+        title += f" ({100 * numbers.part_of_run:.3g} % of the run)"
     return title
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,8 @@ from ...generator.arrays import Array
 from ..columns import Block, counted
 from ..errors import ExperimentError
 from ..experiment import Experiment
-from ..formats.shared.sample import sample_of
 from ..formats.shared.transfer import blocks_of, opened_source
-from ..runs.tree import PROVENANCE, TREE, names_in
+from ..runs.reading import is_ntuple, reading
 from ..window import Windows
 
 SECONDS_A_DAY = 86_400.0
@@ -32,10 +31,13 @@ class Side:
     """Beam pulses of its exposure."""
     first_pulse: int
     pulse: NDArray[np.int64]
+    """Number of the pulse of each event; of ntuples, of those that were read."""
     since: Array
     """Time since the start of the window that the event is in, ns."""
     window: NDArray[np.int8]
     e_reco: Array
+    missing: tuple[str, ...] = ()
+    """What of its runs is not there; the exposure is that of the rest."""
 
     @property
     def windows(self) -> Windows:
@@ -87,13 +89,11 @@ def side_of(
         If it is neither an ntuple nor of a format.
     """
     path = Path(path)
-    if name is None and _is_ntuple(path):
-        sample = sample_of(path, {})
-        rows = _selected(sample.blocks(NEEDS), path)
-        first = int(sample.provenance.get("first_pulse", 0))
-        return _side(
-            path.name, sample.experiment, int(sample.provenance["pulses"]) - first, first, rows
-        )
+    if name is None and is_ntuple(path):
+        ntuple = reading(path)
+        rows = _selected(ntuple.blocks(NEEDS, elapsed=True), path)
+        side = _side(path.name, ntuple.experiment, ntuple.pulses, 0, rows)
+        return replace(side, missing=ntuple.missing)
     form, source = opened_source(
         path,
         name,
@@ -131,14 +131,6 @@ def _side(name: str, experiment: Experiment, pulses: int, first: int, rows: Bloc
         rows["window"],
         rows["e_reco"].astype(float),
     )
-
-
-def _is_ntuple(path: Path) -> bool:
-    if path.is_dir():
-        return any(path.glob("part-*.root"))
-    if not path.is_file():
-        return False
-    return {TREE, PROVENANCE} <= names_in(path)
 
 
 def both(

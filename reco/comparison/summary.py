@@ -11,8 +11,6 @@ given a + b is (a + b)/τ, exactly. That is the variance in the χ² of the resi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,20 +21,19 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
+from ...generator.settings import unchecked
 from ..chain.codes import OFF, ON
 from ..columns import Block
 from ..errors import ExperimentError
 from ..expectation import selected_signal
-from ..experiment import Experiment, validate
+from ..experiment import Experiment
 from ..runs.provenance import Provenance
-from ..runs.tree import TREE, provenances
+from ..runs.reading import Reading, reading
 from .agreement import ChiSquared, chi_squared
 from .axes import energy_edges, equal_bins
 
 STEP = 500_000
 """Events read at a time."""
-OF_A_RUN = ("experiment", "seed", "run_events", "expected", "truth_threshold_kev")
-"""What the provenance of the parts of a run has in common, as far as it is used."""
 LEAST_EXPECTED = 5.0
 """Expected events of a bin that enters the χ² of the signal against quadrature."""
 FIRST_BACKGROUND = 10
@@ -55,9 +52,9 @@ class Histograms:
     """Axes component, true neutrino energy in MeV; beam-on."""
     experiment: Experiment
     provenance: Provenance
-    """Provenance of the first file."""
+    """Provenance of what was read; see `Reading.provenance`."""
     fraction: float
-    """Part of the run's events that the files hold."""
+    """Part of the runs' pulses that was read."""
 
 
 def histograms(path: str | Path) -> Histograms:
@@ -69,51 +66,28 @@ def histograms(path: str | Path) -> Histograms:
     Raises
     ------
     ExperimentError
-        If there is no ntuple of nuspill, or the parts are not of one run.
+        If there is no ntuple of nuspill, or its parts are not distinct.
     """
-    path = Path(path)
-    files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
-    if not files or not path.exists():
-        raise ExperimentError(f"{path}: there is no ntuple")
-    parts = _provenances(files)
-    experiment = validate(parts[0]["experiment"], str(files[0]))
-    fraction = sum(part["events"] for part in parts) / max(parts[0]["run_events"], 1)
-    h = _empty(experiment, parts[0], fraction)
+    ntuple = reading(path)
+    if ntuple.imported:
+        raise ExperimentError(f"{path}: is imported, without truth: see nuspill compare")
+    h = _empty(ntuple)
     clock = h.time.axes[-1].name
-    for file in files:
-        for block in _blocks(file, ["component", "window", "selected", "e_reco", "e_nu", clock]):
-            _fill(h, block)
+    columns = ["component", "window", "selected", "e_reco", "e_nu", clock]
+    for block in ntuple.blocks(columns, STEP):
+        _fill(h, block)
     return h
 
 
-def _provenances(files: list[Path]) -> list[Provenance]:
-    """Provenances of all files, which must be parts of one run that nuspill made."""
-    every: list[Provenance] = []
-    for file in files:
-        with _opened(file) as root:
-            in_file = provenances(root)
-            every += in_file
-            imported = any("imported" in each for each in in_file)
-            same = imported or all(_of_one_run(each, every[0]) for each in in_file)
-        if imported:
-            raise ExperimentError(f"{file}: is imported, without truth: see nuspill compare")
-        if not same:
-            raise ExperimentError(f"{file}: is of another run than {files[0]}")
-    return every
-
-
-def _of_one_run(first: Mapping[str, object], second: Mapping[str, object]) -> bool:
-    return all(first[key] == second[key] for key in OF_A_RUN)
-
-
-def _empty(experiment: Experiment, about: Provenance, fraction: float) -> Histograms:
+def _empty(ntuple: Reading) -> Histograms:
     """Histograms with bins that suit the expected number of events."""
     from hist import Hist, axis, storage
 
+    experiment, about = ntuple.experiment, ntuple.provenance
     signal = sum(
         row["selected"][ON] for row in about["expected"] if row["component"] < FIRST_BACKGROUND
     )
-    bins = int(np.clip(2 * np.cbrt(signal * fraction), 20, 60))  # Rice's rule
+    bins = int(np.clip(2 * np.cbrt(signal), 20, 60))  # Rice's rule
     windows, flavours = experiment.beam_windows, experiment.source.flavours
     e_top = 5 * float(np.ceil(max(flavour.spectrum.end_point for flavour in flavours) / 5))
     clock = "time_true" if isinstance(experiment.detector.time_resolution, str) else "time"
@@ -134,7 +108,7 @@ def _empty(experiment: Experiment, about: Provenance, fraction: float) -> Histog
         Hist(codes, e_nu, storage=whole),
         experiment,
         about,
-        fraction,
+        ntuple.part,
     )
 
 
@@ -149,24 +123,8 @@ def _fill(h: Histograms, block: Block) -> None:
     h.e_nu.fill(component[on], block["e_nu"][keep][on])
 
 
-def _blocks(file: Path, columns: list[str]) -> Iterator[dict[str, NDArray[Any]]]:
-    with _opened(file) as root:
-        yield from root[TREE].iterate(columns, step_size=STEP, library="np")
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    import uproot
-
-    try:
-        with uproot.open(file) as root:
-            yield root
-    except Exception as error:  # uproot and the codecs raise errors of many kinds
-        raise ExperimentError(f"{file}: is not an ntuple of nuspill: {error}") from error
-
-
 def expected_signal(h: Histograms) -> Array:
-    """Signal in beam-on by bin of e_reco from quadrature, for the part of the run in the files."""
+    """Signal in beam-on by bin of e_reco from quadrature, for the exposure that was read."""
     experiment, edges = h.experiment, h.e_reco.axes["e_reco"].edges
     low = h.provenance["truth_threshold_kev"]
     selected = {row["name"]: row["selected"][ON] for row in h.provenance["expected"]}
@@ -174,10 +132,10 @@ def expected_signal(h: Histograms) -> Array:
     result = np.zeros(len(edges) - 1)
     for i, limits in enumerate(pairwise(edges)):
         region = np.clip(limits, *(experiment.detector.region or (None, None))).tolist()
-        detector = experiment.detector.model_copy(update={"region": region})
-        inside = selected_signal(experiment.model_copy(update={"detector": detector}), low)
+        detector = unchecked(experiment.detector, region=region)
+        inside = selected_signal(unchecked(experiment, detector=detector), low)
         result[i] = sum(selected[f] * n / everywhere[f] for f, n in inside.items() if n > 0)
-    return result * h.fraction
+    return result
 
 
 @dataclass(frozen=True)
@@ -254,7 +212,9 @@ class Summary(Displayed):
     years_of_operation: float
     protons_on_target: float
     part_of_run: float
-    """Part of the run that is in the files."""
+    """Part of the runs that is in the files; the exposure is that of this part."""
+    missing: tuple[str, ...]
+    """What of the runs is not there."""
     steady_source: bool
     tau: float
     """Length of beam-off over that of beam-on."""
@@ -293,6 +253,7 @@ class Summary(Displayed):
             "years_of_operation": self.years_of_operation,
             "protons_on_target": self.protons_on_target,
             "part_of_run": self.part_of_run,
+            "missing": list(self.missing),
             "steady_source": self.steady_source,
             "tau": self.tau,
             "counts": [row.as_json() for row in self.counts],
@@ -324,6 +285,7 @@ def summary(h: Histograms) -> Summary:
         years_of_operation=about["years_of_operation"],
         protons_on_target=about["protons_on_target"],
         part_of_run=h.fraction,
+        missing=tuple(about.get("missing", ())),
         steady_source=experiment.source.steady,
         tau=tau,
         counts=_counts(h, every),
@@ -354,9 +316,9 @@ def _counts(h: Histograms, every: NDArray[np.int64]) -> tuple[ComponentCounts, .
             component=code,
             name=names[code],
             on=int(by_window[0].sum()),
-            expected_on=expected[code][ON] * h.fraction,
+            expected_on=expected[code][ON],
             off=int(by_window[1].sum()),
-            expected_off=expected[code][OFF] * h.fraction,
+            expected_off=expected[code][OFF],
         )
         for code, by_window in zip(sorted(names), every, strict=True)
     )

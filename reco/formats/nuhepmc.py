@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...generator.sampling.names import stream_key
 from .shared.about import About, parsed
 
 if TYPE_CHECKING:
@@ -94,9 +95,10 @@ def write(sample: Sample, path: Path) -> int:
 
     run = _run(sample)
     nuclei = {n.pdg: n.mass for n in sample.experiment.target.nuclei}
-    rng = np.random.Generator(
-        np.random.Philox(int(sample.provenance.get("seed") or 0) & (2**64 - 1))
-    )
+    seed = int(sample.provenance.get("seed") or 0)
+    kind = f"directions from pulse {sample.first_pulse} on"
+    key = stream_key(seed, kind, sample.experiment.name)
+    rng = np.random.Generator(np.random.Philox(key))
     events = 0
     with WriterAscii(str(path), run) as file:
         for block in sample.blocks(NEEDS):

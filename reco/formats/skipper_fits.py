@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...generator.sampling.names import stream_key
 from .shared.about import About, parsed
 from .shared.ccd import clusters, images
 
@@ -101,7 +102,9 @@ def write(sample: Sample, path: Path) -> int:
 
     experiment = sample.experiment
     ccds = experiment.detector.geometry.modules if experiment.detector.geometry else 1
-    rng = np.random.Generator(np.random.Philox(experiment.daq.ccd.seed))
+    kind = f"readout noise from pulse {sample.first_pulse} on"
+    key = stream_key(experiment.daq.ccd.seed, kind, experiment.name)
+    rng = np.random.Generator(np.random.Philox(key))
     if ccds > len(LETTERS):
         raise ValueError(f"there are {len(LETTERS)} names of CCDs, not {ccds}")
     fits.PrimaryHDU(header=_header(sample)).writeto(path, checksum=True)

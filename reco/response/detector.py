@@ -116,6 +116,14 @@ class Detector(Settings):
         t = np.linspace(0, np.sqrt(high), 65537) ** 2
         return np.interp(np.asarray(energy, float), self.electron_equivalent(t), t)
 
+    def quenched_alike(self, recoil: ArrayLike, factor: float) -> Array:
+        """Recoils in keV_nr whose quenched energy is `factor` times that of some recoils."""
+        t = np.asarray(recoil, float)
+        if factor == 1 or self.quenching.sees_recoils:
+            return factor * t
+        high = 2 * max(factor, 1.0) * float(np.max(t, initial=0.0)) + 1
+        return self.recoil_equivalent(factor * self.electron_equivalent(t), high)
+
     def acceptance(
         self, e_reco: ArrayLike, e_reco_nr: ArrayLike, threshold: float | None = None
     ) -> Array:
@@ -192,18 +200,13 @@ class Detector(Settings):
         shift = shift or Shift()
         t = np.atleast_1d(np.asarray(recoil, float))
         bins = _Bins(self, np.asarray(edges, float), scale, high, shift.threshold)
-        e_ee = self.electron_equivalent(t)
+        e_ee = shift.energy * self.electron_equivalent(t)
         if not self.resolution.has_width:
-            e_ee = self.electron_equivalent(shift.energy * t)
-            return bins.accepted(e_ee * self.per_kev, shift.energy * t)
+            return bins.accepted(e_ee * self.per_kev, self.quenched_alike(t, shift.energy))
         if self.resolution.whole_numbers:
-            return self._binned_photoelectrons(shift.energy * e_ee, bins)
-        if self.resolution.on_recoil:
-            mean = shift.energy * t
-            sigma = self.resolution.sigma(mean, self.threshold)
-        else:
-            mean = shift.energy * e_ee
-            sigma = self.resolution.sigma(mean, self.threshold)
+            return self._binned_photoelectrons(e_ee, bins)
+        mean = self.quenched_alike(t, shift.energy) if self.resolution.on_recoil else e_ee
+        sigma = self.resolution.sigma(mean, self.threshold)
         return self._binned_gaussian(mean, shift.width * sigma, bins)
 
     def recoil_sigma(self, recoil: ArrayLike) -> Array:

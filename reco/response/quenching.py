@@ -70,18 +70,29 @@ class Lindhard(QuenchingModel):
     model: Literal["lindhard"] = setting(..., "Lindhard theory")
     z: PositiveFloat = setting(..., "atomic number")
     a: PositiveFloat | None = setting(None, "mass number, for the default of k")
-    k: PositiveFloat | None = setting(None, "k; by default 0.133 Z^(2/3) A^(−1/2)")
+    k: float | None = setting(None, "k, at most 1; by default 0.133 Z^(2/3) A^(−1/2)", gt=0, le=1)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.k is None and self.a is None:
             raise ValueError("give k, or a for its default 0.133 Z^(2/3) A^(-1/2)")
+        if self.a is not None and self.a < self.z:
+            raise ValueError(f"a = {self.a:g} nucleons are fewer than z = {self.z:g} protons")
+        if self.strength > 1:
+            raise ValueError(f"k is {self.strength:.3g} by z and a, and must be at most 1")
         return self
+
+    @property
+    def strength(self) -> float:
+        """k, as given or by default."""
+        if self.k is not None:
+            return self.k
+        return float(0.133 * self.z ** (2 / 3) / np.sqrt(self.a or 1))
 
     def electron_equivalent(self, recoil: ArrayLike) -> Array:
         """Energy in keV_ee for recoils in keV_nr."""
         t = np.asarray(recoil, dtype=float)
-        k = self.k if self.k is not None else 0.133 * self.z ** (2 / 3) / np.sqrt(self.a or 1)
+        k = self.strength
         eps = 11.5 * t * self.z ** (-7 / 3)
         g = 3 * eps**0.15 + 0.7 * eps**0.6 + eps
         return t * k * g / (1 + k * g)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -23,9 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
 from ...generator.arrays import Json
-from ...generator.coupling import Interaction
-from ...generator.form_factor import MODELS
-from ..errors import ExperimentError, OutputError
+from ..errors import OutputError
 from ..files import replacing
 from .provenance import Generated
 
@@ -175,6 +173,12 @@ def refuse_another(folder: Path, there: Manifest, wanted: Manifest, hint: str = 
     """Refuse a folder of a run of another configuration or version, showing the difference."""
     if there.kind != wanted.kind:
         raise OutputError(f"{folder}: holds {there.kind}, not {wanted.kind}{hint}")
+    made, now = (m.configuration.get("streams", 1) for m in (there, wanted))
+    if made != now:
+        raise OutputError(
+            f"{folder}: holds {there.kind} of random streams {made}; a seed stands for other "
+            f"numbers in streams {now} of this version, which cannot make it again{hint}"
+        )
     lines = list(differences(there.configuration, wanted.configuration))
     if lines:
         more = f", and {len(lines) - SHOWN} more differences" if len(lines) > SHOWN else ""
@@ -317,22 +321,3 @@ def pieces(folder: Path) -> dict[str, Piece]:
                 raise OutputError(f"{folder / LOG}: a piece has no {error}") from error
             latest[piece.file] = piece
     return latest
-
-
-def tables(models: Iterable[Interaction]) -> dict[str, str]:
-    """Checksums of the files of form factors, which decide numbers as their names do not.
-
-    Raises
-    ------
-    ExperimentError
-        If one cannot be read.
-    """
-    checksums = {}
-    for name in {model.form_factor for model in models} - set(MODELS):
-        try:
-            checksums[name] = checksum(Path(name))
-        except OSError as error:
-            raise ExperimentError(
-                f"form factor table '{name}' cannot be read: {error.strerror}"
-            ) from error
-    return dict(sorted(checksums.items()))

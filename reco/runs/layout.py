@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...generator.coupling import Interaction
+from ...generator.sampling.names import STREAMS
 from ..cluster.workers import ALONE, Here
 from ..errors import OutputError
 from ..experiment import validate
-from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another, tables
+from .folder import MANIFEST, Manifest, Piece, checksum, read_manifest, refuse_another
 from .ntuple import write
-from .run import Run
+from .run import Extent, Run
 from .tree import Format
 
 MAKING = ".making"
@@ -41,8 +42,17 @@ class Part(NamedTuple):
     """Range of events of a part."""
 
     number: int
-    start: int
-    stop: int
+    extent: Extent
+
+    @property
+    def start(self) -> int:
+        """Number of the first event."""
+        return self.extent.start
+
+    @property
+    def stop(self) -> int:
+        """Number of the event after the last."""
+        return self.extent.stop
 
     @property
     def name(self) -> str:
@@ -52,8 +62,8 @@ class Part(NamedTuple):
 
 def part(run: Run, parts: int, number: int) -> Part:
     """One of a number of parts of equal numbers of slices."""
-    edges = (run.slices * i // parts for i in (number, number + 1))
-    return Part(number, *(int(run.offsets[edge]) for edge in edges))
+    first, stop = (run.slices * i // parts for i in (number, number + 1))
+    return Part(number, run.extent_of_slices(first, stop))
 
 
 def manifest_of(run: Run, options: Options) -> Manifest:
@@ -62,12 +72,12 @@ def manifest_of(run: Run, options: Options) -> Manifest:
     analysis = experiment.pop("analysis")
     configuration = {
         "version": version("nuspill"),
+        "streams": STREAMS,
         "seed": run.seed,
         "pulses": run.pulses,
         "fixed_signal": run.fixed_signal,
         "place": run.place,
         "weights": {name: model.model_dump(mode="json") for name, model in run.models.items()},
-        "tables": tables((run.experiment.interaction, *run.models.values())),
         **asdict(options),
         "experiment": experiment,
     }
@@ -118,10 +128,6 @@ class PartWork:
     """A file of this name in `.making/` shows that it is the folder meant."""
     options: Options
 
-    def tables(self) -> dict[str, str]:
-        """Checksums of the files of form factors."""
-        return tables((self.run.experiment.interaction, *self.run.models.values()))
-
     def warm(self) -> None:
         """Compile; count the events of all slices."""
         self.run.make(0, min(self.run.events, 1), ALONE)
@@ -156,7 +162,7 @@ def make_part(
     counts = write(
         run,
         path,
-        events=range(wanted.start, wanted.stop),
+        events=wanted.extent,
         format=options.format,
         compression=options.compression,
         selected_only=options.selected_only,

@@ -9,27 +9,42 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ...generator.sampling.names import STREAMS
 from ..cluster.workers import HERE, Here
 from ..columns import BLOCK_EVENTS, select
 from ..errors import ExperimentError
 from ..expectation import cross_sections
 from ..files import replacing
 from .provenance import Provenance, described, live_time, versions
-from .run import Run
+from .run import Extent, Run
 from .tree import PROVENANCE, TREE, Counts, Format, parse_compression, recreated
 
 
-def provenance(run: Run, start: int, stop: int, selected_only: bool = False) -> Provenance:
-    """What a file says of itself: versions, seed, experiment, exposure, expectations, columns."""
+def provenance(
+    run: Run,
+    start: int,
+    stop: int,
+    selected_only: bool = False,
+    pulses: tuple[int, int] | None = None,
+) -> Provenance:
+    """What a file says of itself: versions, seed, experiment, exposure, expectations, columns.
+
+    Exposure and expectations are of the run; the file has events start ... stop − 1 of it, which
+    are those of `covered_pulses`: by default as `Run.extent` says.
+    """
+    if pulses is None:
+        pulses = run.extent(start, stop)[2:]
     experiment, windows = run.experiment, run.experiment.beam_windows
     return {
         "program": "nuspill",
         "versions": versions(),
         "seed": run.seed,
+        "streams": STREAMS,
         "experiment": experiment.model_dump(mode="json"),
         "years_of_operation": run.years,
         "protons_on_target": run.protons,
         "pulses": run.pulses,
+        "covered_pulses": list(pulses),
         "pulse_period_ns": windows.period,
         "slice_pulses": int(run.chain.timing.slice_pulses),
         "fixed_signal_events": run.fixed_signal,
@@ -60,7 +75,7 @@ def write(
     run: Run,
     path: str | Path,
     *,
-    events: range | None = None,
+    events: range | Extent | None = None,
     format: Format = "ttree",
     compression: str = "zstd",
     selected_only: bool = False,
@@ -76,7 +91,7 @@ def write(
     path
         The file; it appears when it is whole.
     events
-        Numbers of the events to write, by default all.
+        Numbers of the events to write, by default all; with `Extent` also their pulses.
     format
         ``"ttree"`` or ``"rntuple"``.
     compression
@@ -102,15 +117,26 @@ def write(
     if format not in ("ttree", "rntuple"):
         raise ExperimentError(f"format must be 'ttree' or 'rntuple', not '{format}'")
     parse_compression(compression)
-    events = range(run.events) if events is None else events
-    about = provenance(run, events.start, events.stop, selected_only)
+    extent = _extent(run, events)
+    pulses = extent.first_pulse, extent.stop_pulse
+    about = provenance(run, extent.start, extent.stop, selected_only, pulses)
     with replacing(path, overwrite) as temporary, recreated(temporary, compression) as file:
         tree = (file.mktree if format == "ttree" else file.mkrntuple)(TREE, run.dtypes)
         counts = Counts()
-        for block in run.blocks(events.start, events.stop, BLOCK_EVENTS, workers, reuse=True):
+        for block in run.blocks(extent.start, extent.stop, BLOCK_EVENTS, workers, reuse=True):
             counts.add(block)
             tree.extend(select(block) if selected_only else block)
             workers.progress(len(block["event"]))
         about["generated"] = counts.table()
         file[PROVENANCE] = json.dumps(about)
     return counts
+
+
+def _extent(run: Run, events: range | Extent | None) -> Extent:
+    """Events to write, which are consecutive and of the run."""
+    if isinstance(events, Extent):
+        return events
+    events = range(run.events) if events is None else events
+    if events.step != 1 or not 0 <= events.start <= events.stop <= run.events:
+        raise ExperimentError(f"events must be consecutive from 0 to {run.events}, not {events}")
+    return run.extent(events.start, events.stop)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..cluster.workers import ALONE, HERE, Here, Workers
-from ..errors import OutputError
+from ..errors import OutputError, whole_number
 from ..files import replacing
 from .folder import (
     LOG,
@@ -42,6 +42,8 @@ PART_SECONDS = 3.0
 PART_EVENTS = 200_000, 8_000_000
 """Least and most events of a part on a cluster."""
 PARTS_A_THREAD = 4
+MOST_PARTS = 99_999
+"""Parts that have a number in their names."""
 Existing = Literal["refuse", "keep", "replace"]
 """What becomes of a finished run."""
 
@@ -84,8 +86,8 @@ def write_parts(
     OutputError
         If the folder holds something else, or cannot be written.
     """
-    if parts is not None and parts < 1:
-        raise ValueError(f"parts must be at least 1, not {parts}")
+    if parts is not None:
+        parts = whole_number("parts", parts, 1, MOST_PARTS)
     folder = Path(folder)
     options = Options(parts or 1, format, compression, selected_only)
     if parts is None:

@@ -64,6 +64,8 @@ class Provenance(TypedDict, total=False):
     versions: dict[str, str]
     imported: Imported
     seed: int | None
+    streams: int
+    """Version of what the seed stands for, see `generator.sampling.names`; 1 if missing."""
     experiment: Json
     """Settings of the experiment, as `Experiment` dumps them."""
     years_of_operation: float
@@ -72,6 +74,10 @@ class Provenance(TypedDict, total=False):
     """Number of the first pulse; 0 where the key is missing."""
     pulses: int
     """Number of the pulse after the last one."""
+    covered_pulses: list[int]
+    """Pulses whose events are in the file: the first, and the one after the last."""
+    missing: list[str]
+    """What of the runs was not there, of an ntuple that is read; see `reading`."""
     pulse_period_ns: float
     slice_pulses: int
     fixed_signal_events: int | None

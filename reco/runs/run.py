@@ -10,31 +10,47 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.coupling import Interaction
 from ...generator.display import Displayed
-from ...generator.sampling.names import stream_number
-from ..chain.build import build_chain, pulses_in
+from ...generator.sampling.names import stream_key, streams_of
+from ..chain.build import build_chain
 from ..chain.event import share_out, slice_totals
 from ..chain.fill import Stretch, fill
 from ..chain.stage import Columns, Place, Scratch, new_scratch
 from ..chain.tables import Chain
-from ..chain.weight import other_interaction, weights
+from ..chain.weight import Reweighting, other_interaction, reweighting, weights
 from ..cluster.workers import ALONE, HERE, Here, one_ahead
 from ..columns import BLOCK_EVENTS, COLUMNS, PLACE_COLUMNS, Block, select
-from ..errors import ExperimentError
-from ..expectation import Expectation, expectations, truth_threshold
+from ..errors import ExperimentError, notice, whole_number
+from ..expectation import Expectation, expectations, selected_signal, truth_threshold
 from ..experiment import Experiment
 
 TASK_EVENTS = 60_000, 500_000
 """Events that a thread makes in one go, about: at least, and at most."""
 MOST_EVENTS = 1e12
 """Events, and slices, of one run."""
+PULSE_ROUNDING = 0.01
+"""Part of a run by which rounding to whole pulses may change it."""
+TRUTH_ROUNDING = 0.01
+"""Part of the selected signal that may lie below a truth threshold without a word."""
 NO_PLACE = Place(np.empty(0, np.int16), *(np.empty(0, np.float32) for _ in range(3)))
+
+
+class Extent(NamedTuple):
+    """Events of a run, and the pulses whose events they are."""
+
+    start: int
+    """Number of the first event."""
+    stop: int
+    """Number of the event after the last."""
+    first_pulse: int
+    stop_pulse: int
+    """Pulse after the last."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,6 +85,11 @@ class Run(Displayed):
         """Years of operation."""
         return self.pulses / self.experiment.source.pulses_per_year
 
+    @property
+    def key(self) -> np.uint64:
+        """Key of its random numbers, by seed and name of the experiment."""
+        return np.uint64(stream_key(self.seed, "events", self.experiment.name))
+
     @cached_property
     def chain(self) -> Chain:
         """Experiment as arrays, for the kernels."""
@@ -79,10 +100,18 @@ class Run(Displayed):
         """Least true recoil energy that is made, keV."""
         return truth_threshold(self.experiment)
 
-    def with_seed(self, seed: int) -> Run:
-        """The same run under another seed; tables are shared."""
-        other = replace(self, seed=seed)
-        other.__dict__.update(chain=self.chain, truth_threshold=self.truth_threshold)
+    def with_seed(self, seed: int, rates: NDArray[np.float64] | float = 1.0) -> Run:
+        """The same run under another seed; tables are shared.
+
+        Parameters
+        ----------
+        rates
+            Factors on the rates of the signal and of each background, shape (1 + backgrounds,);
+            what `experiment` and `expected` say is without them.
+        """
+        other, sources = replace(self, seed=seed), self.chain.sources
+        chain = self.chain._replace(sources=sources._replace(mean=sources.mean * rates))
+        other.__dict__.update(chain=chain, truth_threshold=self.truth_threshold)
         return other
 
     @property
@@ -95,8 +124,8 @@ class Run(Displayed):
         if self.fixed_signal is None:
             return np.empty(0, np.int64)
         fixed = np.empty(self.slices, np.int64)
-        stream = np.uint64(stream_number("signal"))
-        share_out(np.uint64(self.seed), self.chain.timing, stream, self.fixed_signal, fixed)
+        _, signal = streams_of()
+        share_out(self.key, self.chain.timing, np.uint64(signal), self.fixed_signal, fixed)
         return fixed
 
     @cached_property
@@ -110,13 +139,34 @@ class Run(Displayed):
                 "other seeds"
             )
         totals = np.empty(self.slices, np.int64)
-        slice_totals(np.uint64(self.seed), self.chain, 0, self._fixed, totals)
+        slice_totals(self.key, self.chain, 0, self._fixed, totals)
         return np.concatenate([[0], np.cumsum(totals)])
 
     @property
     def events(self) -> int:
         """Number of events in the run."""
         return int(self.offsets[-1])
+
+    def extent(self, start: int, stop: int) -> Extent:
+        """Events start ... stop − 1 with their pulses: up to that of the next event, or the end."""
+        return Extent(start, stop, self._pulse_at(start), self._pulse_at(stop, end=True))
+
+    def extent_of_slices(self, first: int, stop: int) -> Extent:
+        """Events of slices first ... stop − 1."""
+        pulses = (min(i * self.chain.timing.slice_pulses, self.pulses) for i in (first, stop))
+        events = (int(self.offsets[i]) for i in (first, stop))
+        return Extent(*events, *map(int, pulses))
+
+    def _pulse_at(self, event: int, end: bool = False) -> int:
+        """Pulse with which an extent starts at an event, or ends before it."""
+        if event == 0 and not (end and self.events == 0):
+            return 0
+        if event == self.events:
+            return self.pulses
+        number = int(np.searchsorted(self.offsets, event))
+        if self.offsets[number] == event:
+            return number * int(self.chain.timing.slice_pulses)
+        return int(self.make(event, event + 1, ALONE)["pulse"][0])
 
     @property
     def protons(self) -> float:
@@ -127,6 +177,14 @@ class Run(Displayed):
     def expected(self) -> list[Expectation]:
         """Expected numbers of each component, a year of operation."""
         return expectations(self.experiment, self.truth_threshold)
+
+    @cached_property
+    def reweightings(self) -> tuple[Reweighting, ...]:
+        """What is expected of the sample with each of its weights."""
+        return tuple(
+            reweighting(self.experiment, name, model, self.truth_threshold, self.years)
+            for name, model in self.models.items()
+        )
 
     @property
     def columns(self) -> dict[str, tuple[str, str, str]]:
@@ -197,8 +255,7 @@ class Run(Displayed):
         place = Place(*(part[name] for name in PLACE_COLUMNS)) if self.place else NO_PLACE
         totals = np.diff(offsets[first : last + 1])
         stretch = Stretch(first_slice=first, first_event=int(offsets[first]), low=low, high=high)
-        key = np.uint64(self.seed)
-        fill(key, self.chain, stretch, totals, self._fixed, columns, place, scratch)
+        fill(self.key, self.chain, stretch, totals, self._fixed, columns, place, scratch)
         for name, interaction in self.models.items():
             part[f"weight_{name}"][:] = weights(self.experiment, interaction, part)
 
@@ -259,12 +316,14 @@ def plan(
     Raises
     ------
     ExperimentError
-        If a number is out of range, or the experiment cannot give it.
+        If a number is out of range, the experiment cannot give it, or a weight is to a model that
+        expects what the sample does not hold.
     """
     if sum(x is not None for x in (years, pot, events)) > 1:
         raise ExperimentError("give at most one of years, pot and events")
-    if not 0 <= seed < 2**64:
-        raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {seed}")
+    seed = whole_number("seed", seed, 0, 2**64 - 1)
+    if events is not None:
+        events = whole_number("events", events, -(2**63), 2**63 - 1)
     for name, value in (("years", years), ("pot", pot), ("events", events)):
         if value is not None and not 0 < value < float("inf"):
             raise ExperimentError(f"{name} must be positive, not {value}")
@@ -285,13 +344,46 @@ def plan(
         name: other_interaction(experiment, name, settings)
         for name, settings in (weights or {}).items()
     }
-    if years * experiment.source.pulses_per_year >= 2**62:
-        asked = f"pot = {pot}" if pot is not None else f"events = {events}"
-        asked = asked if pot is not None or events is not None else f"years = {years}"
+    given = {"pot": pot, "events": events, "years": years}
+    asked = next(f"{name} = {value}" for name, value in given.items() if value is not None)
+    _tell_truth_threshold(experiment)
+    run = Run(experiment, seed, _whole_pulses(experiment, years, asked), events, place, models)
+    for weighed in run.reweightings:
+        weighed.refuse()
+    return run
+
+
+def _whole_pulses(experiment: Experiment, years: float, asked: str) -> int:
+    """Pulses in years of operation; refuses what is changed by rounding to whole pulses."""
+    source = experiment.source
+    pulses = years * source.pulses_per_year
+    if pulses >= 2**62:
         raise ExperimentError(
             f"{experiment.name}: {asked} is too long a run, of 2^62 pulses or more"
         )
-    return Run(experiment, seed, pulses_in(experiment, years), events, place, models)
+    if abs(round(pulses) - pulses) > PULSE_ROUNDING * pulses:
+        raise ExperimentError(
+            f"{experiment.name}: {asked} is {pulses:.3g} pulses, and a run is of whole ones: a "
+            f"pulse is {source.protons / source.pulses_per_year:.4g} protons, or "
+            f"{1 / source.pulses_per_year:.6g} years"
+        )
+    return round(pulses)
+
+
+def _tell_truth_threshold(experiment: Experiment) -> None:
+    """Tell of a truth threshold that is set so high that selected events are not made."""
+    low = experiment.exposure.truth_threshold
+    if low is None:
+        return
+    settings = {"exposure.truth_threshold": None}
+    everything = selected_signal(experiment, truth_threshold(experiment.replace(**settings)))
+    due, made = (sum(n.values()) for n in (everything, selected_signal(experiment, low)))
+    lost = 1 - made / due if due > 0 else 0.0
+    if lost > TRUTH_ROUNDING:
+        notice(
+            f"{experiment.name}: exposure.truth_threshold = {low:g} keV leaves out "
+            f"{100 * lost:.2g} % of the selected signal, which fits expect"
+        )
 
 
 @overload

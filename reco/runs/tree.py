@@ -1,4 +1,4 @@
-"""Names and layout of ntuples in ROOT files, and how they are read."""
+"""Names and layout of ntuples in ROOT files."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ class Counts:
 
 
 def provenances(file: Any) -> list[Provenance]:
-    """Provenance of an open file: one, or after ROOT's `hadd` that of each part, in their order."""
+    """Provenance of an open file: one, or after `hadd` that of each, in order of the rows."""
     keys = file.keys(recursive=False, filter_name=PROVENANCE)
-    every: list[Provenance] = [json.loads(str(file[key])) for key in keys or [PROVENANCE]]
-    return sorted(every, key=lambda about: int(about.get("first_event", 0)))
+    keys.sort(key=lambda key: int(key.partition(";")[2] or 0))
+    return [json.loads(str(file[key])) for key in keys or [PROVENANCE]]
 
 
 @contextmanager
@@ -100,32 +100,3 @@ def recreated(path: Path, compression: str) -> Iterator[Any]:
     method = None if name == "none" else getattr(uproot, name.upper())(level)
     with uproot.recreate(path, compression=method) as file:
         yield file
-
-
-def read(path: str | Path, columns: list[str] | None = None) -> tuple[Block, Provenance]:
-    """Columns and provenance of an ntuple (one file, or a folder of parts).
-
-    Raises
-    ------
-    ExperimentError
-        If the file is not an ntuple of nuspill.
-    """
-    import uproot
-
-    path = Path(path)
-    files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
-    if not files or not path.exists():
-        raise ExperimentError(f"{path}: there is no ntuple")
-    blocks: list[Block] = []
-    about: Provenance = {}
-    for name in files:
-        try:
-            with uproot.open(name) as file:
-                about = json.loads(str(file[PROVENANCE]))
-                tree = file[TREE]
-                wanted = columns or list(about["columns"])
-                arrays = tree.arrays(wanted)
-                blocks.append({c: np.asarray(arrays[c]) for c in wanted})
-        except (OSError, KeyError, ValueError, uproot.DeserializationError) as error:
-            raise ExperimentError(f"{name}: is not an ntuple of nuspill: {error}") from error
-    return {c: np.concatenate([b[c] for b in blocks]) for c in blocks[0]}, about

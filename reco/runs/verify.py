@@ -15,6 +15,7 @@ from ..files import replacing
 from .folder import Piece, checksum, pieces, read_manifest, refuse_another
 from .layout import Options, part, restore_run
 from .ntuple import provenance
+from .reading import PARTS, reading
 from .run import Run
 from .tree import PROVENANCE, TREE, Counts, recreated
 
@@ -28,6 +29,12 @@ def wrong_files(folder: Path) -> Iterator[str]:
                 yield name
         except OSError:
             yield name
+
+
+def strays(folder: Path) -> list[str]:
+    """Names of parts in a folder that are none of its run by the log, and would be read with it."""
+    known = pieces(folder)
+    return [path.name for path in sorted(folder.glob(PARTS)) if path.name not in known]
 
 
 def read_blocks(path: Path, columns: Sequence[str]) -> Iterator[Block]:
@@ -117,13 +124,15 @@ def join_parts(
             yield from read_blocks(source, list(run.dtypes))
             progress(piece.size)
 
-    with replacing(path, overwrite) as temporary, recreated(temporary, options.compression) as file:
-        make = file.mktree if options.format == "ttree" else file.mkrntuple
-        tree = make(TREE, run.dtypes)
-        for block in one_ahead(blocks()):
-            tree.extend(block)
-        for wanted in parts:
-            counts += Counts(whole[wanted.name][1].generated)
-        about["generated"] = counts.table()
-        file[PROVENANCE] = json.dumps(about)
+    with replacing(path, overwrite) as temporary:
+        with recreated(temporary, options.compression) as file:
+            make = file.mktree if options.format == "ttree" else file.mkrntuple
+            tree = make(TREE, run.dtypes)
+            for block in one_ahead(blocks()):
+                tree.extend(block)
+            for wanted in parts:
+                counts += Counts(whole[wanted.name][1].generated)
+            about["generated"] = counts.table()
+            file[PROVENANCE] = json.dumps(about)
+        reading(temporary)  # has as many rows as its provenance tells, or is not kept
     return counts

@@ -11,6 +11,7 @@ command = LazyGroup(
         "asimov": ("benchmarks.asimov", "An NSI plane of all detectors beside iminuit."),
         "cluster": ("benchmarks.cluster", "What a cluster costs, and how large a useful one is."),
         "files": ("benchmarks.files", "A large run as parts and as one file, made and read."),
+        "fits": ("benchmarks.fits", "Fits of 60 models tried again by independent searches."),
         "formats": ("benchmarks.formats", "Fast writers beside the bare packages."),
         "generate": (
             "benchmarks.generate",

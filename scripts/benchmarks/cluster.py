@@ -47,10 +47,6 @@ class Sleep:
 
     seconds: float
 
-    def tables(self) -> dict[str, str]:
-        """Checksums of files that are read: none are."""
-        return {}
-
     def warm(self) -> None:
         """Do nothing, as blocks share nothing."""
 

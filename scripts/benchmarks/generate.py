@@ -16,7 +16,7 @@ import click
 from ...reco.cluster.workers import Here
 from ..options.loading import Loading, setting_options
 from ..options.output import Output, json_option
-from .stopwatch import Tasks, Timing, best_of, machine
+from .stopwatch import Tasks, Timing, best_of, keep_memory, machine
 
 if TYPE_CHECKING:
     from ...reco.columns import Block
@@ -81,6 +81,7 @@ def command(
     if quick:
         events, repeat = 300_000, 3
     disk = 1_000_000 if quick else events * 2
+    keep_memory()
     experiment = loading.load(name)
     workloads = {"as_shipped": experiment}
     if any(b.enabled for b in experiment.background):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..options.loading import Loading, setting_option
-from ..options.output import Output, json_option
+from ..options.output import Output, check_suffix, json_option
+from ..output import warn_of_missing
 
 if TYPE_CHECKING:
     from ...reco.comparison.compare import Comparison
@@ -73,6 +74,8 @@ def command(
     output: Output,
 ) -> None:
     """Compare two samples, ntuples or files that can be imported: counts, spectra, χ² and KS."""
+    if report is not None:
+        check_suffix(report, ".html", ".pdf")
     from ...reco.comparison.compare import compare
     from ...reco.comparison.report import write_report
     from ...reco.comparison.side import both
@@ -84,6 +87,8 @@ def command(
     comparison = compare(*sides, shape=shape, energy=energy, time=time)
     if report is not None:
         write_report(comparison, report, overwrite)
+    for sample in comparison.totals:
+        warn_of_missing(sample.name, sample.missing)
     _tell(comparison, output)
     if report is not None:
         output.text(f"\n{report}")

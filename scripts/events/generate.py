@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...reco.errors import OutputError
+from ...reco.errors import OutputError, notice
 from ..options.computing import Computing, interrupted_keeps
 from ..options.group import group_options, option
 from ..options.loading import Loading, experiment_argument, parse_settings, setting_options
-from ..options.output import Output, json_option
+from ..options.output import Output, check_suffix, json_option
 from ..output import progress_bar
 
 if TYPE_CHECKING:
@@ -72,10 +72,13 @@ class Sample:
         "--place", is_flag=True, default=False, help="Also module, x, y, z in the active volume."
     )
 
-    def plan(self, experiment: Experiment) -> Run:
-        """The run that makes these events."""
+    def plan(self, experiment: Experiment, loading: Loading) -> Run:
+        """The run that makes these events of an experiment that was loaded so."""
         from ...reco.runs.run import plan
 
+        for name in ("years", "pot", "events"):
+            if (value := getattr(self, name)) is not None:
+                loading.refuse_years(f"--{name} {value:g}", value if name == "years" else None)
         return plan(
             experiment, self.seed, years=self.years, pot=self.pot, events=self.events,
             place=self.place, weights=self.weights,
@@ -117,6 +120,16 @@ class Writing:
         "--overwrite", is_flag=True, default=False, help="Replace a file or folder that is there."
     )
 
+    def check(self, machines: Computing) -> None:
+        """Refuse a name that is not of what is written: a ROOT file, or a folder."""
+        if self.parts is not None and self.path.suffix == ".root":
+            raise click.BadParameter(
+                f"'{self.path}': --parts writes a folder, whose name does not end in .root",
+                param_hint="-o",
+            )
+        if self.parts is None and machines.cluster is None:
+            check_suffix(self.path, ".root")
+
 
 @dataclass(frozen=True)
 class Machines(Computing):
@@ -149,7 +162,12 @@ def command(
     are in OUT.root.parts until all are there.
     """
     begin = time.perf_counter()
-    run = sample.plan(loading.load(name))
+    run = sample.plan(loading.load(name), loading)
+    writing.check(machines)
+    for weighed in run.reweightings:
+        message = weighed.warning()
+        if message is not None:
+            notice(message)
     if writing.parts is None and machines.cluster is None:
         counts = _write_file(run, writing, machines)
     else:

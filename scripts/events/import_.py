@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..options.loading import Loading, setting_option
-from ..options.output import Output, json_option
+from ..options.output import Output, check_suffix, json_option
 
 
 @click.command("import")
@@ -42,6 +42,7 @@ def command(
     output: Output,
 ) -> None:
     """Read a file of a DAQ, a reconstruction or a data release into an ntuple."""
+    check_suffix(ntuple, ".root")
     from ...reco.files import interruptible
     from ...reco.formats.shared.transfer import import_events
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..options.output import Output, json_option
+from ..output import warn_of_missing
 
 
 @click.command()
@@ -30,6 +31,7 @@ def command(ntuple: Path, figure: Path, output: Output, overwrite: bool) -> None
     from ...reco.comparison.plot import plot
 
     numbers = plot(ntuple, figure, overwrite)
+    warn_of_missing(ntuple, numbers.missing)
     rows = [
         [row.name, row.on, row.expected_on, row.off, row.expected_off] for row in numbers.counts
     ]

@@ -21,6 +21,8 @@ def _numbers(
     numbers = {}
     for text in values:
         name, _, value = text.rpartition("=")
+        if name.strip() in numbers:
+            raise click.BadParameter(f"{name.strip()} is given twice")
         try:
             numbers[name.strip()] = float(value)
         except ValueError:

@@ -31,7 +31,10 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, object]:
         key, equals, value = text.partition("=")
         if not (key.strip() and equals):
             raise click.BadParameter(f"'{text}' is not KEY=VALUE, e.g. source.distance=25")
-        settings[key.strip()] = setting_value(value.strip())
+        key, new = key.strip(), setting_value(value.strip())
+        if key in settings and settings[key] != new:
+            raise click.BadParameter(f"{key} is given twice: {settings[key]!r} and {new!r}")
+        settings[key] = new
     return settings
 
 
@@ -60,7 +63,8 @@ class Loading:
     source: str | None = option(
         "--source",
         metavar="NAME",
-        help="A shipped source, with its distance, in place of the own one.",
+        help="A shipped source in place of the own one; where it has another distance, give "
+        "--set source.distance too.",
     )
     years: float | None = option(
         "--years", type=float, metavar="Y", help="Years of operation of each experiment."
@@ -70,8 +74,16 @@ class Loading:
         """Load an experiment, over these years if they are given."""
         from ...reco.experiment import load
 
+        if self.years is not None:
+            self.refuse_years(f"--years {self.years:g}", self.years)
         years = {} if self.years is None else {"exposure.years": self.years}
         return load(name, {**self.settings, **years}, self.preset, self.source)
+
+    def refuse_years(self, option: str, years: float | None) -> None:
+        """Refuse ``--set exposure.years`` beside an option that says another length."""
+        own = self.settings.get("exposure.years", years)
+        if own != years:
+            raise click.BadParameter(f"{option} contradicts --set exposure.years={own}")
 
     def load_all(self, names: Iterable[str]) -> list[Experiment]:
         """Load experiments and periods, each over the same number of years if that is given."""

@@ -17,6 +17,12 @@ from .group import group_options, option
 PLOT_FORMATS = ("pdf", "png", "svg")
 
 
+def check_suffix(path: Path, *suffixes: str) -> None:
+    """Refuse the name of a file whose ending is that of another format; one without any may be."""
+    if path.suffix.lower() not in ("", *suffixes):
+        raise click.BadParameter(f"'{path}' must end in {' or '.join(suffixes)}", param_hint="-o")
+
+
 def _writable(
     ctx: click.Context,  # noqa: ARG001
     option: click.Parameter,  # noqa: ARG001

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..options.output import Output, output_options
+from ..options.output import Output, check_suffix, output_options
 from ..options.statistics import confidence_level
 from ..output import progress_bar
 
@@ -56,18 +56,18 @@ def command(
 def _join_toys(
     folders: tuple[Path, ...], joined: Path, cl: float, ordering: Ordering, output: Output
 ) -> None:
-    from ...toys.construction.region import region
     from ...toys.records.record import merge
+    from ...toys.records.refine import refined_region
     from ...toys.records.restore import restore
     from ..statistics.toys import tell
 
     record = merge(folders, joined)
     construction = restore(record)
-    joined_region = region(construction, record.by_point(len(construction.points)), cl, ordering)
-    tell(construction, joined, joined_region, output)
+    tell(construction, joined, refined_region(construction, record, cl, ordering), output)
 
 
 def _join_events(folders: tuple[Path, ...], joined: Path, overwrite: bool, output: Output) -> None:
+    check_suffix(joined, ".root")
     from ...reco.files import interruptible
     from ...reco.runs.folder import read_manifest
     from ...reco.runs.verify import join_parts

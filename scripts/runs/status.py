@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ...reco.runs.folder import Entry, Manifest, pieces, read_log, read_manifest
+from ...toys.construction.numbering import BETWEEN
 from ..options.output import Output, json_option
 
 RESULT = {"toys": "region.json", "coverage": "coverage.json"}
@@ -43,8 +44,9 @@ class Status:
 
     @property
     def done(self) -> int:
-        """Events or toys that are there."""
-        return sum(block.size for block in self.whole)
+        """Events or toys that are there; toys round limits are beside what is asked for."""
+        last = BETWEEN if self.manifest.kind == "toys" else float("inf")
+        return sum(block.size for block in self.whole if block.first < last)
 
     @property
     def bytes(self) -> int:
@@ -145,7 +147,7 @@ def _wanted(manifest: Manifest) -> tuple[int | None, str]:
     if manifest.kind == "events":
         return request["events"], "events"
     if manifest.kind == "coverage":
-        return config["toys"] * (2 * len(config["points"]) + 1), "toys"
+        return request.get("toys"), "toys"
     if "toys" not in request:
         return None, "toys"
     points = 1

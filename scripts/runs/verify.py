@@ -56,6 +56,8 @@ class Verified:
     wrong_checksum: list[str]
     made_again: int
     differ: list[str]
+    strays: list[str]
+    """Parts that are none of the run, though in its folder."""
 
     def refuse(self, parts: int) -> None:
         """Refuse files that are wrong, or fewer than a number of parts."""
@@ -67,6 +69,11 @@ class Verified:
                 f"{self.folder}: wrong are {', '.join(bad[:SHOWN])}{more}; nuspill resume makes "
                 "them again where the checksum shows it"
             )
+        if self.strays:
+            raise OutputError(
+                f"{self.folder}: {', '.join(self.strays[:SHOWN])} is no part of its run, and would "
+                "be read with it; move it elsewhere"
+            )
         if self.files < parts:
             raise OutputError(
                 f"{self.folder}: {parts - self.files} of {parts} parts are missing; "
@@ -75,27 +82,60 @@ class Verified:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="FOLDER|OUT.root", type=click.Path(path_type=Path))
 @group_options(Choice)
 @threads_option
 @json_option
 def command(folder: Path, choice: Choice, computing: Computing, output: Output) -> None:
     """Compare all files with their checksums, and make some blocks again.
 
-    Files that are wrong are named, with exit status 2; `nuspill resume` makes them again.
+    Files that are wrong are named, with exit status 2; `nuspill resume` makes them again. Of
+    ntuples without a manifest the rows are compared with their provenance, and all of it must be
+    there.
     """
-    from ...reco.runs.folder import pieces, read_manifest
-    from ...reco.runs.verify import wrong_files
+    from ...reco.runs.folder import MANIFEST, pieces, read_manifest
+    from ...reco.runs.reading import is_ntuple
+    from ...reco.runs.verify import strays, wrong_files
 
+    if not (folder / MANIFEST).exists() and is_ntuple(folder):
+        _ntuple(folder, output)
+        return
     manifest = read_manifest(folder)
     wrong = list(wrong_files(folder))
     files = len(pieces(folder))
     make_again = _events if manifest.kind == "events" else _toys
     again, differ = make_again(folder, wrong, choice, computing.here)
-    verified = Verified(str(folder), manifest.kind, files, wrong, again, differ)
+    others = strays(folder) if manifest.kind == "events" else []
+    verified = Verified(str(folder), manifest.kind, files, wrong, again, differ, others)
     output.json(asdict(verified))
     verified.refuse(manifest.configuration["parts"] if manifest.kind == "events" else files)
     output.text(f"{folder}: {files} files as written; {again} blocks made again, all the same")
+
+
+def _ntuple(path: Path, output: Output) -> None:
+    """Read all rows of an ntuple, which must be whole."""
+    from ...reco.runs.reading import reading
+
+    ntuple = reading(path)
+    events = sum(len(block["event"]) for block in ntuple.blocks(["event"]))
+    names = [run.name for run in ntuple.runs]
+    output.json(
+        {
+            "path": str(path),
+            "events": events,
+            "runs": names,
+            "pulses": ntuple.pulses,
+            "years": ntuple.years,
+            "protons_on_target": ntuple.protons,
+            "missing": list(ntuple.missing),
+        }
+    )
+    if ntuple.missing:
+        raise OutputError(f"{path}: not there: {'; '.join(ntuple.missing)}")
+    output.text(
+        f"{path}: {events} events of {', '.join(names)}, {ntuple.years:.6g} years of operation, "
+        "as the provenance tells"
+    )
 
 
 def _events(folder: Path, wrong: list[str], choice: Choice, workers: Here) -> tuple[int, list[str]]:
@@ -140,7 +180,7 @@ def _thrower(record: Record) -> Thrower:
     if record.manifest.kind == "coverage":
         from ...toys.coverage import restore_study
 
-        return restore_study(record).trials()
+        return restore_study(record).trials
     from ...toys.records.restore import restore
 
     return restore(record)

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -45,6 +45,19 @@ class Trial:
         type=click.Choice(["profiled", "fixed", "prior"]),
         help="True nuisance parameters of the toys that are tried; by default as --ensemble.",
     )
+    nature_centres: Literal["fluctuated", "fixed"] | None = option(
+        "--nature-centres",
+        type=click.Choice(["fluctuated", "fixed"]),
+        help="Centres of the pulls of the toys that are tried; by default as --centres.",
+    )
+    nested: int = option(
+        "--nested", type=click.IntRange(0), default=1000, show_default=True,
+        help="Toys of each point that are tried as `toys --data` would: with toys of their own.",
+    )  # fmt: skip
+    toys_each: int = option(
+        "--nested-toys", type=click.IntRange(100, 2**31), default=1000, show_default=True,
+        help="Toys of each of these, at most; most are decided by fewer.",
+    )  # fmt: skip
     folder: Path | None = option(
         "-o", "--output", type=click.Path(path_type=Path),
         help="Folder that keeps the toys, so that the run can be resumed.",
@@ -83,7 +96,9 @@ def command(
     """Part of the toys whose region holds the truth, with errors of one standard deviation.
 
     Regions: wilks (the quantile of χ²), asimov (one threshold, from toys at the experiment's own
-    couplings) and feldman_cousins (toys at the point). low and high are Clopper-Pearson limits.
+    couplings), feldman_cousins (toys at the point, profiled on the Asimov data) and nested (toys
+    profiled on each toy that is tried, as `nuspill toys --data` does; where these differ). low and
+    high are Clopper-Pearson limits.
     """
     import numpy as np
 
@@ -96,25 +111,25 @@ def command(
     model = build(experiments, [*scanned, *trial.profiled])
     grid = np.array([list(point.values()) for point in points])
     levels = [_level(text) for text in trial.levels.split(",")]
-    ensemble, nature = _ensembles(toy_ensemble, trial.nature or toy_ensemble.truth)
+    ensemble, nature = _ensembles(toy_ensemble, trial)
     study = CoverageStudy(
-        model, scanned, grid, levels, trial.toys, ensemble, nature, toy_ensemble.seed, experiments
-    )
+        model, scanned, grid, levels, trial.toys, ensemble, nature, trial.nested, trial.toys_each,
+        toy_ensemble.seed, experiments,
+    )  # fmt: skip
+    for message in study.warnings():
+        click.echo(f"nuspill: warning: {message}", err=True)
     throw(study, trial.folder, trial.resume, computing, output)
 
 
-def _ensembles(options: ToyEnsemble, nature: Truth) -> tuple[Ensemble, Ensemble]:
+def _ensembles(options: ToyEnsemble, trial: Trial) -> tuple[Ensemble, Ensemble]:
     """Ensembles of the critical values and of the toys that are tried."""
     from ...toys.construction.ensemble import Ensemble
 
-    kinds: tuple[Truth, Truth] = options.truth, nature
+    kinds: tuple[Truth, Truth] = options.truth, trial.nature or options.truth
+    centres = options.centres, trial.nature_centres or options.centres
     critical, tried = (
-        Ensemble(
-            kind,
-            options.centres,
-            options.nuisances if kind == "fixed" or "fixed" not in kinds else {},
-        )
-        for kind in kinds
+        Ensemble(kind, centre, options.nuisances if kind == "fixed" or "fixed" not in kinds else {})
+        for kind, centre in zip(kinds, centres, strict=True)
     )
     return critical, tried
 
@@ -128,11 +143,10 @@ def throw(
 
     keep: Callable[[], Record] | None = None
     if folder is not None:
-        request = {"levels": study.levels}
+        request = {"levels": study.levels, "toys": study.all_toys}
         keep = partial(open_record, folder, study.configuration(), resume, request, "coverage")
     ending = interrupted_keeps(folder) if folder is not None else nullcontext()
-    total = study.toys * (2 * len(study.points) + 1)
-    with ending, computing.opened() as workers, progress_bar(total, "toys") as advance:
+    with ending, computing.opened() as workers, progress_bar(study.all_toys, "toys") as advance:
         results = coverage(study, workers.reporting(advance), keep)
     columns = [*study.names, "CL", "region", "critical", "coverage", "low", "high", "failed"]
     rows = [

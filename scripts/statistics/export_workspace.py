@@ -9,6 +9,7 @@ import click
 
 from ...reco.errors import OutputError
 from ..options.loading import Loading, experiments_argument, loading_options
+from ..options.output import check_suffix
 
 
 @click.command()
@@ -31,6 +32,8 @@ def command(names: tuple[str, ...], output: Path, loading: Loading, overwrite: b
     from ...reco.files import replacing
     from ...toys.counts.workspace import workspace
 
+    if str(output) != "-":
+        check_suffix(output, ".json")
     if str(output) != "-" and output.exists() and not overwrite:
         raise OutputError(f"{output}: exists; --overwrite replaces it")
     content = json.dumps(workspace(loading.load_all(names)), indent=1)

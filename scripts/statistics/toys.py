@@ -16,12 +16,14 @@ from ..options.group import group_options, option
 from ..options.loading import Loading, experiments_argument, loading_options
 from ..options.output import Output, output_options
 from ..options.statistics import Statistics, statistic_options
-from ..output import interval_text, progress_bar, write_json
+from ..output import interval_text, progress_bar, warn_of_missing, write_json
 
 if TYPE_CHECKING:
+    from ...reco.experiment import Experiment
     from ...toys.construction.belt import Ordering
     from ...toys.construction.neyman import Construction
     from ...toys.construction.region import Area, Intervals, Region
+    from ...toys.counts.model import Data, Model
     from ...toys.fit.audit import Audit
     from ...toys.records.record import Record
 
@@ -68,6 +70,13 @@ class Throwing:
         multiple=True,
         metavar="FILE",
         help="Observed counts of each NAME: an ntuple, FILE.root:HISTOGRAM, or text; else Asimov.",
+    )
+    accept: tuple[str, ...] = option(
+        "--accept",
+        multiple=True,
+        metavar="KEY",
+        help="Take an ntuple as --data though it differs from the model in KEY, e.g. "
+        "detector.quenching; the result says so. May be repeated.",
     )
     adaptive: float | None = option(
         "--adaptive",
@@ -160,14 +169,13 @@ def _construct(
     from ...toys.construction.ensemble import Ensemble
     from ...toys.construction.neyman import Construction
     from ...toys.counts.combination import build
-    from ...toys.counts.observed import observed
     from ...toys.fit.outline import threshold
     from ...toys.fit.scan import grids
 
     t, e, axes = throwing, toy_ensemble, statistics.axes()
     experiments = loading.load_all(names)
     model = build(experiments, statistics.parameters())
-    data = observed(model, experiments, t.data_files) if t.data_files else model.asimov()
+    data = _data(model, experiments, t)
     level = threshold(statistics.cl, len(axes))
     values = grids(model, axes, level, POINTS[len(axes)], data)
     planned = tuple((axis.name, x) for axis, x in zip(axes, values, strict=True))
@@ -175,6 +183,26 @@ def _construct(
     if t.events and t.importance:
         raise click.BadParameter("toys of events have no density to weigh", param_hint="--events")
     return Construction(model, planned, ensemble, e.seed, data, tuple(experiments))
+
+
+def _data(model: Model, experiments: Sequence[Experiment], throwing: Throwing) -> Data:
+    """The observed data, or Asimov data; tells what of them is missing or accepted."""
+    from ...toys.counts.observed import observed
+
+    if not throwing.data_files:
+        if throwing.accept:
+            raise click.BadParameter("is for --data", param_hint="--accept")
+        return model.asimov()
+    data = observed(model, experiments, throwing.data_files, throwing.accept)
+    for origin in data.origins:
+        warn_of_missing(origin.experiment, origin.missing)
+        for key, value, own in origin.accepted:
+            click.echo(
+                f"nuspill: warning: {origin.experiment}: accepted: {key} is {value} in the data "
+                f"and {own} in the model",
+                err=True,
+            )
+    return data
 
 
 def _warn_of_the_ensemble(construction: Construction) -> None:
@@ -223,13 +251,15 @@ def throw(
     output: Output,
 ) -> None:
     """Throw the toys that are asked for and not yet kept, find the region and report it."""
-    from ...toys.construction.region import region
+    from ...toys.construction.monotone import refuse_unfit
     from ...toys.records.adaptive import throw_adaptively
     from ...toys.records.distribute import throw_tasks
     from ...toys.records.record import missing
+    from ...toys.records.refine import refined_region
     from ...toys.records.restore import write_ntuple
 
     r, points = request, range(len(construction.points))
+    refuse_unfit(construction, r.ordering)
     total = len(points) * r.toys
     with computing.opened() as opened:
         record = keep()
@@ -245,7 +275,7 @@ def throw(
                 throw_adaptively(
                     construction, record, r.cl, r.ordering, r.adaptive, r.first_toy, r.toys, workers
                 )
-        regions = region(construction, record.by_point(len(points)), r.cl, r.ordering)
+            regions = refined_region(construction, record, r.cl, r.ordering, opened)
     tell(construction, record.folder, regions, output, construction.audit(r.first_toy, r.toys))
     if r.ntuple:
         write_ntuple(construction, record, record.folder / "toys.root")
@@ -263,6 +293,8 @@ def tell(
     scanned = construction.names
     profiled = [p.name for p in construction.model.parameters if p.name not in scanned]
     content = region.as_json() | {"experiments": names, "profiled": profiled}
+    if origins := construction.data.origins:
+        content |= {"data": [origin.as_json() for origin in origins]}
     _report(region, " + ".join(names), output)
     if audit is not None:
         output.text(f"\n{audit}")
@@ -276,16 +308,27 @@ def tell(
 
 def _report(region: Region, title: str, output: Output) -> None:
     """Print a region beside that of Wilks."""
-    error = region.belt.error[abs(region.belt.error) < float("inf")]
-    _warn_of_few_toys(region, len(error))
     toys = f"{region.toys.sum()} toys at {len(region.toys)} points"
-    head = (
-        f"{title}: {100 * region.cl:g} % CL, {toys}, {region.failed.sum()} failed; "
-        "error of the critical values " + (f"up to {max(error):.3g}" if len(error) else "unknown")
-    )
+    between = sum(len(statistic.value) for statistic in region.between.values())
+    if between:
+        toys += f" and {between} at {len(region.between)} round the limits"
+    head = f"{title}: {100 * region.cl:g} % CL, {toys}, {region.failed.sum()} failed; "
     names = region.construction.names
     first = names[0] if len(names) == 1 else "plane"
-    output.table(head, [first, "by toys", "Wilks", "Wilks, Asimov data"], _rows(region))
+    by_toys = "by toys" if region.exact is None else "exact"
+    head += _error_of_the_belt(region)
+    output.table(head, [first, by_toys, "Wilks", "Wilks, Asimov data"], _rows(region))
+
+
+def _error_of_the_belt(region: Region) -> str:
+    """How well critical values are known; warns where they are not."""
+    if region.exact is not None:
+        return f"critical values are exact, from all {len(region.exact)} outcomes"
+    error = region.belt.error[abs(region.belt.error) < float("inf")]
+    _warn_of_few_toys(region, len(error))
+    return "error of the critical values " + (
+        f"up to {max(error):.3g}" if len(error) else "unknown"
+    )
 
 
 def _warn_of_few_toys(region: Region, known: int) -> None:
@@ -319,7 +362,9 @@ def _interval_rows(region: Region, outlines: Sequence[Intervals]) -> list[tuple[
     c = region.construction
     ends = open_ends(c.model, c.names[0], c.axes[0][1])
     by_toys, *others = outlines
-    by_toys_errors = zip(by_toys.intervals, region.interval_errors(by_toys), strict=True)
+    exact = region.exact is not None
+    errors = [(None, None) if exact else tuple(pair) for pair in region.interval_errors()]
+    by_toys_errors = zip(by_toys.intervals, errors, strict=True)
     shown = [[interval_text(pair, ends, 5, errors) for pair, errors in by_toys_errors]]
     shown += [[interval_text(pair, ends, 5) for pair in other.intervals] for other in others]
     return [("region", *(" ".join(part) or "none" for part in shown))]

@@ -153,7 +153,7 @@ def test_table_of_the_user(tmp_path, suffix):
     path = tmp_path / f"f{suffix}"
     separator = "," if suffix == ".csv" else " "
     np.savetxt(path, points, delimiter=separator, header="q F")
-    f = form_factor.model(str(path))
+    f = form_factor.model(form_factor.read_table(path))
     assert f(points[:, 0], 133.0, None) == approx(points[:, 1], abs=1e-14)
     assert np.all(np.diff(f(np.linspace(0, 1.5, 301), 133.0, None)) <= 0)
     assert f(np.array([1.51, 10.0]), 133.0, None) == approx(0, abs=0)
@@ -166,7 +166,9 @@ def test_table_of_helm_gives_the_rates_of_helm(tmp_path):
     path = tmp_path / "helm.csv"
     np.savetxt(path, np.column_stack([q, form_factor.helm(q, 40.0)]), delimiter=",")
     t = np.linspace(0.5, 100, 50)
-    by_table = differential(t, 50.0, argon, Interaction(form_factor=str(path)), "numu")
+    by_table = differential(
+        t, 50.0, argon, Interaction(form_factor=form_factor.read_table(path)), "numu"
+    )
     directly = differential(t, 50.0, argon, Interaction(), "numu")
     assert by_table == approx(directly, rel=1e-4)
 
@@ -191,13 +193,13 @@ def test_table_refuses(tmp_path, text, message):
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as error:
-        form_factor.model(str(path))
+        form_factor.read_table(str(path))
     assert "bad.csv" in str(error.value)
 
 
 def test_missing_table_and_unknown_name():
     with pytest.raises(ValueError, match=r"'nowhere\.csv' cannot be read"):
-        form_factor.model("nowhere.csv")
+        form_factor.read_table("nowhere.csv")
     with pytest.raises(ValueError, match="'bessel' is none of helm, klein-nystrand, fermi, unity"):
         form_factor.model("bessel")
 

@@ -204,7 +204,7 @@ def test_settings_of_models():
 
 def test_source_in_place_of_the_own():
     """Fails if another source keeps values of the file's own."""
-    e = load("sns-csi-2017", {"windows.off_start": 3e7}, source="ess")
+    e = load("sns-csi-2017", {"windows.off_start": 3e7, "source.distance": 20.0}, source="ess")
     assert e.source == load("ess-csi").source
     with pytest.raises(ExperimentError, match=r"ess-csi.*source 'ess-27hz'.*'ess-28hz'"):
         load("ess-csi", source="ess-27hz")

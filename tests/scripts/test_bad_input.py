@@ -315,7 +315,7 @@ def test_full_disk(arguments, nuspill, mounted):
     """Fails if a full disk is not one line with its reason, or an unfinished file is left."""
     disk = mounted("size=1m")
     status, _, errors = nuspill(
-        "generate", ESS, "-o", disk / "out", "--years", 1, "--compression", "none", *arguments
+        "generate", ESS, "-o", disk / "out.root", "--years", 1, "--compression", "none", *arguments
     )
     assert status == 2
     assert len(errors.splitlines()) == 1, errors

@@ -41,7 +41,22 @@ def order_statistic(values: Array, level: float) -> tuple[float, float]:
         return float(value), float("inf")
     high = ordered[int(np.ceil(rank + spread)) - 1]
     low = ordered[max(int(np.ceil(rank - spread)) - 1, 0)]
+    if high - low <= ROUNDING:
+        return float(value), _error_of_an_atom(ordered, float(value), rank, spread)
     return float(value), float(high - low) / 2
+
+
+def _error_of_an_atom(ordered: Array, value: float, rank: float, spread: float) -> float:
+    """Error of a quantile at a value that many toys have: how likely it is a neighbouring value."""
+    from scipy.special import ndtr
+
+    first, last = np.searchsorted(ordered, [value - ROUNDING, value + ROUNDING])
+    square = 0.0
+    if first > 0:
+        square += ndtr((first - rank) / spread) * (value - ordered[first - 1]) ** 2
+    if last < len(ordered):
+        square += ndtr((rank - last) / spread) * (ordered[last] - value) ** 2
+    return float(np.sqrt(square)) or float("inf")
 
 
 def belt(values: Sequence[Array], cl: float, ordering: Ordering, parameters: int) -> Belt:
@@ -69,12 +84,41 @@ def margin(observed: Array, found: Belt, ordering: Ordering, parameters: int) ->
     return np.maximum(value - found.high, found.low - value) - ROUNDING
 
 
-def p_values(values: Sequence[Array], observed: Array, parameters: int) -> Array:
-    """Part of the toys of each point with q at least that of the data."""
-    square = 2 if parameters == 1 else 1
-    return np.array(
-        [
-            np.mean(np.abs(toys) ** square >= np.abs(seen) ** square - ROUNDING)
-            for toys, seen in zip(values, observed, strict=True)
-        ]
-    )
+class Tail(NamedTuple):
+    """Toys as far out as the data, on one side that an ordering tests."""
+
+    number: int
+    """Of toys whose statistic is as far out as that of the data, or farther."""
+    level: float
+    """Part of the toys that are this far out where the data just leave the region."""
+
+
+def tails(toys: Array, seen: float, cl: float, ordering: Ordering, parameters: int) -> list[Tail]:
+    """Toys as far out as the data: in q, or in r from below and from above.
+
+    Parameters
+    ----------
+    toys, seen
+        The statistic of toys, shape (toys,), and of the data, as `Statistic.value`.
+    """
+    if ordering == "likelihood-ratio":
+        square = 2 if parameters == 1 else 1
+        out = np.abs(toys) ** square >= abs(seen) ** square - ROUNDING
+        return [Tail(int(np.count_nonzero(out)), 1 - cl)]
+    q, its = toys * np.abs(toys), seen * abs(seen)
+    below = Tail(int(np.count_nonzero(q <= its + ROUNDING)), 1 - cl)
+    if ordering == "upper":
+        return [below]
+    above = Tail(int(np.count_nonzero(q >= its - ROUNDING)), (1 - cl) / 2)
+    return [below._replace(level=above.level), above]
+
+
+def p_value(toys: Array, seen: float, ordering: Ordering, parameters: int) -> float:
+    """p-value of the data at a point, (k + 1)/(N + 1) for k of N toys as far out.
+
+    Of q for the likelihood ratio; of r from below for an upper limit; for a central interval twice
+    that of the nearer end, at most 1. Without toys it is 1.
+    """
+    sides = tails(toys, seen, 0.5, ordering, parameters)
+    least = min(tail.number for tail in sides)
+    return min(len(sides) * (least + 1) / (len(toys) + 1), 1.0)

@@ -5,7 +5,8 @@ The convention decides the answer, so it is explicit and recorded:
 - counts, and beam-off counts, are Poisson, or those of *events* that go through the whole chain;
 - the truth of the nuisance parameters is *profiled* (fitted to the observed data, or to the Asimov
   data where there are none, with the parameters held at the point), *fixed* at given values, or
-  drawn for each toy from its *prior* (Highland and Cousins);
+  drawn for each toy from its *prior* about the centre of the data (Highland and Cousins), within
+  the bounds of the fit;
 - the centres of the pulls, the results of auxiliary measurements, are *fluctuated* about the truth,
   or *fixed* at zero.
 
@@ -114,7 +115,8 @@ def truth_at(model: Model, ensemble: Ensemble, profiled: Array, data: Data) -> T
                 )
         return Truth(values, model.background_at(values))
     if ensemble.truth == "prior":
-        values[first:] = np.where(model.weight[first:] > 0, 0.0, values[first:])
+        pulled = model.weight[first:] > 0
+        values[first:] = np.where(pulled, data.centre[0, first:], values[first:])
     signal = np.broadcast_to(model.expected.at(profiled), (model.bins,))
     fitted = background(signal, model.tau, data.counts[0], data.off[0])
     return Truth(values, np.where(model.tau > 0, fitted, 0.0))

@@ -2,15 +2,23 @@
 
 What binned toys take from quadrature (smearing, windows, vetoed exposures, the recoil spectrum)
 happens here to single events. It is slower by orders of magnitude, and agrees with binned toys
-where the templates do.
+where the templates do, in every ensemble:
+
+- factors act on rates as in bins: they multiply one another, (1 + σ)^η or 1 + σ η each, and with
+  shapes, which are refused here;
+- with ``prior`` each toy has the pulls that the binned toy of its number has;
+- a background that `on-off` leaves free in each bin is the steady-state one at the profiled rate.
+  Where the profiled counts of a bin differ from its spectrum, selected events of it are left out or
+  Poisson counts added; where they are less than what of the signal comes in beam-off, none is left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
@@ -19,88 +27,198 @@ from ...reco.columns import Block, counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
-from ..counts.bins import column_and_edges
+from ..counts.bins import measured_edges
+from ..counts.combination import nuisances_of
 from ..counts.effect import Template
-from ..counts.model import Model
+from ..counts.model import Model, Nuisance, Section
 from ..counts.parameter import STRENGTH
-from ..kernels.throw import event_seed
+from ..counts.template import backgrounds
+from ..kernels.throw import at_another_rate, event_seed
 from .ensemble import Truth
+from .throw import toy_key
+
+UNSHIFTED = 1e-6
+"""Standard deviations by which a response may be shifted without being noticed."""
+ROUNDING = 1e-9
+"""Relative difference of counts that is none."""
 
 
-def runs_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> list[Run]:
-    """Runs of the experiments with the couplings and normalisations of a truth.
+@dataclass(frozen=True, eq=False)
+class Profiled:
+    """A steady-state background with free counts in each bin."""
+
+    rate: float
+    """Factor on its rate."""
+    keep: Array
+    """Chance of a selected event to be kept, shape (bins,)."""
+    extra: Array
+    """Mean counts that are added in beam-on, shape (bins,)."""
+    tau: Array
+    """Length of beam-off over that of beam-on, shape (bins,)."""
+    components: NDArray[np.int8]
+    """Components that it is made of."""
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether its spectrum is that of its events."""
+        return bool(np.all(self.keep == 1) and np.all(self.extra == 0))
+
+
+@dataclass(frozen=True, eq=False)
+class EventSource:
+    """Events of one experiment at a grid point, and how the rates of a toy differ."""
+
+    run: Run
+    """Run with the couplings of the point and the rates of the file."""
+    section: Section
+    templates: tuple[Template, ...]
+    """What the signal and each background are part of."""
+    base: Array
+    """Factors on their rates without pulls, shape (1 + backgrounds,)."""
+    factors: tuple[tuple[int, Nuisance], ...]
+    """Nuisance parameters that are factors, with their numbers among the variables."""
+    profiled: Profiled | None
+
+    def rates(self, values: Array) -> Array:
+        """Factors on the rates of signal and backgrounds for the values of the variables."""
+        rates = self.base.copy()
+        for number, nuisance in self.factors:
+            acted_on = [template == nuisance.effect.acts_on for template in self.templates]
+            rates[acted_on] *= np.maximum(nuisance.factor(values[number]), 0.0)
+        return rates
+
+    def counts(self, seed: int, values: Array) -> tuple[Array, Array]:
+        """Counts of a toy in beam-on and beam-off, shape (bins,) each."""
+        edges = measured_edges(self.run.experiment, self.section.edges)
+        run = self.run.with_seed(seed, self.rates(values))
+        block = run.make(0, run.events, ALONE)
+        parts = self.profiled
+        if parts is None or parts.as_it_is:
+            every = np.ones(len(block["component"]), bool)
+            on, off = (_histogram(block, edges, w, every) for w in (ON, OFF))
+            return on, off
+        steady = np.isin(block["component"], parts.components)
+        found = []
+        for window, extra in ((ON, parts.extra), (OFF, parts.tau * parts.extra)):
+            free = _histogram(block, edges, window, steady).astype(float)
+            at_another_rate(np.uint64(seed), np.uint64(window), parts.keep, extra, free)
+            found.append(free + _histogram(block, edges, window, ~steady))
+        return found[0], found[1]
+
+
+def sources_at(model: Model, experiments: Sequence[Experiment], truth: Truth) -> list[EventSource]:
+    """What makes the events of each experiment at a truth.
 
     Raises
     ------
     ExperimentError
         If the truth has a shifted response, which the chain does not know.
     """
-    values = dict(zip(model.names, truth.values.tolist(), strict=True))
     for nuisance in model.nuisances:
-        if not nuisance.effect.is_factor and values[nuisance.name] != 0:
-            raise ExperimentError(
-                f"toys of events cannot shift {nuisance.effect.name} ('{nuisance.name}' = "
-                f"{values[nuisance.name]:g}); use --ensemble fixed, or binned toys"
-            )
-    runs = []
-    for experiment in experiments:
-        analysis = experiment.analysis
-        own = {analysis.signal_pull, experiment.background_pull}
-        own |= {systematic.name for systematic in analysis.systematic}
-        factors: dict[Template, float] = dict.fromkeys(get_args(Template), 1.0)
-        factors["signal"] = values.get(STRENGTH.name, STRENGTH.default)
-        for nuisance in model.nuisances:
-            if nuisance.name in own and nuisance.effect.is_factor:
-                factors[nuisance.effect.acts_on] *= 1 + nuisance.uncertainty * values[nuisance.name]
-        distance = experiment.source.distance / max(factors["signal"], 1e-12) ** 0.5
-        settings: dict[str, object] = {
-            f"interaction.{p.name}": values[p.name]
-            for p in model.parameters
-            if p.name != STRENGTH.name
-        }
-        settings["source.distance"] = distance
-        for b in experiment.background:
-            template: Template = "background" if b.timing == "steady" else "beam background"
-            settings[f"background.{b.name}.rate"] = b.rate * factors[template]
-        runs.append(plan(experiment.replace(**settings)))
-    return runs
+        value = truth.values[model.number(nuisance.name)]
+        if not nuisance.effect.is_factor and abs(value) > UNSHIFTED:
+            raise _shifted(nuisance.name, nuisance.effect.name, value)
+    return [
+        _source(model, experiment, section, truth)
+        for experiment, section in zip(experiments, model.sections, strict=True)
+    ]
+
+
+def _shifted(name: str, effect: str, value: float) -> ExperimentError:
+    return ExperimentError(
+        f"toys of events cannot shift {effect} ('{name}' = {value:g}); use --ensemble fixed, or "
+        "binned toys"
+    )
+
+
+def _source(model: Model, experiment: Experiment, section: Section, truth: Truth) -> EventSource:
+    values = dict(zip(model.names, truth.values.tolist(), strict=True))
+    settings = {
+        f"interaction.{p.name}": values[p.name] for p in model.parameters if p.name != STRENGTH.name
+    }
+    templates: list[Template] = ["signal"]
+    templates += [
+        "background" if b.timing == "steady" else "beam background" for b in experiment.background
+    ]
+    profiled = None
+    if model.tau[section.on].any():
+        profiled = _profiled(model, experiment, section, truth)
+    base = np.ones(len(templates))
+    base[0] = values.get(STRENGTH.name, STRENGTH.default)
+    if profiled is not None:
+        base[[template == "background" for template in templates]] = profiled.rate
+    factors = tuple(
+        (model.number(n.name), n) for n in nuisances_of(experiment) if n.effect.is_factor
+    )
+    run = plan(experiment.replace(**settings))
+    return EventSource(run, section, tuple(templates), base, factors, profiled)
+
+
+def _profiled(model: Model, experiment: Experiment, section: Section, truth: Truth) -> Profiled:
+    """The steady-state background that makes a truth's free counts beside all that leaks."""
+    on = section.on
+    steady, _, _ = backgrounds(experiment, section.edges)
+    change = truth.background[on] - model.background_at(truth.values)[on]
+    change[np.abs(change) <= ROUNDING * steady.sum()] = 0.0
+    wanted = np.maximum(steady + change, 0.0)
+    rate = wanted.sum() / steady.sum() if steady.any() else 1.0
+    expected = rate * steady
+    apart = np.abs(wanted - expected) > ROUNDING * expected.sum()
+    keep, extra = np.ones(len(steady)), np.where(apart, np.maximum(wanted - expected, 0.0), 0.0)
+    fewer = apart & (wanted < expected)
+    keep[fewer] = wanted[fewer] / expected[fewer]
+    components = [experiment.component_of(b) for b in experiment.background if b.timing == "steady"]
+    return Profiled(rate, keep, extra, model.tau[on], np.array(components, np.int8))
 
 
 def throw_events(
     model: Model,
-    runs: Sequence[Run],
+    sources: Sequence[EventSource],
+    values: Array,
     seed: int,
     point: int,
     start: int,
-    stop: int,
 ) -> tuple[Array, Array]:
-    """Counts and beam-off counts of toys `start` to `stop` − 1 of a grid point.
+    """Counts and beam-off counts of toys from `start` on of a grid point.
 
     Parameters
     ----------
-    runs
-        Runs from `runs_at`; each toy has a seed of its own, from (seed, point, toy, experiment).
+    sources
+        From `sources_at`; each toy has a seed of its own, from (seed, point, toy, experiment).
+    values
+        True values of the variables of each toy, shape (toys, variables).
 
     Returns
     -------
     counts, off
-        Arrays of shape (stop − start, bins); off (1, bins) where no background is measured.
+        Arrays of shape (toys, bins); off (1, bins) where no background is measured.
+
+    Raises
+    ------
+    ExperimentError
+        If a toy has a shifted response.
     """
-    counts = np.zeros((stop - start, model.bins))
-    off = np.zeros((stop - start if model.tau.any() else 1, model.bins))
-    for number, (run, section) in enumerate(zip(runs, model.sections, strict=True)):
-        column, edges = column_and_edges(run.experiment, section.edges)
-        for row, toy in enumerate(range(start, stop)):
-            own = run.with_seed(int(event_seed(np.uint64(seed), toy, point, number)))
-            block = own.make(0, own.events, ALONE)
-            counts[row, section.on] = _histogram(block, column, edges, ON)
+    for k, nuisance in enumerate(model.nuisances, len(model.parameters)):
+        farthest = float(np.abs(values[:, k]).max(initial=0.0))
+        if not nuisance.effect.is_factor and farthest > UNSHIFTED:
+            raise _shifted(nuisance.name, nuisance.effect.name, farthest)
+    counts = np.zeros((len(values), model.bins))
+    off = np.zeros((len(values) if model.tau.any() else 1, model.bins))
+    series = toy_key(model, seed)
+    for number, source in enumerate(sources):
+        section = source.section
+        for row, true in enumerate(values):
+            key = int(event_seed(series, start + row, point, number))
+            in_on, in_off = source.counts(key, true)
+            counts[row, section.on] = in_on
             if section.off is not None:
-                counts[row, section.off] = _histogram(block, column, edges, OFF).sum()
+                counts[row, section.off] = in_off.sum()
             elif model.tau[section.on].any():
-                off[row, section.on] = _histogram(block, column, edges, OFF)
+                off[row, section.on] = in_off
     return counts, off
 
 
-def _histogram(block: Block, column: str, edges: Array, window: int) -> Array:
-    chosen = block["selected"] & (block["window"] == window)
-    return counted(block[column][chosen], edges)
+def _histogram(block: Block, edges: Array, window: int, among: NDArray[np.bool_]) -> Array:
+    """Counts of selected events in a window, shape (bins,)."""
+    chosen = block["selected"] & (block["window"] == window) & among
+    return counted(block["e_reco"][chosen], edges)

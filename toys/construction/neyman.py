@@ -16,7 +16,7 @@ import numpy as np
 
 from ...generator.arrays import Array
 from ...reco.cluster.workers import ALONE
-from ...reco.errors import ExperimentError
+from ...reco.errors import ExperimentError, whole_number
 from ...reco.experiment import Experiment
 from ..counts.model import Data, Model
 from ..fit.audit import Audit, gains, summed
@@ -24,8 +24,9 @@ from ..fit.local import Fits, take
 from ..fit.search import Search, search
 from ..kernels.status import CONVERGED
 from .ensemble import MOST_TOYS, Ensemble, Truth, truth_at
-from .event_toys import runs_at, throw_events
-from .throw import throw
+from .event_toys import EventSource, sources_at, throw_events
+from .numbering import BETWEEN, PARTS, place_between
+from .throw import throw, true_values
 
 TOYS_AT_ONCE = 4096
 """Most toys of one point in a block of arrays."""
@@ -59,8 +60,8 @@ class Construction:
 
     def __post_init__(self) -> None:
         """Check the seed, which no array would."""
-        if not 0 <= self.seed < 2**64:
-            raise ExperimentError(f"seed must be from 0 to 2^64 - 1, not {self.seed}")
+        seed = whole_number("seed", self.seed, 0, 2**64 - 1)
+        object.__setattr__(self, "seed", seed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,7 +97,7 @@ class Construction:
     @cached_property
     def profiled(self) -> Fits:
         """Fits to the data at every point, the scanned parameters held."""
-        return self._fits_at(self.points)
+        return self.fits_at(self.points)
 
     @cached_property
     def delta_chi2(self) -> Array:
@@ -110,17 +111,43 @@ class Construction:
 
     def observed_at(self, points: Array) -> tuple[Array, Array]:
         """The q and statistic of the data at other points, of shape (n, scanned parameters)."""
-        q = self._fits_at(points).chi2 - self.best.chi2[0]
+        q = self.fits_at(points).chi2 - self.best.chi2[0]
         return q, self._signed(q, self.best.values, points)
 
-    def _fits_at(self, points: Array) -> Fits:
+    def fits_at(self, points: Array) -> Fits:
+        """Fits to the data with the scanned parameters held at points, of shape (n, scanned)."""
         start = np.repeat(self._first.values, len(points), axis=0)
         start[:, self.held] = points
         return self.search_held.fit(self.data, start)
 
+    def position(self, point: int) -> Array:
+        """Values of the scanned parameters at a point of the grid, or at one between two.
+
+        Points between those of the grid of one parameter are numbered by `numbering`.
+        """
+        if point < BETWEEN:
+            return self.points[point]
+        cell, part = place_between(point)
+        low, high = self.points[cell], self.points[cell + 1]
+        return low + part / PARTS * (high - low)
+
     def truth(self, point: int) -> Truth:
         """Truth of the toys of a point."""
-        return truth_at(self.model, self.ensemble, self.profiled.values[point], self.data)
+        if point < BETWEEN:
+            return self.truth_of(self.profiled.values[point])
+        if point not in self._between:
+            fits = self.fits_at(self.position(point)[None])
+            self._between[point] = self.truth_of(fits.values[0])
+        return self._between[point]
+
+    def truth_of(self, profiled: Array) -> Truth:
+        """Truth of the toys of a point, given the fit to the data there, shape (variables,)."""
+        return truth_at(self.model, self.ensemble, profiled, self.data)
+
+    @cached_property
+    def _between(self) -> dict[int, Truth]:
+        """Truths at points between those of the grid, as far as they were needed."""
+        return {}
 
     def toys(self, point: int, start: int, stop: int) -> Statistic:
         """Toys number `start` to `stop` − 1 of a point: the same whichever process makes them."""
@@ -138,7 +165,7 @@ class Construction:
         at, free = self.fits(point, start, stop)
         bad = (at.status != CONVERGED) | (free.status != CONVERGED)
         q = at.chi2 - free.chi2
-        value = self._signed(q, free.values, self.points[point][None])
+        value = self._signed(q, free.values, self.position(point)[None])
         return Statistic(value, int(np.count_nonzero(bad)))
 
     def audit(self, first: int, toys: int, checked: int = 200) -> Audit:
@@ -152,10 +179,13 @@ class Construction:
         size = len(self.points) * toys
         places = np.unique(np.linspace(0, size - 1, min(size, checked // 2)).astype(int))
         chosen = [(int(place // toys), int(first + place % toys)) for place in places]
-        data = [self._data(point, number, number + 1) for point, number in chosen]
+        data = [self.thrown(point, number, number + 1) for point, number in chosen]
         truths = [self.truth(point).values[None] for point, _ in chosen]
         both = [self.fit_toys(toy, truth) for toy, truth in zip(data, truths, strict=True)]
-        joined = Data(*(np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)))
+        counts, off, centre = (
+            np.concatenate(part) for part in zip(*map(_arrays, data), strict=True)
+        )
+        joined = Data(counts, off, centre)
         at, free = (
             Fits(*(np.concatenate(part) for part in zip(*fits, strict=True)))
             for fits in zip(*both, strict=True)
@@ -164,17 +194,18 @@ class Construction:
 
     def fits(self, point: int, start: int, stop: int) -> tuple[Fits, Fits]:
         """Fits of toys of a point, with the scanned parameters held there and free."""
-        data = self._data(point, start, stop)
+        data = self.thrown(point, start, stop)
         return self.fit_toys(data, self.truth(point).values[None])
 
-    def _data(self, point: int, start: int, stop: int) -> Data:
+    def thrown(self, point: int, start: int, stop: int) -> Data:
         """Toys of a point as data sets."""
         truth = self.truth(point)
         number = self.first_point + point
         data = throw(self.model, self.ensemble, truth, self.seed, number, start, stop)
         if self.ensemble.level == "events":
-            runs = runs_at(self.model, self.experiments, truth)
-            counts, off = throw_events(self.model, runs, self.seed, number, start, stop)
+            values = true_values(self.model, self.ensemble, truth, self.seed, number, start, stop)
+            sources = _events_at(self, point)
+            counts, off = throw_events(self.model, sources, values, self.seed, number, start)
             data = Data(counts, off, data.centre)
         return data
 
@@ -184,7 +215,7 @@ class Construction:
         The free fit is global, and never above the other.
         """
         thrown_at = tuple(values[0].tolist())
-        at = _around(self.search_held, thrown_at).fit(data, values, workers=ALONE)
+        at = self.fit_held(data, values)
         free = _around(self.search_free, thrown_at).fit(data, at.values, workers=ALONE)
         above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
         if above.size:
@@ -193,6 +224,11 @@ class Construction:
             for whole, new in zip(free, old.better(again), strict=True):
                 whole[above] = new
         return at, free
+
+    def fit_held(self, data: Data, values: Array) -> Fits:
+        """Fits of data sets with the scanned parameters held at `values`, (1, variables)."""
+        search_there = _around(self.search_held, tuple(values[0].tolist()))
+        return search_there.fit(data, values, workers=ALONE)
 
     @cached_property
     def search_held(self) -> Search:
@@ -211,13 +247,19 @@ class Construction:
 
     def warm(self) -> None:
         """Compute what all toys share, before threads ask for it."""
-        _ = self.observed, self.search_held, self.search_free
+        _ = self.observed, self.search_held, self.search_free, self._between
 
 
 @lru_cache(maxsize=16)
 def _around(search: Search, values: tuple[float, ...]) -> Search:
     """The search for toys thrown at some values, kept for the next toys of the same."""
     return search.around(np.array(values))
+
+
+@lru_cache(maxsize=16)
+def _events_at(construction: Construction, point: int) -> list[EventSource]:
+    """What makes the events of a point's toys, kept for the next toys of the same."""
+    return sources_at(construction.model, construction.experiments, construction.truth(point))
 
 
 def _arrays(data: Data) -> tuple[Array, Array, Array]:

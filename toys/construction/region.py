@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,12 @@ from ...generator.arrays import Array
 from ...generator.display import Displayed
 from ..fit.outline import contours, intervals, is_clipped, open_ends, reaches_the_edge, threshold
 from ..fit.scan import islands
-from .belt import Belt, Ordering, belt, margin, p_values
+from .belt import Belt, Ordering, margin, p_value
+from .limits import Curve, Limit, Nodes, Pair, discrete_limits, smooth_limits, summarise
+from .monotone import refuse_unfit
 from .neyman import Construction, Statistic
+from .numbering import PARTS, place_between
+from .outcomes import Outcomes, outcomes
 
 FINE = {1: 2001, 2: 201}
 """Least points of an axis in drawing a region, in one and two parameters."""
@@ -80,12 +84,20 @@ class Region(Displayed):
     ordering: Ordering
     belt: Belt
     p_value: Array
-    """Part of the toys with q at least that of the data, shape (points,)."""
+    """p-value of the data at each point, of the ordering, shape (points,)."""
     toys: NDArray[np.int64]
     """Number of toys at each point."""
     failed: NDArray[np.int64]
     """Toys whose fit did not converge, at each point."""
+    outside: Array
+    """How far the data are outside at each point, in errors, and the part of the toys with the
+    statistic of another, as `Summary`; shape (points,)."""
+    repeated: Array
     weighted: Weighted | None = None
+    exact: Outcomes | None = None
+    """All outcomes, where they can be listed; the belt, p-values and limits are then exact."""
+    between: Mapping[int, Statistic] = field(default_factory=dict)
+    """Toys at points between those of the grid of one parameter, by their numbers."""
 
     def facts(self) -> dict[str, object]:
         """Parameters, ordering, toys, and the intervals or the area."""
@@ -109,33 +121,86 @@ class Region(Displayed):
         return margin(c.observed, self.belt, self.ordering, len(c.axes))
 
     @cached_property
+    def nodes(self) -> Nodes:
+        """Points of one parameter with toys, those between the grid's among them."""
+        c = self.construction
+        (grid,) = (x for _, x in c.axes)
+        size = len(grid)
+        cells = np.minimum(np.arange(size), max(size - 2, 0)), np.zeros(size)
+        cells[1][-1] = PARTS if size > 1 else 0
+        columns = [grid, *cells, *self.belt, self.outside, self.repeated]
+        rows = []
+        for number, statistic in self.between.items():
+            x = c.position(number)
+            seen = float(c.observed_at(x[None])[1][0])
+            summary = summarise(statistic.value, seen, self.cl, self.ordering, 1)
+            rows.append((x[0], *place_between(number), *summary))
+        whole = np.concatenate([np.array(columns).T, np.reshape(rows, (-1, len(columns)))])
+        return Nodes(*whole[np.argsort(whole[:, 0], kind="stable")].T)
+
+    @cached_property
+    def limits(self) -> list[Pair]:
+        """Limits of the intervals of one parameter."""
+        c = self.construction
+        if self.exact is not None:
+            pairs = self.exact.intervals(self.cl, self.ordering)
+            return [(Limit(low, 0.0), Limit(high, 0.0)) for low, high in pairs]
+        if not self.nodes.discrete:
+            curve = Curve(self.fine.axes[0], self.fine.statistic, self.fine.by_toys)
+            return smooth_limits(self.nodes, curve, self.weighted is not None)
+        (grid,) = (x for _, x in c.axes)
+        best = float(c.best.values[0, c.held[0]])
+        known = self.ordering == "likelihood-ratio" and grid[0] < best < grid[-1]
+        return discrete_limits(self.nodes, best if known else None)
+
+    @cached_property
     def fine(self) -> Fine:
         """The region on a grid that is fine enough to draw: the belt is interpolated linearly."""
+        c, drawn = self.construction, _drawn(self.construction, self.cl)
+        if len(c.axes) == 1:
+            drawn = drawn.with_points(c, self.nodes.x)
+        value = drawn.statistic
+        outside = margin(value, self._belt_at(drawn.points), self.ordering, len(c.axes))
+        outside = np.where(np.isnan(outside), np.inf, outside)  # beside points without toys
+        if self.ordering == "likelihood-ratio" and len(c.axes) == 1:
+            value = value**2
+        level = threshold(self.cl, len(c.axes))
+        return Fine(drawn.axes, value, outside, drawn.q - level, drawn.expected_q - level)
+
+    def _belt_at(self, points: Array) -> Belt:
+        """The belt at points, of shape (n, scanned parameters), linear between those with toys."""
         from scipy.interpolate import RegularGridInterpolator
 
         c = self.construction
-        axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
-        if len(axes) == 1:
-            (name, x), level = c.axes[0], threshold(self.cl, 1)
-            axes = (np.union1d(axes[0], islands(c.model, name, x, level, c.data)),)
-        points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+        if len(c.axes) == 1:
+            known, axes = self.nodes.belt, [self.nodes.x]
+        else:
+            known = Belt(*(values.reshape(c.shape).T for values in self.belt))
+            axes = [x for _, x in c.axes]
         low, high = (
-            RegularGridInterpolator(tuple(x for _, x in c.axes), v.reshape(c.shape).T)(points)
+            RegularGridInterpolator(axes, v)(points)
             if not np.all(np.isinf(v))
-            else np.full(len(points), v[0])
-            for v in (self.belt.low, self.belt.high)
+            else np.full(len(points), v.flat[0])
+            for v in (known.low, known.high)
         )
-        q, statistic = c.observed_at(points)
-        outside = margin(statistic, Belt(low, high, low), self.ordering, len(axes))
-        outside = np.where(np.isnan(outside), np.inf, outside)  # beside points without toys
-        level = threshold(self.cl, len(axes))
-        expected = replace(c, data=c.model.asimov())
-        return Fine(axes, outside, q - level, expected.observed_at(points)[0] - level)
+        return Belt(low, high, low)
 
     @cached_property
     def by_toys(self) -> Outline:
-        """Outline of the region by toys."""
-        return self._outline(self.fine.by_toys)
+        """Outline of the region by toys, or of the exact one."""
+        c = self.construction
+        if len(c.axes) > 1:
+            return self._outline(self.fine.by_toys)
+        pairs = [[low.value, high.value] for low, high in self.limits]
+        return Intervals(pairs, is_clipped(pairs, open_ends(c.model, c.names[0], c.axes[0][1])))
+
+    @property
+    def wanted(self) -> list[int]:
+        """Points between those of the grid where toys would make errors of limits smaller."""
+        if len(self.construction.axes) > 1 or self.weighted is not None:
+            return []
+        numbers = (limit.wanted for pair in self.limits for limit in pair)
+        return sorted({number for number in numbers if number is not None})
 
     @cached_property
     def wilks(self) -> Outline:
@@ -149,11 +214,11 @@ class Region(Displayed):
 
     def as_json(self) -> dict[str, object]:
         """Content for JSON."""
-        c, by_toys, grid = self.construction, self.by_toys, self._grid()
+        c, grid = self.construction, self._grid()
         best = [float(c.best.values[0, c.model.number(name)]) for name in c.names]
         line, errors = len(c.axes) == 1, dict[str, object]()
-        if isinstance(by_toys, Intervals):
-            errors["interval_errors"] = self.interval_errors(by_toys)
+        if line:
+            errors["interval_errors"] = self.interval_errors()
         return {
             "best": best[0] if line else best,
             "cl": self.cl,
@@ -167,8 +232,9 @@ class Region(Displayed):
             "critical": grid["critical"],
             "critical_error": grid["critical_error"],
             **({"parameter": c.names[0]} if line else {"parameters": list(c.names)}),
-            **by_toys.as_json(),
+            **self.by_toys.as_json(),
             **errors,
+            "exact": self.exact is not None,
             "wilks": self.wilks.as_json(),
             "asimov": self.asimov.as_json(),
             "grid": grid,
@@ -192,25 +258,14 @@ class Region(Displayed):
         axes = dict(zip(("x", "y"), (x.tolist() for _, x in c.axes), strict=False))
         return axes | {name: _finite(v.reshape(c.shape)) for name, v in arrays.items()}
 
-    def interval_errors(self, region: Intervals) -> list[list[float | None]]:
-        """Standard errors of the limits of intervals; see `_edge_error`."""
-        return [[self._edge_error(edge) for edge in pair] for pair in region.intervals]
+    def interval_errors(self) -> list[list[float | None]]:
+        """Standard errors of the limits of intervals, the grid's part included; 0 where exact.
 
-    def _edge_error(self, edge: float) -> float | None:
-        """Standard error of a limit from those of the critical values; none at ends of the scan."""
-        (x,), outside = self.fine.axes, self.fine.by_toys
-        (grid,) = (values for _, values in self.construction.axes)
-        if edge in (x[0], x[-1]):
-            return None
-        i, g = int(np.searchsorted(x, edge)), int(np.searchsorted(grid, edge))
-        slope = (outside[i] - outside[i - 1]) / (x[i] - x[i - 1])
-        if not np.isfinite(slope):  # beside points without toys
-            return None
-        share = (edge - grid[g - 1]) / (grid[g] - grid[g - 1])
-        parts = np.array([(1 - share) * self.belt.error[g - 1], share * self.belt.error[g]])
-        same_toys = self.weighted is not None
-        error = abs(float(parts.sum() if same_toys else np.hypot(*parts)) / slope)
-        return error if np.isfinite(error) else None
+        There is none at ends of the scan, and where toys are too few to know.
+        """
+        (grid,) = (x for _, x in self.construction.axes)
+        ends = grid[0], grid[-1]
+        return [[None if e.value in ends else e.error for e in pair] for pair in self.limits]
 
     def _outline(self, outside: Array) -> Outline:
         """Where `outside` ≤ 0, and whether it goes on beyond the scan."""
@@ -227,11 +282,59 @@ class Fine(NamedTuple):
     """How far the data are outside of a region on a fine grid; inside where ≤ 0."""
 
     axes: tuple[Array, ...]
+    statistic: Array
+    """q or r of the data, as the belt has it."""
     by_toys: Array
     """Values by toys, shape (points,), the first axis running fastest."""
     wilks: Array
     asimov: Array
     """Values by Wilks' threshold with the Asimov data in the place of the data."""
+
+
+class Drawn(NamedTuple):
+    """The statistic of the data at points that are close enough to draw a region."""
+
+    axes: tuple[Array, ...]
+    points: Array
+    """Shape (points, scanned parameters), the first axis running fastest."""
+    q: Array
+    statistic: Array
+    expected_q: Array
+    """q of the Asimov data."""
+
+    def with_points(self, construction: Construction, x: Array) -> Drawn:
+        """The same of one parameter with some values more."""
+        new = np.setdiff1d(x, self.axes[0])
+        if not new.size:
+            return self
+        more = _drawn_at(construction, (new,))
+        order = np.argsort(np.concatenate([self.axes[0], new]), kind="stable")
+        joined = [np.concatenate([a, b])[order] for a, b in zip(self[1:], more[1:], strict=True)]
+        return Drawn((joined[0][:, 0],), *joined)
+
+
+@lru_cache(maxsize=4)
+def _drawn(construction: Construction, cl: float) -> Drawn:
+    """The statistic of the data on a fine grid, at the grid's points, and in all its minima."""
+    c = construction
+    axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
+    if len(axes) == 1:
+        (name, x), best = c.axes[0], c.best.values[0, c.held]
+        inside = best[(best > x[0]) & (best < x[-1])]
+        more = islands(c.model, name, x, threshold(cl, 1), c.data)
+        axes = (np.unique(np.concatenate([axes[0], x, inside, more])),)
+    return _drawn_at(c, axes)
+
+
+def _drawn_at(c: Construction, axes: tuple[Array, ...]) -> Drawn:
+    points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+    return Drawn(axes, points, *c.observed_at(points), _expected(c).observed_at(points)[0])
+
+
+@lru_cache(maxsize=4)
+def _expected(construction: Construction) -> Construction:
+    """The construction with the Asimov data."""
+    return replace(construction, data=construction.model.asimov())
 
 
 def _finer(x: Array, least: int) -> Array:
@@ -255,16 +358,39 @@ def region(
     cl: float,
     ordering: Ordering = "likelihood-ratio",
 ) -> Region:
-    """Region from the toys of each grid point, taken one point at a time."""
-    size = len(construction.points)
-    dimension = len(construction.axes)
-    low, high, error = (np.empty(size) for _ in range(3))
-    p_value = np.empty(size)
+    """Region from the toys of each grid point, taken one point at a time.
+
+    Where all outcomes can be listed, it is exact, and toys are only counted.
+
+    Raises
+    ------
+    ExperimentError
+        If the ordering is not for this model, see `refuse_unfit`.
+    """
+    refuse_unfit(construction, ordering)
+    c = construction
+    size, dimension = len(c.points), len(c.axes)
+    rows, p = np.empty((size, 5)), np.ones(size)
     number, failed = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for k, statistic in enumerate(toys):
-        limits = belt([statistic.value], cl, ordering, dimension)
-        low[k], high[k], error[k] = limits.low[0], limits.high[0], limits.error[0]
-        seen = construction.observed[k : k + 1]
-        p_value[k] = p_values([statistic.value], seen, dimension)[0] if len(statistic.value) else 0
+        seen = float(c.observed[k])
+        rows[k] = summarise(statistic.value, seen, cl, ordering, dimension)
+        p[k] = p_value(statistic.value, seen, ordering, dimension)
         number[k], failed[k] = len(statistic.value), statistic.failed
-    return Region(construction, cl, ordering, Belt(low, high, error), p_value, number, failed)
+    low, high, error, outside, repeated = rows.T
+    thrown = Region(
+        c, cl, ordering, Belt(low, high, error), p, number, failed, outside, repeated
+    )  # fmt: skip
+    return exact_region(thrown)
+
+
+def exact_region(thrown: Region) -> Region:
+    """The region with what is exact in the place of toys, where all outcomes can be listed."""
+    c, cl, ordering = thrown.construction, thrown.cl, thrown.ordering
+    listed = outcomes(c)
+    if listed is None:
+        return thrown
+    limits = np.array([listed.limits(point, cl, ordering) for point in c.points])
+    p = np.array([listed.p_value(point, ordering) for point in c.points])
+    belt = Belt(limits[:, 0], limits[:, 1], np.zeros(len(p)))
+    return replace(thrown, belt=belt, p_value=p, exact=listed)

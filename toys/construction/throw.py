@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...generator.arrays import Array
+from ...generator.sampling.names import stream_key
 from ..counts.model import Data, Model
 from ..kernels.expected import expect
 from ..kernels.terms import compile_terms
@@ -17,6 +18,7 @@ from ..kernels.throw import (
     Series,
     Source,
     Thrown,
+    draw_truths,
     fill_alias,
     throw_alike,
     throw_each,
@@ -25,6 +27,11 @@ from .ensemble import Ensemble, Truth
 
 LARGEST_TABLE = 1 << 16
 """Numbers in a table; greater means are drawn by rejection."""
+
+
+def toy_key(model: Model, seed: int) -> np.uint64:
+    """Key of the random numbers of a model's toys, by seed and all of its experiments in order."""
+    return np.uint64(stream_key(seed, "toys", *(section.name for section in model.sections)))
 
 
 def throw(
@@ -53,20 +60,43 @@ def throw(
     means = [expected + truth.background, (model.tau * truth.background)[model.tau > 0]]
     tables = alias_tables(np.maximum(np.concatenate(means), 0.0))  # −1e-17 where a rate vanishes
     prior, fluctuated = ensemble.truth == "prior", ensemble.centres == "fluctuated"
-    series = Series(key=np.uint64(seed), point=np.uint64(point), start=start)
-    source = Source(
-        values=truth.values,
-        background=truth.background,
-        leaked=compile_terms(model.leaked, model.bins, ()),
-        weight=model.weight,
-        tau=model.tau,
-    )
+    series = Series(key=toy_key(model, seed), point=np.uint64(point), start=start)
+    source = _source(model, truth)
     thrown = Thrown(counts=counts, off=off, centre=centre)
     if prior or len(tables.chance) == 0:
         throw_each(series, source, terms, prior, fluctuated, thrown)
     else:
         throw_alike(series, source, tables, fluctuated, thrown)
     return Data(counts, off, centre)
+
+
+def true_values(
+    model: Model,
+    ensemble: Ensemble,
+    truth: Truth,
+    seed: int,
+    point: int,
+    start: int,
+    stop: int,
+) -> Array:
+    """True values of the variables of the toys that `throw` makes, shape (toys, variables)."""
+    values = np.repeat(truth.values[None], stop - start, axis=0)
+    if ensemble.truth == "prior":
+        series = Series(key=toy_key(model, seed), point=np.uint64(point), start=start)
+        draw_truths(series, _source(model, truth), values)
+    return values
+
+
+def _source(model: Model, truth: Truth) -> Source:
+    """What toys are thrown from, for the kernels."""
+    return Source(
+        values=truth.values,
+        background=truth.background,
+        leaked=compile_terms(model.leaked, model.bins, ()),
+        weight=model.weight,
+        lower=model.lower,
+        tau=model.tau,
+    )
 
 
 def alias_tables(means: Array) -> AliasTables:

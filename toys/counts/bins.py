@@ -54,14 +54,12 @@ def bin_edges(experiment: Experiment) -> Array:
     return np.array(edges)
 
 
-def column_and_edges(experiment: Experiment, edges: Array) -> tuple[str, Array]:
-    """Column of events that is counted in bins of these edges, and the edges on its scale.
+def measured_edges(experiment: Experiment, edges: Array) -> Array:
+    """Edges of the bins on the scale of e_reco, which is what a detector measures.
 
-    Where e_reco is a whole number it is counted itself: e_reco_nr is rounded, and may miss an edge
-    that it lies on.
+    Events are always binned in e_reco: the recoil energies of a file, e_reco_nr, are those that
+    the response of its own experiment gives, not the model's.
     """
     if experiment.analysis.scale == "reco":
-        return "e_reco", edges
-    if experiment.detector.resolution.whole_numbers:
-        return "e_reco", experiment.detector.reconstructed(edges)
-    return "e_reco_nr", edges
+        return edges
+    return experiment.detector.reconstructed(edges)

@@ -7,21 +7,20 @@ same nuisance parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel
 
 from ...generator.arrays import Array
 from ...generator.coupling import Interaction, structure_couplings
+from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .effect import (
     SYSTEMATICS,
     BackgroundNormalisation,
-    Change,
     MeasuredInBeamOff,
     Nominal,
     SignalNormalisation,
@@ -33,7 +32,7 @@ from .polynomial import Polynomial
 from .rows import arranged, beam_rows, check_measurable, steady_rows
 from .template import Templates, templates
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T", bound=Settings)
 
 Key = tuple[str, str, str]
 """Flavour, nucleus and structure of a template."""
@@ -54,6 +53,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     for name in free:
         if list(free).count(name) > 1:
             raise ExperimentError(f"parameter '{name}' is given twice")
+    _refuse_twice(experiments)
     experiments = _named_apart(experiments)
     _agree(experiments)
     nuisances = _nuisances(experiments)
@@ -99,7 +99,7 @@ def _placed(polynomial: Polynomial, start: int, stop: int, bins: int) -> Polynom
     for powers, counts in polynomial.terms.items():
         terms[powers] = np.zeros(bins)
         terms[powers][start:stop] = counts
-    return Polynomial(terms)
+    return polynomial.with_terms(terms)
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class _Space:
     nuisances: tuple[Nuisance, ...]
     size: int
 
-    def nuisance(self, name: str) -> Polynomial:
-        """A nuisance parameter as a polynomial; it is there only if its uncertainty is not 0."""
-        names = [n.name for n in self.nuisances]
-        return Polynomial.variable(len(self.parameters) + names.index(name), self.size)
+    def nuisance(self, nuisance: Nuisance) -> Polynomial:
+        """A nuisance parameter as the polynomial that its effect is given."""
+        number = len(self.parameters) + self.nuisances.index(nuisance)
+        return Polynomial.variable(number, self.size, nuisance.rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,34 +129,26 @@ class _Piece:
 
 
 def _piece(experiment: Experiment, space: _Space) -> _Piece:
-    statistic = experiment.analysis.statistic
+    on_off = experiment.analysis.statistic == "on-off"
     counts = templates(experiment)
     check_measurable(counts)
-    nuisances = _nuisances_of(experiment)
-    nominal, total = _changed_signal(counts, nuisances, space, _signal_rows)
+    nominal = _nominal(counts, space, _signal_rows)
     _refuse_without_effect(experiment, nominal)
     rows = len(nominal.steady)
     zeros = np.zeros(rows)
-    nothing = Polynomial.constant(zeros, space.size)
-    if statistic == "on-off":
-        total = total + nominal.beam
-        background, leaked = counts.steady + counts.beam_off / counts.tau, nothing
-        if any(off.any() for off in counts.signal_off.values()):
-            _, leaked = _changed_signal(counts, nuisances, space, _leaked_rows)
-        for change in _changes("beam background", nuisances, nominal, space):
-            total = total + change.counts
-        beside = replace(nominal, beam=counts.beam_off / counts.tau)
-        for change in _changes("beam background", nuisances, beside, space):
-            leaked = leaked + change.counts
-        return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.edges)
-    if statistic == "pulls":
-        total = total + (nominal.steady + nominal.beam)
-    else:
-        total = total + nominal.beam + nominal.steady
-    for template in ("beam background", "background"):
-        for change in _changes(template, nuisances, nominal, space):
-            total = total + change.counts
-    return _Piece(total, rows, zeros, zeros, nothing, counts.edges)
+    leaked = Polynomial.constant(zeros, space.size)
+    total = _changed("signal", nominal, space, experiment)
+    total = total + _changed("beam background", nominal, space, experiment)
+    if not on_off:
+        total = total + _changed("background", nominal, space, experiment)
+        return _Piece(total, rows, zeros, zeros, leaked, counts.edges)
+    if any(off.any() for off in counts.signal_off.values()):
+        leaked = _changed("signal", _nominal(counts, space, _leaked_rows), space, experiment)
+    beam_off = counts.beam_off / counts.tau
+    beside = replace(nominal, beam=beam_off)
+    leaked = leaked + (_changed("beam background", beside, space, experiment) - beam_off)
+    background = counts.steady + beam_off
+    return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.edges)
 
 
 def _signal_rows(counts: Templates, key: Key) -> Array:
@@ -169,15 +161,12 @@ def _leaked_rows(counts: Templates, key: Key) -> Array:
     return counts.signal_off[key] / counts.tau
 
 
-def _changed_signal(
-    counts: Templates,
-    nuisances: Sequence[Nuisance],
-    space: _Space,
-    rows_of: Callable[[Templates, Key], Array],
-) -> tuple[Nominal, Polynomial]:
-    """Nominal counts, and the signal with all that nuisance parameters change of it."""
+def _nominal(
+    counts: Templates, space: _Space, rows_of: Callable[[Templates, Key], Array]
+) -> Nominal:
+    """Counts before any nuisance parameter, the signal in the rows that are asked for."""
     experiment = counts.experiment
-    nominal = Nominal(
+    return Nominal(
         _signal(counts, space, rows_of),
         lambda shift: _signal(templates(experiment, shift), space, rows_of),
         steady_rows(counts),
@@ -185,15 +174,24 @@ def _changed_signal(
         counts.edges,
         counts.tau,
     )
-    shapes = [n for n in nuisances if not n.effect.is_factor]
-    changes = list(_changes("signal", shapes, nominal, space))
-    shaped = sum((change.counts for change in changes), nominal.signal)
-    # where a shape can take all counts of a bin, a factor is on what it leaves
-    multiplied = replace(nominal, signal=shaped) if any(c.dips for c in changes) else nominal
-    factors = [n for n in nuisances if n.effect.is_factor]
-    for change in _changes("signal", factors, multiplied, space):
-        shaped = shaped + change.counts
-    return nominal, shaped
+
+
+def _changed(name: Template, nominal: Nominal, space: _Space, experiment: Experiment) -> Polynomial:
+    """A template with all that nuisance parameters do to it: shapes, then factors on all."""
+    template = nominal.template(name)
+    if not isinstance(template, Polynomial):
+        template = Polynomial.constant(template, space.size)
+    for nuisance in sorted(nuisances_of(experiment), key=lambda n: n.effect.is_factor):
+        if nuisance.effect.acts_on == name:
+            x = space.nuisance(nuisance)
+            try:
+                template = nuisance.effect.applied(template, nominal, x, nuisance.uncertainty)
+            except ValueError as error:
+                raise ExperimentError(
+                    f"{experiment.name}: analysis.systematic '{nuisance.name}' "
+                    f"({nuisance.effect.name} of {nuisance.uncertainty:g}): {error}"
+                ) from None
+    return template
 
 
 def _refuse_without_effect(experiment: Experiment, nominal: Nominal) -> None:
@@ -215,16 +213,6 @@ def _refuse_without_effect(experiment: Experiment, nominal: Nominal) -> None:
                 f"{where}: effect = '{systematic.effect}' acts on the steady-state background, "
                 "which statistic = 'on-off' leaves free in each bin; use pulls or on-off-scaled"
             )
-
-
-def _changes(
-    acts_on: Template, nuisances: Sequence[Nuisance], nominal: Nominal, space: _Space
-) -> Iterator[Change]:
-    """What the nuisance parameters of an experiment change of one of its templates."""
-    for nuisance in nuisances:
-        if nuisance.effect.acts_on == acts_on:
-            eta = space.nuisance(nuisance.name)
-            yield nuisance.effect.change(nominal, eta, nuisance.uncertainty)
 
 
 SCALE = 0.01
@@ -260,12 +248,12 @@ def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
 def _with(settings: T, path: Sequence[str], value: Any) -> T:
     """Settings with one value replaced, unchecked: it may be a polynomial."""
     first, *rest = path
-    return settings.model_copy(
-        update={first: _with(getattr(settings, first), rest, value) if rest else value}
+    return unchecked(
+        settings, **{first: _with(getattr(settings, first), rest, value) if rest else value}
     )
 
 
-def _nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
+def nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
     """Nuisance parameters of an experiment, those of the background last."""
     analysis = experiment.analysis
     nuisances = []
@@ -280,6 +268,8 @@ def _nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
         nuisances.append(Nuisance(name, BackgroundNormalisation(), uncertainty))
     elif analysis.statistic == "on-off-scaled":
         nuisances.append(Nuisance(name, MeasuredInBeamOff(), SCALE))
+    if analysis.factors == "linear":
+        return tuple(replace(n, effect=n.effect.as_linear()) for n in nuisances)
     return tuple(nuisances)
 
 
@@ -294,7 +284,7 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     known: dict[str, tuple[Nuisance, str]] = {}
 
     for experiment in experiments:
-        for nuisance in _nuisances_of(experiment):
+        for nuisance in nuisances_of(experiment):
             old, owner = known.get(nuisance.name, (nuisance, ""))
             if old != nuisance:
                 raise ExperimentError(
@@ -308,6 +298,24 @@ def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
     if clash:
         raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
     return tuple(nuisance for nuisance, _ in known.values())
+
+
+def _refuse_twice(experiments: Sequence[Experiment]) -> None:
+    """Refuse an experiment that is there twice, and two detectors of one name."""
+    first: dict[str, Experiment] = {}
+    for number, experiment in enumerate(experiments):
+        other = first.setdefault(experiment.name, experiment)
+        if experiment.target.material != other.target.material:
+            raise ExperimentError(
+                f"two experiments are called {experiment.name}, of {other.target.material} and "
+                f"{experiment.target.material}: give them names, by which their backgrounds have "
+                "pulls of their own"
+            )
+        if experiment in experiments[:number]:
+            raise ExperimentError(
+                f"{experiment.name} is given twice with the same settings, which would count its "
+                "data twice: for a longer run give exposure.years, for another detector a name"
+            )
 
 
 def _named_apart(experiments: Sequence[Experiment]) -> list[Experiment]:

@@ -1,21 +1,24 @@
 """Effects: what a nuisance parameter does to the expected counts of an experiment.
 
-A further effect is a class here (a `SignalChange` with `signal_at`, a `Factor`, or any other
-`Effect`), put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`.
-It acts on one template: the signal, the steady-state background, or what comes with the beam.
+A further effect is a class here (a `SignalChange` with `signal_at`, another `Shape`, or a
+`Factor`), put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`. It acts on a template:
+the signal, the steady-state background, or what comes with the beam.
 
-A factor on counts is 1 + σ η, linear in the nuisance parameter η. Anything else is a parabola in η
-through the expected counts at −1, 0 and +1 standard deviations, or the square of one in bins where
-a parabola falls below zero: counts that are impossible would hold a fit.
+A factor on counts is (1 + σ)^η of the nuisance parameter η, log-normal, or by `analysis.factors =
+"linear"`, as in the paper, 1 + σ η; factors multiply one another and all else. A shape is a
+parabola in η through the expected counts at −1, 0 and +1 standard deviations, or the square of one
+in bins where a parabola falls below zero: counts that are impossible would hold a fit. An
+uncertainty so large that it is not the signal at two standard deviations is refused.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +30,13 @@ from .polynomial import Polynomial
 
 ROUNDING = 1e-9
 """Below zero by this part, counts are zero."""
+TWO = 2.0
+"""Standard deviations at which an interpolation is compared with what it stands for."""
+FAR = 0.1
+"""Part of a bin's signal by which it may be off there; of the largest bin's, the square of it."""
 FARTHEST = 8.0
 """Standard deviations within which an effect leaves no counts below zero."""
-Modifier = Literal["histosys", "normfactor"]
+Modifier = Literal["normsys", "histosys", "normfactor"]
 Template = Literal["signal", "background", "beam background"]
 """What an effect may act on; the background is the steady-state one."""
 
@@ -62,16 +69,6 @@ class Nominal:
         return np.append(on, self.tau * on.sum()) if has_off else on
 
 
-@dataclass(frozen=True, eq=False)
-class Change:
-    """What a nuisance parameter adds to the expected counts."""
-
-    counts: Polynomial
-    """Polynomial that holds η, coefficients of shape (rows,)."""
-    dips: bool = False
-    """Whether it can take all counts of a bin; it adds to others, and two such may take more."""
-
-
 class Effect(Protocol):
     """What a nuisance parameter stands for."""
 
@@ -85,7 +82,7 @@ class Effect(Protocol):
 
     @property
     def is_factor(self) -> bool:
-        """Whether it is a factor 1 + σ η on counts, which then must stay positive."""
+        """Whether it multiplies all counts of its template, whatever else acts on them."""
 
     @property
     def has_pull(self) -> bool:
@@ -95,23 +92,59 @@ class Effect(Protocol):
     def modifier(self) -> Modifier | None:
         """Kind of its modifier in a HistFactory workspace; None where that has no counterpart."""
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """What it adds to the expected counts, for an uncertainty σ, relative."""
+    def as_linear(self) -> Effect:
+        """The same with a factor 1 + σ η if it is a factor."""
+
+    def rate(self, uncertainty: float) -> float:
+        """The r if η comes as exp(r η), for an uncertainty σ, relative; 0 if it comes by itself."""
+
+    def applied(
+        self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
+    ) -> Polynomial:
+        """A template with what the nuisance parameter does to it.
+
+        Parameters
+        ----------
+        template
+            What it acts on, with effects that were applied before; factors come last.
+        x
+            The η, or exp(r η).
+        uncertainty
+            The σ, relative.
+        """
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A factor 1 + σ η on one of the templates."""
+    """A factor on one of the templates: (1 + σ)^(power η), or 1 + σ η."""
 
     name: str = "factor"
     acts_on: Template = "signal"
     is_factor: bool = True
     has_pull: bool = True
-    modifier: Modifier | None = "histosys"
+    modifier: Modifier | None = "normsys"
+    power: int = 1
+    """Power of what is uncertain that the counts go with."""
+    linear: bool = False
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """σ η times the template, in all its rows."""
-        return Change((eta * uncertainty) * nominal.template(self.acts_on))
+    def as_linear(self) -> Self:
+        """The linear one; counts that go with another power than one have none, and stay."""
+        linear: Modifier = "histosys"
+        return replace(self, linear=True, modifier=linear) if self.power == 1 else self
+
+    def rate(self, uncertainty: float) -> float:
+        """The r of exp(r η); 0 of the linear one."""
+        return 0.0 if self.linear else self.power * math.log1p(uncertainty)
+
+    def applied(
+        self,
+        template: Polynomial,
+        nominal: Nominal,  # noqa: ARG002
+        x: Polynomial,
+        uncertainty: float,
+    ) -> Polynomial:
+        """The template times the factor."""
+        return template * (1.0 + x * uncertainty if self.linear else x)
 
 
 @dataclass(frozen=True)
@@ -137,6 +170,7 @@ class MeasuredInBeamOff(Factor):
     acts_on: Template = "background"
     has_pull: bool = False
     modifier: Modifier | None = "normfactor"
+    linear: bool = True
 
 
 @dataclass(frozen=True)
@@ -148,46 +182,68 @@ class BeamBackground(Factor):
 
 
 @dataclass(frozen=True)
-class SignalChange(ABC):
-    """An effect by the signal that is expected with a factor on what is uncertain."""
+class Flux(Factor):
+    """The number of neutrinos."""
 
-    name: str = "signal change"
+    name: str = "flux"
+
+
+@dataclass(frozen=True)
+class Distance(Factor):
+    """The distance of the detector from the source, by which the flux falls squared."""
+
+    name: str = "distance"
+    power: int = -2
+
+
+@dataclass(frozen=True)
+class Shape(ABC):
+    """An effect that changes bins by different factors; η comes by itself."""
+
+    name: str = "shape"
     acts_on: Template = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
 
+    def as_linear(self) -> Self:
+        """The same, as it is no factor."""
+        return self
+
+    def rate(self, uncertainty: float) -> float:  # noqa: ARG002
+        """Nought: η comes by itself."""
+        return 0.0
+
+    @abstractmethod
+    def applied(
+        self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
+    ) -> Polynomial:
+        """The template and what is added to it."""
+
+
+@dataclass(frozen=True)
+class SignalChange(Shape):
+    """An effect by the signal that is expected with a factor on what is uncertain."""
+
     @abstractmethod
     def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
         """The signal with a factor on what is uncertain, coefficients of shape (rows,)."""
 
-    def change(self, nominal: Nominal, eta: Polynomial, uncertainty: float) -> Change:
-        """What leads through the signal at factors 1 − σ, 1 and 1 + σ."""
-        return _through(nominal, eta, uncertainty, partial(self.signal_at, nominal))
+    def applied(
+        self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
+    ) -> Polynomial:
+        """The template and what leads through the signal at factors 1/(1 + σ), 1 and 1 + σ.
 
-
-@dataclass(frozen=True)
-class Flux(SignalChange):
-    """The number of neutrinos."""
-
-    name: str = "flux"
-    is_factor: bool = True
-    modifier: Modifier | None = "histosys"
-
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """A signal in proportion to the flux."""
-        return nominal.signal * factor
-
-
-@dataclass(frozen=True)
-class Distance(SignalChange):
-    """The distance of the detector from the source, by which the flux falls squared."""
-
-    name: str = "distance"
-
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """A signal as one over the distance squared."""
-        return nominal.signal * factor**-2
+        Raises
+        ------
+        ValueError
+            If that is far from the signal at two standard deviations.
+        """
+        change = _through(nominal, x, uncertainty, partial(self.signal_at, nominal))
+        for eta in (-TWO, TWO):
+            exact = self.signal_at(nominal, (1 + uncertainty) ** eta)
+            _check(nominal, change, x, eta, exact)
+        return template + change
 
 
 @dataclass(frozen=True)
@@ -228,12 +284,13 @@ def _through(
     eta: Polynomial,
     uncertainty: float,
     signal_at: Callable[[float], Polynomial],
-) -> Change:
-    """Signal through its values at factors 1 − σ, 1 and 1 + σ on what is uncertain, never negative.
+) -> Polynomial:
+    """What leads the signal through its values at factors 1/(1 + σ), 1 and 1 + σ on something.
 
-    It is a parabola in η; in bins where that falls below zero, the square of one through the roots.
+    It leaves nothing negative: it is a parabola in η; in bins where that falls below zero, the
+    square of one through the roots.
     """
-    up, down = signal_at(1 + uncertainty), signal_at(1 - uncertainty)
+    up, down = signal_at(1 + uncertainty), signal_at(1 / (1 + uncertainty))
     parts = {
         powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal.signal, up)]
         for powers, value in nominal.signal.terms.items()
@@ -248,7 +305,29 @@ def _through(
         for powers, parabola, square in zip(parts, changes, squares, strict=True):
             terms[powers] = np.where(dips, square[order], parabola[order])
         result = result + Polynomial(terms) * eta ** (order + 1)
-    return Change(result.without_zeros(), bool(dips.any()))
+    return result.without_zeros()
+
+
+def _check(
+    nominal: Nominal, change: Polynomial, x: Polynomial, eta: float, exact: Polynomial
+) -> None:
+    """Refuse what an interpolation leads to at η if the signal there is another."""
+    (number,) = (i for i, power in enumerate(next(iter(x.terms))) if power)
+    there = dict(nominal.signal.terms)
+    for powers, counts in change.terms.items():
+        rest = (*powers[:number], 0, *powers[number + 1 :])
+        there[rest] = there.get(rest, 0.0) + counts * eta ** powers[number]
+    for powers, counts in nominal.signal.terms.items():
+        size = np.abs(np.asarray(counts, float))
+        error = np.abs(np.asarray(there[powers] - exact.terms.get(powers, 0.0)))
+        allowed = FAR * size + FAR**2 * np.max(size)
+        if np.any(error > allowed):
+            worst = int(np.argmax(error / np.maximum(allowed, 1e-300)))
+            raise ValueError(
+                f"at {eta:+g} standard deviations the interpolation through those of 1 is off by "
+                f"{error[worst] / max(size[worst], 1e-300):.0%} of the signal in bin {worst}, and "
+                f"may be by {FAR:.0%}: give a smaller uncertainty, or wider bins"
+            )
 
 
 def _parabola(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:

@@ -12,17 +12,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
+from .origin import Origin
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
 
 LEAST_FACTOR = 0.01
-"""Least factor of a normalisation."""
+"""Least factor of a linear normalisation."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,20 @@ class Nuisance:
         return 1.0 if self.effect.has_pull else 0.0
 
     @property
+    def rate(self) -> float:
+        """The r if it comes as exp(r η), else 0."""
+        return self.effect.rate(self.uncertainty)
+
+    @property
     def lower(self) -> float:
-        """Least value: a normalisation cannot fall below LEAST_FACTOR of itself."""
-        least = (LEAST_FACTOR - 1) / self.uncertainty
-        return least if self.effect.is_factor else -np.inf
+        """Least value: a factor 1 + σ η cannot fall below LEAST_FACTOR."""
+        is_linear = self.effect.is_factor and self.rate == 0
+        return (LEAST_FACTOR - 1) / self.uncertainty if is_linear else -np.inf
+
+    def factor(self, eta: ArrayLike) -> Array:
+        """What multiplies the counts, of an effect that is a factor; of the shape of `eta`."""
+        eta = np.asarray(eta, float)
+        return np.exp(self.rate * eta) if self.rate else 1 + self.uncertainty * eta
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +189,8 @@ class Data:
     """Beam-off counts, shape (sets, bins) or (1, bins)."""
     centre: Array
     """Centres of pulls, shape (sets, variables) or (1, variables); others are not used."""
+    origins: tuple[Origin, ...] = ()
+    """What ntuples the counts are from, if they are from any."""
 
     def __post_init__(self) -> None:
         """Refuse counts that cannot be."""

@@ -1,9 +1,15 @@
-"""Observed counts in a model's bins: from an ntuple, a histogram or a text."""
+"""Observed counts in a model's bins: from an ntuple, a histogram or a text.
+
+Of an ntuple, what was measured is binned: e_reco with the model's response. What the file stands
+for is that of `reco.runs.reading`, and what must be the same in file and model that of
+`reco.runs.belonging`. A histogram and a text say nothing of themselves, and are taken as the
+model's.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +21,25 @@ from ...reco.chain.codes import OFF, ON
 from ...reco.columns import counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from ...reco.runs.provenance import Provenance
-from ...reco.runs.tree import TREE, read
-from .bins import column_and_edges
+from ...reco.runs.belonging import EXPOSURE_KEY, differences, refuse, refuse_unknown
+from ...reco.runs.reading import Reading, reading
+from ...reco.runs.tree import TREE
+from .bins import measured_edges
 from .model import Data, Model
+from .origin import Origin
 
-EXPOSURE = 0.01
-"""Relative difference of protons on target that data and model may have."""
+EXPOSURE = 1e-3
+"""Relative difference of protons on target that data and model may have, as rounding."""
 MOST_COUNTS = 2.0**53
 """Most counts in a bin; greater numbers are not all whole as float64."""
 
 
-def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[str]) -> Data:
+def observed(
+    model: Model,
+    experiments: Sequence[Experiment],
+    files: Sequence[str],
+    accept: Collection[str] = (),
+) -> Data:
     """One data set from a file for each experiment; pulls are centred at zero.
 
     Parameters
@@ -35,19 +48,24 @@ def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[st
         For each experiment an ntuple (its selected events are counted), ``FILE.root:NAME`` for a
         histogram of beam-on counts, or a text of a line a bin: the count in beam-on, and where
         the background is measured that in beam-off.
+    accept
+        Keys, or sections, in which an ntuple may differ from the model; kept in `Data.origins`.
 
     Raises
     ------
     ExperimentError
         If a file does not fit, naming it and what is wrong.
     """
+    refuse_unknown(accept)
     if len(files) != len(model.sections):
         raise ExperimentError(
             f"--data: {len(files)} files for {len(model.sections)} experiments; give one for each"
         )
     counts, off = np.zeros(model.bins), np.zeros(model.bins)
+    origins: list[Origin] = []
     for section, experiment, file in zip(model.sections, experiments, files, strict=True):
-        on_bins, off_bins = _counts(file, section.edges, experiment)
+        on_bins, off_bins, origin = _counts(file, section.edges, experiment, accept)
+        origins += origin
         needs = bool(model.tau[section.on].any()) or section.off is not None
         if needs and off_bins is None:
             raise ExperimentError(
@@ -60,51 +78,60 @@ def observed(model: Model, experiments: Sequence[Experiment], files: Sequence[st
                 counts[section.off] = off_bins.sum()
             else:
                 off[section.on] = off_bins
-    return Data(counts[None], off[None], np.zeros((1, model.variables)))
+    return Data(counts[None], off[None], np.zeros((1, model.variables)), tuple(origins))
 
 
-def _counts(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array | None]:
-    """Counts in beam-on and, if there are any, in beam-off."""
+def _counts(
+    file: str, edges: Array, experiment: Experiment, accept: Collection[str]
+) -> tuple[Array, Array | None, list[Origin]]:
+    """Counts in beam-on and, if there are any, in beam-off, and what is known of them."""
     path, _, name = file.partition(".root:")
     if name:
-        return _histogram(Path(path + ".root"), name, edges), None
+        return _histogram(Path(path + ".root"), name, edges), None, []
     if file.endswith(".root") or Path(file).is_dir():
-        return _events(file, edges, experiment)
-    return _text(Path(file), len(edges) - 1)
+        return _events(file, edges, experiment, accept)
+    return *_text(Path(file), len(edges) - 1), []
 
 
-def _events(file: str, edges: Array, experiment: Experiment) -> tuple[Array, Array]:
-    column, edges = column_and_edges(experiment, edges)
-    columns, about = read(file, [column, "window", "selected"])
-    _check_exposure(file, about, experiment)
-    counts = []
-    for window in (ON, OFF):
-        chosen = columns["selected"] & (columns["window"] == window)
-        counts.append(counted(columns[column][chosen], edges))
-    return counts[0], counts[1]
+def _events(
+    file: str, edges: Array, experiment: Experiment, accept: Collection[str]
+) -> tuple[Array, Array, list[Origin]]:
+    ntuple = reading(file)
+    origin = _origin(ntuple, experiment, accept)
+    measured = measured_edges(experiment, edges)
+    counts = {window: np.zeros(len(edges) - 1) for window in (ON, OFF)}
+    for block in ntuple.blocks(["e_reco", "window", "selected"]):
+        for window, sums in counts.items():
+            chosen = block["selected"] & (block["window"] == window)
+            sums += counted(block["e_reco"][chosen], measured)
+    return counts[ON], counts[OFF], [origin]
 
 
-def _check_exposure(file: str, about: Provenance, experiment: Experiment) -> None:
-    """Refuse an ntuple of another target or exposure than the model's."""
-    try:
-        protons, its_years = float(about["protons_on_target"]), float(about["years_of_operation"])
-        its_material = about["experiment"]["target"]["material"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ExperimentError(f"{file}: does not tell its exposure and target: {error}") from error
+def _origin(ntuple: Reading, experiment: Experiment, accept: Collection[str]) -> Origin:
+    """Refuse an ntuple of another model or exposure, and keep what is accepted."""
+    unlike = differences(ntuple.experiment, experiment, imported=ntuple.imported)
+    unlike = refuse(ntuple.path, experiment.name, unlike, accept)
+    accepted = [(each.key, each.data, each.model) for each in unlike]
     years = experiment.exposure.years
     wanted = experiment.source.protons * years
-    if abs(protons - wanted) > EXPOSURE * wanted:
-        raise ExperimentError(
-            f"{file}: is of {protons:.6g} protons on target ({its_years:.6g} years of operation), "
-            f"the model of {experiment.name} of {wanted:.6g} ({years:.6g} years); they must be the "
-            f"same within {EXPOSURE:.0%}: --years {protons / wanted * years:.6g}"
-        )
-    material = experiment.model_dump(mode="json")["target"]["material"]
-    if its_material != material:
-        raise ExperimentError(
-            f"{file}: is of the target {its_material!r}, the model of {experiment.name} of "
-            f"{material!r}"
-        )
+    if abs(ntuple.protons - wanted) > EXPOSURE * wanted:
+        if not {EXPOSURE_KEY, "exposure"} & set(accept):
+            _refuse_exposure(ntuple, experiment)
+        accepted.append((EXPOSURE_KEY, ntuple.protons / wanted * years, years))
+    return Origin(experiment.name, ntuple.protons, ntuple.years, ntuple.missing, tuple(accepted))
+
+
+def _refuse_exposure(ntuple: Reading, experiment: Experiment) -> None:
+    years = experiment.exposure.years
+    wanted = experiment.source.protons * years
+    missing = f"; not there: {'; '.join(ntuple.missing)}" if ntuple.missing else ""
+    several = f" in {len(ntuple.runs)} runs" if len(ntuple.runs) > 1 else ""
+    raise ExperimentError(
+        f"{ntuple.path}: is of {ntuple.protons:.6g} protons on target ({ntuple.years:.6g} years of "
+        f"operation{several}), the model of {experiment.name} of {wanted:.6g} ({years:.6g} years); "
+        f"they must be the same within {EXPOSURE:.1%}: --years "
+        f"{ntuple.protons / wanted * years:.6g}{missing}"
+    )
 
 
 def _histogram(path: Path, name: str, edges: Array) -> Array:

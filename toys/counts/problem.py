@@ -31,8 +31,8 @@ def counting(
     """
     s, b = np.asarray(signal, float), np.asarray(background, float)
     pulls = (
-        (SignalNormalisation(), signal_uncertainty),
-        (BackgroundNormalisation(), background_uncertainty),
+        (SignalNormalisation().as_linear(), signal_uncertainty),
+        (BackgroundNormalisation().as_linear(), background_uncertainty),
     )
     nuisances = tuple(Nuisance(effect.name, effect, value) for effect, value in pulls if value > 0)
     size = 1 + len(nuisances)

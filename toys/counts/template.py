@@ -106,7 +106,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
             signal[flavour.name, nucleus.name, structure] = counts * on
             signal_off[flavour.name, nucleus.name, structure] = counts * off
-    steady, beam, beam_off = _backgrounds(experiment, edges)
+    steady, beam, beam_off = backgrounds(experiment, edges)
     w = experiment.beam_windows
     tau = w.off_length / w.on_length
     return Templates(experiment, edges, signal, signal_off, steady, beam, beam_off, tau)
@@ -120,7 +120,8 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     if experiment.analysis.scale == "reco" and detector.unit != "keV_nr":
         marks = detector.recoil_equivalent(marks / detector.per_kev, high)
     jumps = detector.acceptance_edges(high)
-    marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]]) / shift.energy
+    marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]])
+    marks = detector.quenched_alike(marks[np.isfinite(marks)], 1 / shift.energy)
     if not detector.resolution.has_width:
         return marks
     marks = marks[(marks > 0) & (marks < 2 * high)]
@@ -128,7 +129,7 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 
-def _backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Array]:
+def backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Array]:
     """Steady-state counts in beam-on, and beam-related ones in beam-on and beam-off, (bins,)."""
     steady, beam, beam_off = (np.zeros(len(edges) - 1) for _ in range(3))
     live = 1 - experiment.detector.dead_time

@@ -4,15 +4,20 @@ Every part of the model has its exact counterpart, so that −2 ln L differs fro
 arXiv:1911.00762) by a constant:
 
 - strength: a normfactor on the signal.
-- a pull, 1 + σ η with η Gaussian of width one: a `histosys` with symmetric templates (1 ± σ) × the
-  nominal one. All of its interpolations are a straight line then, beyond one σ too; a `normsys`
-  would be (1 + σ)^η.
+- a pull, (1 + σ)^η with η Gaussian of width one: a `normsys`. The straight line in ln N between
+  its values is pyhf's interpolation "code1", to be asked for (`modifier_settings`); by default, as
+  in ROOT, a polynomial bridges |η| < 1, which differs by up to σ³/20 or so.
+- a linear one, 1 + σ η (`analysis.factors`): a `histosys` with symmetric templates (1 ± σ) × the
+  nominal one. All of its interpolations are a straight line then, beyond one σ too.
 - a background that beam-off measures up to a factor: a normfactor common to the channel and to the
   channel NAME_off of one bin. Ours is 1 + 0.01 z.
 - a background free in each bin: a shapefactor common to NAME and NAME_off, of as many bins.
 
-A pull is linear in the model, so what is quadratic has no counterpart and is refused: systematics
-whose effect has no `modifier`.
+What is quadratic in a pull has no counterpart and is refused: systematics whose effect has no
+`modifier`. Every monomial of the model is a sample.
+
+Bounds of all parameters are in the measurement: ours where we have them, the 1 % of a factor at
+which it is least, and else so far away that no fit gets there, as JSON has no infinity.
 """
 
 from __future__ import annotations
@@ -32,8 +37,10 @@ from .polynomial import Powers
 
 ROUNDING = 1e-9
 """Relative size of counts that are nothing but rounding."""
-MOST_BACKGROUND = 1e3
-"""Upper bound of a free background, in units of the expected one."""
+MOST_FACTOR = 1e3
+"""Upper bound of the strength, and of a factor on a background; ours have none."""
+MOST_PULL = 1e3
+"""Upper bound of a pull, standard deviations; ours have none. pyhf's own bounds are -5 and 5."""
 
 
 def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Json:
@@ -68,17 +75,21 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     data = model.asimov() if data is None else data
     channels: list[Json] = []
     observations: list[Json] = []
-    free: list[tuple[str, int]] = []
+    # without bounds here, pyhf has 0 to 10 for factors, and -5 to 5 for pulls
+    parameters: list[Json] = [_bounded(STRENGTH.name, [0.0, MOST_FACTOR], inits=[1.0])]
+    parameters += [_bounded(n.name, _bounds(n)) for n in model.nuisances]
     for section in model.sections:
         name, on = section.name, section.on
         beam_off = f"{name}_off"
         samples = _samples(model, on)
         if np.any(model.tau[on] > 0):
             factor = f"{name}.background"
-            free.append((factor, on.stop - on.start))
             nominal = np.where(model.background[on] > 0, model.background[on], 1.0)
-            samples.append(_sample("steady", nominal, "shapefactor", factor))
-            beside = _sample("steady", nominal * model.tau[on], "shapefactor", factor)
+            seen = 1 + data.counts[0, on] + data.off[0, on] / model.tau[on]
+            most = MOST_FACTOR * np.maximum(1.0, seen / nominal)
+            parameters.append(_bounded(factor, *([0.0, float(top)] for top in most)))
+            samples.append(_free(nominal, factor))
+            beside = _free(nominal * model.tau[on], factor)
             channels.append({"name": beam_off, "samples": [beside]})
             observations.append({"name": beam_off, "data": data.off[0, on].tolist()})
         channels.append({"name": name, "samples": samples})
@@ -86,11 +97,6 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
         if section.off is not None:
             channels.append({"name": beam_off, "samples": _samples(model, section.off)})
             observations.append({"name": beam_off, "data": data.counts[0, section.off].tolist()})
-    # without bounds here, pyhf has 0 to 10
-    parameters: list[Json] = [{"name": STRENGTH.name, "inits": [1.0], "bounds": [[0.0, 100.0]]}]
-    parameters += [
-        {"name": factor, "bounds": [[0.0, MOST_BACKGROUND]] * bins} for factor, bins in free
-    ]
     return {
         "version": "1.0.0",
         "channels": channels,
@@ -101,43 +107,106 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     }
 
 
+def _bounded(name: str, *bounds: list[float], **others: list[float]) -> Json:
+    """A parameter in a measurement, with the bounds of each of its components."""
+    return {"name": name, "bounds": list(bounds), **others}
+
+
+def _bounds(nuisance: Nuisance) -> list[float]:
+    """Bounds of a nuisance parameter; those of one without a pull are of the factor 1 + σ z."""
+    low, high = max(nuisance.lower, -MOST_PULL), MOST_PULL
+    if nuisance.effect.modifier == "normfactor":
+        return [1 + nuisance.uncertainty * low, MOST_FACTOR]
+    return [low, high]
+
+
 def _samples(model: Model, part: slice) -> list[Json]:
-    """Signal and background of a channel, from the polynomial of the model."""
+    """Signal and backgrounds of a channel, a sample a monomial of the model's polynomial."""
+    first = len(model.parameters)
+    counts, changes = _monomials(model, part)
+    samples: list[Json] = []
+    for powers in sorted(counts, key=sum, reverse=True):
+        nuisances = [n for power, n in zip(powers[first:], model.nuisances, strict=True) if power]
+        nominal = counts[powers]
+        sample = _sample(_name(powers, nuisances, samples), nominal, strength=bool(powers[0]))
+        sample["modifiers"] += [_factor(nuisance) for nuisance in nuisances]
+        sample["modifiers"] += [_pull(n, nominal, change) for n, change in changes[powers].items()]
+        if any(sample["data"]) or sample["modifiers"]:
+            samples.append(sample)
+    return samples
+
+
+def _monomials(
+    model: Model, part: slice
+) -> tuple[dict[Powers, Array], dict[Powers, dict[Nuisance, Array]]]:
+    """Counts by monomial without linear pulls, and what those pulls change of each."""
     terms = {p: np.asarray(c, float)[part] for p, c in model.expected.terms.items()}
-    nothing = np.zeros(part.stop - part.start)
-    signal = _sample("signal", terms.pop(_powers(model, 0), nothing), "normfactor", STRENGTH.name)
-    fixed = terms.pop(_powers(model), nothing)
-    samples = [signal]
-    for i, nuisance in enumerate(model.nuisances, 1):
-        if nuisance.effect.modifier == "normfactor":  # 1 + σ z without a pull
-            measured = terms.pop(_powers(model, i), nothing) / nuisance.uncertainty
-            fixed = np.where(fixed - measured > ROUNDING * fixed, fixed - measured, 0.0)
-            samples.append(
-                _sample(nuisance.name, measured, nuisance.effect.modifier, nuisance.name)
+    largest = max(float(np.abs(c).max()) for c in terms.values())
+    numbered = list(enumerate(model.nuisances, len(model.parameters)))
+    counts: dict[Powers, Array] = {}
+    changes: dict[Powers, dict[Nuisance, Array]] = {}
+    for powers, values in terms.items():
+        if np.abs(values).max() <= ROUNDING * largest:
+            continue
+        pulls = [(i, n) for i, n in numbered if powers[i] and n.rate == 0 and n.weight]
+        if sum(powers[i] for i, _ in pulls) > 1:
+            names = " and ".join(f"'{nuisance.name}'" for _, nuisance in pulls)
+            raise ExperimentError(
+                f"{names}: analysis.factors = 'linear': the product of two linear factors is not "
+                "in HistFactory; leave factors log-normal"
             )
-    background = _sample("background", fixed)
-    for i, nuisance in enumerate(model.nuisances, 1):
-        for sample, powers in ((signal, _powers(model, 0, i)), (background, _powers(model, i))):
-            change = terms.pop(powers, nothing)
-            if np.any(change != 0):
-                sample["modifiers"].append(_pull(nuisance, sample, change))
-    rest = max((float(np.abs(c).max()) for c in terms.values()), default=0.0)
-    assert rest <= ROUNDING * max(signal["data"], default=0.0)
-    samples.append(background)
-    return [s for s in samples if any(s["data"]) or (s is background and s["modifiers"])]
+        base = powers
+        for i, nuisance in pulls:
+            base = (*powers[:i], 0, *powers[i + 1 :])
+            changes.setdefault(base, {})[nuisance] = values
+        counts.setdefault(base, np.zeros(part.stop - part.start))
+        changes.setdefault(base, {})
+        if not pulls:
+            counts[powers] = values
+    for i, nuisance in numbered:  # of 1 + σ z without a pull, z σ is in one sample with the 1
+        if nuisance.effect.modifier == "normfactor":
+            for powers in [q for q in counts if q[i]]:
+                base = (*powers[:i], 0, *powers[i + 1 :])
+                counts[powers] = counts[powers] / nuisance.uncertainty
+                rest = counts[base] - counts[powers]
+                counts[base] = np.where(rest > ROUNDING * counts[base], rest, 0.0)
+                for pull, change in changes[powers].items():
+                    changes[powers][pull] = change / nuisance.uncertainty
+                    left = changes[base].pop(pull) - changes[powers][pull]
+                    if np.abs(left).max() > ROUNDING * largest:
+                        changes[base][pull] = left
+    return counts, changes
 
 
-def _powers(model: Model, *variables: int) -> Powers:
-    return tuple(variables.count(i) for i in range(model.variables))
+def _name(powers: Powers, nuisances: Sequence[Nuisance], samples: Sequence[Json]) -> str:
+    """Name of a sample by what it is: the signal, or a background."""
+    name = "signal" if powers[0] else nuisances[0].effect.acts_on if nuisances else "background"
+    taken = {sample["name"] for sample in samples}
+    return name if name not in taken else f"{name} without pull"
 
 
-def _sample(name: str, counts: Array, kind: str = "", factor: str = "") -> Json:
-    modifiers = [{"type": kind, "name": factor, "data": None}] if kind else []
-    return {"name": name, "data": counts.tolist(), "modifiers": modifiers}
+def _factor(nuisance: Nuisance) -> Json:
+    """A factor (1 + σ)^η, or one without a pull."""
+    if nuisance.effect.modifier == "normfactor":
+        return {"type": "normfactor", "name": nuisance.name, "data": None}
+    up = float(nuisance.factor(1.0))
+    return {"type": "normsys", "name": nuisance.name, "data": {"hi": up, "lo": 1 / up}}
 
 
-def _pull(nuisance: Nuisance, sample: Json, change: Array) -> Json:
-    nominal = np.array(sample["data"])
+def _sample(name: str, counts: Array, strength: bool = False) -> Json:
+    """A sample, the signal with the factor of its strength."""
+    factor = {"type": "normfactor", "name": STRENGTH.name, "data": None}
+    return {"name": name, "data": counts.tolist(), "modifiers": [factor] if strength else []}
+
+
+def _free(nominal: Array, factor: str) -> Json:
+    """A background that is free in each bin."""
+    shape = {"type": "shapefactor", "name": factor, "data": None}
+    return {"name": "steady", "data": nominal.tolist(), "modifiers": [shape]}
+
+
+def _pull(nuisance: Nuisance, nominal: Array, change: Array) -> Json:
+    """A linear pull."""
     return {
         "type": nuisance.effect.modifier,
         "name": nuisance.name,

@@ -179,15 +179,20 @@ def _basis(expected: Polynomial, group: Sequence[int], parameters: int) -> Array
     return np.asarray(basis)
 
 
+def nominal_of(expected: Polynomial, parameters: int) -> Polynomial:
+    """The polynomial in the parameters alone, all nuisance parameters nought."""
+    return expected.restrict(dict.fromkeys(range(parameters, expected.variables), 0.0))
+
+
 def _forms(expected: Polynomial, group: Sequence[int], parameters: int) -> Array | None:
     """A of every bin, shape (bins, k, k), from terms of the group alone."""
     others = [k for k in range(parameters) if k not in group]
     forms: dict[tuple[int, int], Array] = {}
-    for powers, coefficient in expected.terms.items():
+    for powers, coefficient in nominal_of(expected, parameters).terms.items():
         order = sum(powers[i] for i in group)
         if order > 2 or (order and any(powers[k] for k in others)):
             return None
-        if order == 2 and sum(powers) == 2:
+        if order == 2:
             i, j = (n for n, i in enumerate(group) for _ in range(powers[i]))
             forms[i, j] = np.atleast_1d(coefficient) * (1.0 if i == j else 0.5)
     size = len(group)
@@ -210,7 +215,7 @@ def _turned(expected: Polynomial, group: Sequence[int], basis: Array) -> Polynom
     result = Polynomial.constant(0.0, variables)
     for powers, coefficient in expected.terms.items():
         rest = tuple(0 if i in thetas else power for i, power in enumerate(powers))
-        term = Polynomial({rest: coefficient})
+        term = expected.with_terms({rest: coefficient})
         for i, theta in thetas.items():
             if powers[i]:
                 term = term * theta ** powers[i]
@@ -219,7 +224,7 @@ def _turned(expected: Polynomial, group: Sequence[int], basis: Array) -> Polynom
 
 
 def _with_powers(expected: Polynomial, change: Callable[[Powers], Powers]) -> Polynomial:
-    return Polynomial({change(powers): c for powers, c in expected.terms.items()})
+    return expected.with_terms({change(powers): c for powers, c in expected.terms.items()})
 
 
 def _set(powers: Powers, i: int, power: int) -> Powers:

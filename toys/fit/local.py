@@ -139,4 +139,7 @@ def _go_on(
 
 def take(data: Data, sets: NDArray[np.int64]) -> Data:
     """Some of the data sets."""
-    return Data(*(a[sets] if len(a) > 1 else a for a in (data.counts, data.off, data.centre)))
+    counts, off, centre = (
+        a[sets] if len(a) > 1 else a for a in (data.counts, data.off, data.centre)
+    )
+    return Data(counts, off, centre)

@@ -4,8 +4,8 @@ Rates are squares of couplings, so χ² has several minima: a coupling and its m
 the point where its part of the rate is least. Where the rate is a sum of functions of one
 parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
 bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
-x = 0, where a flavour's rate vanishes. A normalisation that multiplies all of it goes into
-y = x (1 + σ η), in which the rate is linear. Every θ = v ± √x is then a start in θ; where nuclei
+x = 0, where a flavour's rate vanishes. Normalisations f that multiply all of it go
+into y = x f, in which the rate is linear. Every θ = v ± √x is then a start in θ; where nuclei
 differ in v, the minima that these lead to have their mirror images tried as well. Other models
 start from the truth and from the minima that a lattice of starts finds on the Asimov data.
 """
@@ -25,7 +25,7 @@ from ...reco.cluster.workers import HERE, Here
 from ..counts.model import Data, Model
 from ..counts.polynomial import Polynomial, Powers
 from ..kernels.status import CONVERGED
-from .coordinates import Coordinates, coordinates
+from .coordinates import Coordinates, coordinates, nominal_of
 from .local import Fits, local_fit, take
 
 MOST_STARTS = 16
@@ -53,8 +53,8 @@ class Search:
     """Bounds of its variables, shape (variables,) each."""
     vertices: Mapping[int, float]
     """Vertex v by number of a parameter that enters with its square."""
-    factors: Mapping[int, tuple[int, float]]
-    """Nuisance parameter k and σ by number of a parameter that enters only as y = x (1 + σ η_k)."""
+    factors: Mapping[int, tuple[int, ...]]
+    """Numbers of nuisance parameters by that of a parameter that enters only as y, times them."""
     lost: float
     """What x leaves out of the rate, relative: how much vertices of bins differ; 0 if exact."""
     starts: Array
@@ -102,8 +102,8 @@ class Search:
         squared = start.copy()
         for i, v in self.vertices.items():
             squared[:, i] = (start[:, i] - v) ** 2
-        for i, (k, sigma) in self.factors.items():
-            squared[:, i] *= 1 + sigma * start[:, k]
+        for i, numbers in self.factors.items():
+            squared[:, i] *= self._multiplied(numbers, start)
         straight = local_fit(self.straight, data, squared, self.held, workers, self.bounds)
         mirrors = [self._mirrors(i) for i in self.vertices]
         images = list(itertools.product(*mirrors))
@@ -159,11 +159,12 @@ class Search:
         θ_i itself where the rate is not quadratic in it.
         """
         parts = [np.zeros(len(values)) for _ in range(3)]
+        arguments = self.model.expected.arguments(values)
         for powers, counts in self.model.expected.terms.items():
             if powers[i] > 2:
                 return values[:, i]
             others = np.array([q if k != i else 0 for k, q in enumerate(powers)])
-            parts[powers[i]] += np.sum(counts) * np.prod(values**others, axis=1)
+            parts[powers[i]] += np.sum(counts) * np.prod(arguments**others, axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             vertex = -parts[1] / (2 * parts[2])
         return np.where(parts[2] > 0, vertex, values[:, i])
@@ -188,10 +189,17 @@ class Search:
         inside = self.model.lower[i] < self.vertices[i] < self.model.upper[i]
         return (False, True) if inside else (False,)
 
+    def _multiplied(self, numbers: Sequence[int], values: Array) -> Array:
+        """Product of the factors of some nuisance parameters, shape (sets,)."""
+        first, product = len(self.model.parameters), np.ones(len(values))
+        for k in numbers:
+            product = product * self.model.nuisances[k - first].factor(values[:, k])
+        return product
+
     def _there_and_back(self, straight: Fits, start: Array, beyond: Sequence[bool]) -> Array:
         values = straight.values.copy()
-        for i, (k, sigma) in self.factors.items():
-            values[:, i] /= 1 + sigma * values[:, k]
+        for i, numbers in self.factors.items():
+            values[:, i] /= self._multiplied(numbers, values)
         for (i, v), other in zip(self.vertices.items(), beyond, strict=True):
             above = (start[:, i] >= v) & (self.model.upper[i] > v)
             x = v + np.where(above != other, 1.0, -1.0) * np.sqrt(np.maximum(values[:, i], 0.0))
@@ -239,12 +247,10 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     factors = {}
     for i in parameters:
         unbounded = lower[i] in {0.0, -np.inf} and upper[i] == np.inf
-        factor = _factor(model, straight, i) if unbounded else None
-        if factor is not None:
-            factors[i] = factor
-            straight = Polynomial(
-                {q: c for q, c in straight.terms.items() if not (q[i] and q[factor[0]])}
-            )
+        if unbounded:
+            straight, numbers_of_i = _without_factors(model, straight, i)
+            if numbers_of_i:
+                factors[i] = numbers_of_i
     other = replace(model, expected=straight)
     none = np.empty((0, model.variables))
     return Search(simple, numbers, other, (lower, upper), vertices, factors, most, none)
@@ -264,7 +270,7 @@ def _without_weak_products(
             weak = max(weak, size)
             for q in products:
                 del terms[q]
-    return Polynomial(terms), weak
+    return model.expected.with_terms(terms), weak
 
 
 def _apart(expected: Polynomial, among: int, parameters: Sequence[int]) -> bool:
@@ -292,14 +298,17 @@ def _split(polynomial: Polynomial, i: int) -> list[dict[Powers, Array]]:
 
 def _vertex(model: Model, i: int) -> float:
     """θ at which the sum of the rate over all bins is least."""
-    zero = (0,) * model.variables
-    _, linear, square = _split(model.expected, i)
+    nominal = nominal_of(model.expected, len(model.parameters))
+    zero = (0,) * nominal.variables
+    _, linear, square = _split(nominal, i)
     return float(-np.sum(linear.get(zero, 0.0)) / (2 * np.sum(square[zero])))
 
 
 def _squared(polynomial: Polynomial, i: int, v: float) -> tuple[Polynomial, float]:
     """The polynomial in x = (θ − v)², and what is lost: the term in θ − v, relative."""
-    zeroth, linear, square = (Polynomial(p or {}) if p else None for p in _split(polynomial, i))
+    zeroth, linear, square = (
+        polynomial.with_terms(p) if p else None for p in _split(polynomial, i)
+    )
     assert square is not None
     constant = square * v**2
     slope = square * (2 * v)
@@ -313,20 +322,36 @@ def _squared(polynomial: Polynomial, i: int, v: float) -> tuple[Polynomial, floa
     return constant + square * x, lost / scale
 
 
-def _factor(model: Model, polynomial: Polynomial, i: int) -> tuple[int, float] | None:
-    """Nuisance parameter k and σ, if the variable i enters only as x (1 + σ η_k)."""
-    terms = {q: c for q, c in polynomial.terms.items() if q[i]}
-    alone = tuple(int(k == i) for k in range(model.variables))
-    others = [q for q in terms if q != alone]
-    if alone not in terms or len(others) != 1 or sum(others[0]) != 2:
-        return None
-    k = next((k for k, power in enumerate(others[0]) if power and k != i), None)
-    if k is None or k < len(model.parameters):
-        return None
-    sigma = model.nuisances[k - len(model.parameters)].uncertainty
-    a, b = np.broadcast_arrays(terms[alone] * sigma, terms[others[0]])
-    same = np.allclose(a, b, rtol=1e-12, atol=1e-12 * float(np.max(np.abs(a))))
-    return (k, sigma) if same else None
+def _without_factors(
+    model: Model, polynomial: Polynomial, i: int
+) -> tuple[Polynomial, tuple[int, ...]]:
+    """The polynomial in y = x f in the place of the variable x = z_i, if it enters only so.
+
+    Also the numbers of the nuisance parameters whose factors are f.
+    """
+    numbers = []
+    for k, nuisance in enumerate(model.nuisances, len(model.parameters)):
+        own = {q: c for q, c in polynomial.terms.items() if q[i]}
+        if not nuisance.effect.is_factor or not any(q[k] for q in own):
+            continue
+        bare = {(*q[:k], 0, *q[k + 1 :]): c for q, c in own.items() if q[k] == bool(nuisance.rate)}
+        whole = Polynomial.variable(k, model.variables, nuisance.rate)
+        product = polynomial.with_terms(bare) * (
+            whole if nuisance.rate else 1.0 + whole * nuisance.uncertainty
+        )
+        if _same(product.terms, own):
+            rest = {q: c for q, c in polynomial.terms.items() if not q[i]}
+            polynomial = polynomial.with_terms(rest | bare)
+            numbers.append(k)
+    return polynomial, tuple(numbers)
+
+
+def _same(a: Mapping[Powers, Array], b: Mapping[Powers, Array]) -> bool:
+    """Whether two sets of terms are the same but for rounding."""
+    if set(a) != set(b):
+        return False
+    size = max(float(np.max(np.abs(c))) for c in b.values())
+    return all(np.allclose(a[q], b[q], rtol=1e-12, atol=1e-12 * size) for q in a)
 
 
 def _lattice(model: Model, held: Sequence[int], data: Data, around: Array) -> Array:
@@ -356,8 +381,8 @@ def reach(model: Model, i: int) -> float:
     """Change of a parameter that moves the counts by half of what parameters decide at all."""
     parameters = range(len(model.parameters))
     counts = float(model.counts(model.truth).sum())
-    free = [q for q in model.expected.terms if any(q[k] for k in parameters)]
-    decided = sum(abs(np.sum(model.expected.terms[q])) for q in free if sum(q) == 1)
+    nominal = nominal_of(model.expected, len(parameters)).terms
+    decided = sum(abs(np.sum(counts)) for q, counts in nominal.items() if sum(q) == 1)
     for scale in np.geomspace(1e-4, 1e5, 91):
         moved = model.truth.copy()
         moved[i] += scale

@@ -22,8 +22,8 @@ from ...reco.cluster.workers import ALONE, HERE, Here
 from ...reco.errors import ExperimentError
 from ..construction.belt import Belt, Ordering
 from ..construction.neyman import Construction
-from ..construction.region import Region, Weighted
-from ..construction.throw import throw
+from ..construction.region import Region, Weighted, exact_region
+from ..construction.throw import throw, toy_key
 from ..counts.model import Data
 from ..fit.local import take
 from ..kernels.status import CONVERGED
@@ -98,9 +98,15 @@ def importance_region(
     critical, error, effective, p_value, failed, expected_fits = rows.T
     number = np.full(size, toys, np.int64)
     limits = Belt(np.full(size, -np.inf), critical, error)
-    return Region(
-        construction, cl, "likelihood-ratio", limits, p_value, number,
-        failed.astype(np.int64), Weighted(effective, int(expected_fits.sum())),
+    outside = (1 - cl - p_value) / np.sqrt(cl * (1 - cl) / np.maximum(effective, 1.0))
+    own = mixture.features.reshape(size, toys, -1)
+    repeated = np.array([1 - len(np.unique(rows, axis=0)) / toys for rows in own])
+    return exact_region(
+        Region(
+            construction, cl, "likelihood-ratio", limits,
+            np.maximum(p_value, 1 / (effective + 1)), number, failed.astype(np.int64),
+            outside, repeated, Weighted(effective, int(expected_fits.sum())),
+        )
     )  # fmt: skip
 
 
@@ -192,7 +198,7 @@ def _at_point(
     own = len(weight) // len(c.points)
     least = _least_weight(weight, max(MOST_USED, 4 * own))
     chance = np.empty(len(weight))
-    chances(np.uint64(c.seed), np.uint64(c.first_point + g), np.uint64(first_toy), chance)
+    chances(toy_key(c.model, c.seed), np.uint64(c.first_point + g), np.uint64(first_toy), chance)
     used = np.flatnonzero(chance * least < weight)
     weight = np.maximum(weight[used], least)
     if not used.size:

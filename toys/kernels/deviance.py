@@ -1,8 +1,8 @@
 """χ² of many data sets side by side, with its exact first and second derivatives, compiled.
 
-χ² = 2 Σ_i [N_i − n_i + n_i ln(n_i/N_i)] + Σ_k w_k (z_k − c_k)², N_i a polynomial of z (4.3, 4.4 of
-arXiv:1911.00762). A bin with τ > 0 has a beam-off count m_i ~ Poisson(τ B_i) with B_i free:
-B_i is solved for in closed form, and N_i is what comes on top of it.
+χ² = 2 Σ_i [N_i − n_i + n_i ln(n_i/N_i)] + Σ_k w_k (z_k − c_k)² (4.3, 4.4 of arXiv:1911.00762),
+N_i a polynomial of z or of exp(r z). A bin with τ > 0 has a beam-off count m_i ~ Poisson(τ B_i)
+with B_i free: B_i is solved for in closed form, and N_i is what comes on top of it.
 
 LANES data sets are evaluated at once, an innermost loop over them doing the same step for all,
 which the compiler vectorises. The arithmetic of a data set does not depend on its lane or its
@@ -39,11 +39,12 @@ def evaluate(objective, lanes):  # type: ignore[no-untyped-def]
 @kernel_inline
 def _clear(terms, lanes):  # type: ignore[no-untyped-def]
     """Set sums over bins to 0, and work out monomials and those of first derivatives."""
-    trial, scratch, first = lanes.trial, lanes.scratch, terms.first
+    trial, scratch = lanes.trial, lanes.scratch
+    first, factor = terms.first, terms.first_factor
     monomials, derived = scratch.monomials, scratch.derived
-    fill_monomials(terms, trial.z, LANES, monomials)
+    fill_monomials(terms, trial.z, LANES, scratch.arguments, monomials)
     for r in range(len(first)):
-        a, e = first[r, 2], float(first[r, 3])
+        a, e = first[r, 2], factor[r]
         for lane in range(LANES):
             derived[r, lane] = e * monomials[a, lane]
     lanes.bin.value[:] = 0.0
@@ -105,13 +106,13 @@ def _expect_bin(terms, i, scratch, expected):  # type: ignore[no-untyped-def]
 @kernel_inline
 def _add_second(terms, lanes):  # type: ignore[no-untyped-def]
     """Add to the Hessian what the second derivatives of N give."""
-    second, hessian = terms.second, lanes.trial.hessian
+    second, factor, hessian = terms.second, terms.second_factor, lanes.trial.hessian
     monomials, bends = lanes.scratch.monomials, lanes.scratch.bends
     for r in range(len(second)):
-        j, k, q, a, e = second[r, 0], second[r, 1], second[r, 2], second[r, 3], second[r, 4]
+        j, k, q, a, e = second[r, 0], second[r, 1], second[r, 2], second[r, 3], factor[r]
         row = j * (j + 1) // 2 + k
         for lane in range(LANES):
-            hessian[row, lane] += float(e) * monomials[a, lane] * bends[q, lane]
+            hessian[row, lane] += e * monomials[a, lane] * bends[q, lane]
 
 
 @kernel_inline

@@ -100,6 +100,8 @@ class Bin(NamedTuple):
 class Scratch(NamedTuple):
     """Room for `deviance.evaluate`."""
 
+    arguments: Floats
+    """Arguments of the polynomial, shape (variables, LANES)."""
     monomials: Floats
     """Shape (terms, LANES)."""
     derived: Floats
@@ -209,6 +211,7 @@ def new_lanes(objective):  # type: ignore[no-untyped-def]
         impossible=np.zeros(LANES),
     )
     scratch = Scratch(
+        arguments=np.zeros((variables, LANES)),
         monomials=np.zeros((size, LANES)),
         derived=np.zeros((len(terms.first), LANES)),
         slopes=np.zeros((p, LANES)),

@@ -48,6 +48,8 @@ class Source(NamedTuple):
     """What of it varies with the values."""
     weight: NDArray[np.float64]
     """1/σ² of the pulls, 0 where there is none, shape (variables,)."""
+    lower: NDArray[np.float64]
+    """Least values, shape (variables,)."""
     tau: NDArray[np.float64]
     """Beam-off time over beam-on time, shape (bins,); 0 where a bin has no beam-off count."""
 
@@ -205,6 +207,38 @@ def _look_up(words, tables, k, result):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def draw_truth(series, source, row, z):  # type: ignore[no-untyped-def]
+    """True values of a toy, shape (variables,): pulled ones from their Gaussians, within bounds.
+
+    Parameters
+    ----------
+    series
+        `Series`.
+    source
+        `Source`.
+    row
+        Number of the toy in the series.
+    z
+        To be written; what has no pull is left as it is.
+    """
+    truth, weight, lower = source.values, source.weight, source.lower
+    toy, draw = np.uint64(series.start + row), np.uint64(0)
+    for k in range(len(weight)):
+        if weight[k] > 0:
+            w0, _, _, _ = philox(series.key, toy, series.point, draw, TOYS)
+            draw += np.uint64(1)
+            x = normal_quantile(uniform(w0)) / np.sqrt(weight[k])
+            z[k] = max(truth[k] + x, lower[k])
+
+
+@kernel
+def draw_truths(series, source, values):  # type: ignore[no-untyped-def]
+    """True values of each toy of a `Series`, as `draw_truth`, shape (toys, variables)."""
+    for row in range(len(values)):
+        draw_truth(series, source, row, values[row])
+
+
+@kernel
 def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignore[no-untyped-def]
     """Toys of which each may have its own truth; a draw is counted (toy, point, draw, stream).
 
@@ -224,7 +258,7 @@ def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignor
         `Thrown`.
     """
     key, point, start = series
-    truth, background, leaked, weight, tau = source
+    truth, background, leaked, weight, _, tau = source
     counts, off, centre = thrown
     bins = counts.shape[1]
     monomials, monomials_off = np.ones((len(terms.parent), 1)), np.ones((len(leaked.parent), 1))
@@ -236,14 +270,14 @@ def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignor
     beside[:] = own
     for row in range(len(counts)):
         toy = np.uint64(start + row)
+        if prior:
+            draw_truth(series, source, row, z)
         draw = np.uint64(0)
         for k in range(len(weight)):
             if weight[k] > 0:
-                w0, w1, _, _ = philox(key, toy, point, draw, TOYS)
+                _, w1, _, _ = philox(key, toy, point, draw, TOYS)
                 draw += np.uint64(1)
                 sigma = 1.0 / np.sqrt(weight[k])
-                if prior:
-                    z[k] = truth[k] + sigma * normal_quantile(uniform(w0))
                 centre[row, k] = z[k] + sigma * normal_quantile(uniform(w1)) if fluctuated else 0.0
         if prior:
             expect(terms, at, monomials, expected)
@@ -259,6 +293,8 @@ def throw_each(series, source, terms, prior, fluctuated, thrown):  # type: ignor
 
 
 EVENT_TOYS = np.uint64(stream_number("toys of events"))
+TOYS_OF_TOYS = np.uint64(stream_number("toys of toys"))
+AT_ANOTHER_RATE = np.uint64(stream_number("toys of events at another rate"))
 
 
 @kernel
@@ -266,3 +302,39 @@ def event_seed(key, toy, point, number):  # type: ignore[no-untyped-def]
     """Seed of a toy's events."""
     a, b, _, _ = philox(key, np.uint64(toy), np.uint64(point), np.uint64(number), EVENT_TOYS)
     return (a << SHIFT) | b
+
+
+@kernel
+def nested_seed(key, toy, point):  # type: ignore[no-untyped-def]
+    """Seed of the toys that are thrown for a toy as for data."""
+    a, b, _, _ = philox(key, np.uint64(toy), np.uint64(point), np.uint64(0), TOYS_OF_TOYS)
+    return (a << SHIFT) | b
+
+
+@kernel
+def at_another_rate(key, window, keep, extra, counts):  # type: ignore[no-untyped-def]
+    """Poisson counts as those at other rates: some are left out, others added.
+
+    Parameters
+    ----------
+    key
+        Seed of the toy's events.
+    window
+        Number of the window.
+    keep
+        Chance of each count to be kept, shape (bins,).
+    extra
+        Mean of those added, shape (bins,).
+    counts
+        Counts, shape (bins,), to be changed.
+    """
+    for i in range(len(counts)):
+        place, draw = np.uint64(i), np.uint64(0)
+        kept = counts[i]
+        if keep[i] < 1.0:
+            for _ in range(np.int64(counts[i])):
+                w0, w1, _, _ = philox(key, place, window, draw, AT_ANOTHER_RATE)
+                draw += np.uint64(1)
+                if uniform_53(w0, w1) >= keep[i]:
+                    kept -= 1.0
+        counts[i] = kept + poisson(key, place, window, draw, AT_ANOTHER_RATE, extra[i])

@@ -14,8 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from ...reco.cluster.workers import HERE, Here, Workers
-from ...reco.runs.folder import tables
-from ..construction.neyman import Construction, Statistic
+from ..construction.neyman import Statistic
 
 PILOT_TOYS = 64
 BLOCK_SECONDS = 2.0
@@ -34,13 +33,6 @@ class ToyWork:
     """Toys of any points, to be thrown in any process."""
 
     thrower: Thrower
-
-    def tables(self) -> dict[str, str]:
-        """Checksums of tables of form factors, where events are made; templates are sent."""
-        thrower = self.thrower
-        if not isinstance(thrower, Construction) or thrower.ensemble.level == "bins":
-            return {}
-        return tables(e.interaction for e in thrower.experiments)
 
     def warm(self) -> None:
         """Compile the kernels."""

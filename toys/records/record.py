@@ -37,6 +37,7 @@ from ...reco.runs.folder import (
     write_manifest,
 )
 from ..construction.neyman import Statistic
+from ..construction.numbering import BETWEEN
 
 TOYS_A_FILE = 1 << 18
 """A file is closed at this number of toys."""
@@ -166,6 +167,18 @@ class Record:
                 parts += [piece for piece in loaded[path] if piece[0][0] == point]
             yield _joined(self.folder, sorted(parts, key=lambda piece: piece[0]))
 
+    def of(self, point: int) -> Statistic:
+        """Toys of one point in the order of their numbers.
+
+        Raises
+        ------
+        OutputError
+            As `by_point`.
+        """
+        paths = [path for path in self.files() if _holds(path, point)]
+        parts = [piece for path in paths for piece in read_file(path) if piece[0][0] == point]
+        return _joined(self.folder, sorted(parts, key=lambda piece: piece[0]))
+
 
 def _joined(folder: Path, parts: Sequence[tuple[Task, Statistic]]) -> Statistic:
     values: list[NDArray[np.float64]] = []
@@ -183,6 +196,11 @@ def _joined(folder: Path, parts: Sequence[tuple[Task, Statistic]]) -> Statistic:
         failed += statistic.failed
         stop, before = task[2], (task, statistic)
     return Statistic(np.concatenate(values) if values else np.empty(0), failed)
+
+
+def _holds(path: Path, point: int) -> bool:
+    first, last = _points_of(path)
+    return first <= point <= last
 
 
 def _points_of(path: Path) -> tuple[int, int]:
@@ -286,11 +304,18 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> Record:
     with result.log() as log:
         for record in records:
             for path in record.files():
-                new = [piece for piece in read_file(path) if piece[0] not in done]
+                new = [piece for piece in read_file(path) if not _is_there(piece[0], done)]
                 if new:
                     result._write(new, log)
                     done |= {task for task, _ in new}
     return result
+
+
+def _is_there(task: Task, done: Iterable[Task]) -> bool:
+    """Whether a task is done, or round limits any of its toys: the others can be made again."""
+    if task[0] < BETWEEN:
+        return task in done
+    return any(task[0] == point and task[1] < b and a < task[2] for point, a, b in done)
 
 
 def _fit_together(records: Sequence[Record]) -> None:
@@ -305,7 +330,7 @@ def _fit_together(records: Sequence[Record]) -> None:
                         f"{path}: toys {task[1]} to {task[2]} of point {task[0]} differ"
                     )
     for before, task in pairwise(sorted(seen)):
-        if task[0] == before[0] and task[1] < before[2]:
+        if task[0] == before[0] < BETWEEN and task[1] < before[2]:
             raise OutputError(
                 f"toys {task[1]} to {min(task[2], before[2])} of point {task[0]} overlap: they are "
                 "in two of the runs"

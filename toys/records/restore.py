@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from ...generator.arrays import Json
+from ...generator.sampling.names import STREAMS
 from ...reco.errors import OutputError
 from ...reco.experiment import Experiment, validate
 from ...reco.files import replacing
-from ...reco.runs.folder import MANIFEST, Manifest, refuse_another, tables
+from ...reco.runs.folder import MANIFEST, Manifest, refuse_another
 from ..construction.ensemble import Described, Ensemble
 from ..construction.neyman import Construction
+from ..construction.numbering import BETWEEN
 from ..counts.combination import build
 from ..counts.model import Data
+from ..counts.origin import restored
 from .record import Record
 
 
@@ -25,14 +28,19 @@ def configuration(construction: Construction, experiments: Sequence[Experiment])
     data = construction.data
     return {
         "experiments": [e.model_dump(mode="json") for e in experiments],
-        "tables": tables(e.interaction for e in experiments),
         "axes": {name: x.tolist() for name, x in construction.axes},
         "parameters": [p.name for p in construction.model.parameters],
         "ensemble": construction.ensemble.describe(),
         "seed": construction.seed,
-        "data": {"counts": data.counts[0].tolist(), "off": data.off[0].tolist()},
+        "data": {"counts": data.counts[0].tolist(), "off": data.off[0].tolist()} | _origins(data),
         "version": version("nuspill"),
+        "streams": STREAMS,
     }
+
+
+def _origins(data: Data) -> Json:
+    """What is known of the data's ntuples, if they are from any."""
+    return {"origins": [each.as_json() for each in data.origins]} if data.origins else {}
 
 
 def restore(record: Record) -> Construction:
@@ -52,7 +60,7 @@ def restore(record: Record) -> Construction:
     counts, off = (np.array(config["data"][name])[None] for name in ("counts", "off"))
     axes = tuple((name, np.array(x)) for name, x in config["axes"].items())
     centre = np.zeros((1, model.variables))
-    data = Data(counts, off, centre)
+    data = Data(counts, off, centre, restored(config["data"].get("origins", [])))
     construction = Construction(model, axes, ensemble, config["seed"], data, tuple(experiments))
     wanted = Manifest("toys", configuration(construction, experiments), {})
     refuse_another(record.folder, record.manifest, wanted)
@@ -79,7 +87,8 @@ def write_ntuple(construction: Construction, record: Record, path: Path) -> None
     """Write the toys of a record as a ROOT ntuple `toys`, fitted again by their numbers.
 
     Columns: ``point``, ``toy``, ``q``, ``status`` (0 where both fits converged), ``chi2`` of the
-    global minimum, and ``fit_NAME`` of each variable there.
+    global minimum, and ``fit_NAME`` of each variable there. Toys at points round limits, which are
+    not of the grid, are left out.
     """
     import uproot
 
@@ -90,6 +99,8 @@ def write_ntuple(construction: Construction, record: Record, path: Path) -> None
     with replacing(path, overwrite=True) as temporary, uproot.recreate(temporary) as file:
         tree = file.mktree("toys", branches)
         for point, start, stop in sorted(record.done()):
+            if point >= BETWEEN:
+                continue
             at, free = construction.fits(point, start, stop)
             tree.extend(
                 {

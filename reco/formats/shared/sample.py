@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ...columns import BLOCK_EVENTS, PLACE_COLUMNS, Block
+from ...columns import Block
 from ...errors import ExperimentError
-from ...experiment import Experiment, validate
+from ...experiment import Experiment
 from ...runs.provenance import Provenance
+from ...runs.reading import Reading, reading
 from .about import About
 from .digitiser import clock_of, lead
 
@@ -124,37 +124,34 @@ def sample_of(
     Raises
     ------
     ExperimentError
-        If there is no ntuple, or something other than `daq` is to be changed.
+        If there is no ntuple, something other than `daq` is to be changed, or pulses of the
+        stretch are not there.
     """
-    import uproot
-
-    from ...runs.tree import PROVENANCE, TREE
-
-    path = Path(path)
-    files = sorted(path.glob("part-*.root")) if path.is_dir() else [path]
-    if not files or not path.exists():
-        raise ExperimentError(f"{path}: there is no ntuple")
     for key in settings or {}:
         if key.split(".")[0] != "daq":
             raise ExperimentError(f"{path}: {key}: the events are made; only daq can be set")
-    try:
-        with uproot.open(files[0]) as root:
-            provenance: Provenance = json.loads(str(root[PROVENANCE]))
-            names = set(root[TREE].keys())
-        experiment = validate(provenance["experiment"], str(path)).replace(**(settings or {}))
-    except ExperimentError:
-        raise
-    except Exception as error:  # uproot and the codecs raise errors of many kinds
-        raise ExperimentError(f"{path}: is not an ntuple of nuspill: {error}") from error
-    experiment, first, stop = stretch(experiment, provenance, pulses, str(path))
+    ntuple = reading(path)
+    if len(ntuple.runs) > 1:
+        names = ", ".join(run.name for run in ntuple.runs[:3])
+        raise ExperimentError(
+            f"{path}: holds {len(ntuple.runs)} runs ({names}), each from its own first pulse on; "
+            "export them one by one"
+        )
+    about = ntuple.runs[0].about
+    if ntuple.imported:
+        about = ntuple.provenance
+    experiment = ntuple.experiment.replace(**(settings or {}))
+    experiment, first, stop = stretch(experiment, about, pulses, str(path))
+    _refuse_gaps(ntuple, first, stop)
+    selected = any(share.about.get("selected_only", False) for share in ntuple.runs[0].shares)
+    provenance: Provenance = {**about, "selected_only": selected}
+    return Sample(experiment, provenance, first, stop, ntuple.blocks, selected_only)
 
-    def source(columns: Iterable[str]) -> Iterator[Block]:
-        wanted = [name for name in columns if name in names or name not in PLACE_COLUMNS]
-        for file in files:
-            try:
-                with uproot.open(file) as root:
-                    yield from root[TREE].iterate(wanted, step_size=BLOCK_EVENTS, library="np")
-            except Exception as error:  # as above
-                raise ExperimentError(f"{file}: is damaged: {error}") from error
 
-    return Sample(experiment, provenance, first, stop, source, selected_only)
+def _refuse_gaps(ntuple: Reading, first: int, stop: int) -> None:
+    """Refuse a stretch of pulses that are not all there."""
+    stretches = ntuple.runs[0].stretches
+    if ntuple.missing and not any(a <= first and stop <= b for a, b in stretches):
+        a, b = max(stretches, key=lambda pulses: pulses[1] - pulses[0], default=(0, 0))
+        hint = f"; --pulses {a}:{b} is there" if b > a else ""
+        raise ExperimentError(f"{ntuple.path}: not there: {'; '.join(ntuple.missing)}{hint}")

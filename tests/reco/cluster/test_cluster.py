@@ -2,15 +2,13 @@
 
 import json
 import os
-import pickle
 import re
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -23,7 +21,6 @@ from nuspill.reco.runs.layout import MAKING, Options, PartWork, restore_run
 from nuspill.reco.runs.verify import join_parts, part_is_right, wrong_files
 
 pytest.importorskip("distributed")
-from nuspill.reco.cluster.worker import SharedWork, sources_digest
 
 YEARS = 1.0
 
@@ -48,11 +45,6 @@ class Squares:
     marks: Path | None = None
     deaths: int = 0
     wrong: int = -1
-    files: dict[str, str] = field(default_factory=dict)
-
-    def tables(self):
-        """Of its own files, if any."""
-        return self.files
 
     def warm(self):
         """Nothing is shared."""
@@ -130,17 +122,14 @@ def test_other_sources(cluster, monkeypatch):
         list(cluster.compute(Squares(deaths=3), range(5)))
 
 
-def test_other_tables(cluster, tmp_path, monkeypatch):
-    """Fails if a worker makes anything with a form factor that it does not have, or another."""
+def test_tables_of_the_client(cluster, tmp_path, monkeypatch):
+    """Fails if workers need the file of a form factor, or make anything with another."""
     monkeypatch.chdir(tmp_path)  # where the workers are not
     (tmp_path / "f.csv").write_text("0,1\n1,0.5\n")
     run = plan(load("ess-csi", {"interaction.form_factor": "f.csv"}), 5, years=0.01)
-    with pytest.raises(ExperimentError, match=r"the worker .*'f\.csv' cannot be read"):
-        write_parts(run, tmp_path / "parts", 1, workers=cluster)
-    shared = SharedWork("a", sources_digest(), pickle.dumps(Squares(files={"f": "1"})), {"f": "2"})
-    shared.setup(SimpleNamespace(address="there"))
-    with pytest.raises(ExperimentError, match="worker there has another file f than the client"):
-        shared.work()
+    (tmp_path / "f.csv").unlink()
+    write_parts(run, tmp_path / "parts", 1, workers=cluster)
+    same(read(tmp_path / "parts")[0], run.make(0, run.events))
 
 
 def test_parts(cluster, run, tmp_path):

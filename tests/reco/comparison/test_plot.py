@@ -172,7 +172,8 @@ def test_parts_formats_and_steps_agree(tmp_path, monkeypatch):
     left = [
         json.loads(str(uproot.open(f)["provenance"])) for f in (tmp_path / "parts").glob("*.root")
     ]
-    assert part.fraction == sum(told["events"] for told in left) / left[0]["run_events"]
+    pulses = sum(b - a for a, b in (told["covered_pulses"] for told in left))
+    assert part.fraction == pulses / left[0]["pulses"]
     assert 0.2 < part.fraction < 0.9
     for one, every in zip(summary(part).counts, summary(whole).counts, strict=True):
         assert one.expected_on == pytest.approx(part.fraction * every.expected_on)
@@ -283,7 +284,10 @@ def test_other_roots(sns, tmp_path):
         plot(tmp_path / "parts", tmp_path / "a.png")
     for seed in (0, 1):
         write(planned(seed=seed, years=0.1), tmp_path / "parts" / f"part-0000{seed}.root")
-    with pytest.raises(ExperimentError, match=r"part-00001\.root: is of another run"):
+    far = {"source.distance": 40.0}
+    write(planned(settings=far, seed=2, years=0.1), tmp_path / "parts" / "part-00002.root")
+    text = r"part-00002\.root: is of another experiment .* source\.distance is 40\.0"
+    with pytest.raises(ExperimentError, match=text):
         plot(tmp_path / "parts", tmp_path / "a.png")
     assert not list(tmp_path.glob("*.png"))
     assert not list(tmp_path.glob(".*"))

@@ -127,3 +127,25 @@ def test_an_experiment_with_any_letters(tmp_path):
     export_events(tmp_path / "a.root", "nuhepmc", tmp_path / "a.hepmc")
     told = import_events(tmp_path / "a.hepmc", tmp_path / "b.root")
     assert told["experiment"]["description"] == settings["description"]
+
+
+def azimuths(file):
+    """Azimuth of each recoil."""
+    with pyhepmc.open(str(file)) as opened:
+        nuclei = [event.vertices[0].particles_out[1].momentum for event in opened]
+    return np.array([np.arctan2(p.y, p.x) for p in nuclei])
+
+
+def test_directions_of_one_seed(tmp_path):
+    """Fails if two experiments of one seed, or two stretches of a run, have common directions."""
+    made = {}
+    for name in ("a", "b"):
+        run = plan(load(CSI, {"name": name}), 3, years=0.02)
+        write(run, tmp_path / f"{name}.root")
+        for first, stop in ((0, run.pulses // 2), (run.pulses // 2, run.pulses)):
+            file = tmp_path / f"{name}{first}.hepmc"
+            export_events(tmp_path / f"{name}.root", "nuhepmc", file, pulses=(first, stop))
+            made[name, first] = azimuths(file)
+    every = np.concatenate(list(made.values()))
+    assert len(every) > 200
+    assert len(np.unique(every)) == len(every)

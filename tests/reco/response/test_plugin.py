@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 from nuspill import build, generate, load
+from nuspill.generator.settings import unchecked
 from nuspill.reco.errors import ExperimentError
 from nuspill.reco.expectation import background_per_kg_day, expectations
 from nuspill.reco.response.background import BackgroundShape, SpectrumModel
@@ -110,8 +111,7 @@ class Jumping(EfficiencyModel):
 def with_models(**models):
     settings = {"background.steady.enabled": False, "analysis.edges": [3.0, 6.0, 10.0, 20.0, 46.0]}
     experiment = load("ess-csi", settings)
-    detector = experiment.detector.model_copy(update=models)
-    return experiment.model_copy(update={"detector": detector})
+    return unchecked(experiment, detector=unchecked(experiment.detector, **models))
 
 
 @pytest.mark.parametrize("model", [Wide(), Relative()])  # the threshold is 1 keV_nr
@@ -162,8 +162,8 @@ def test_an_efficiency_jumps_in_events_where_it_does_in_templates(resolution, pl
         "analysis.edges": edges, "detector.resolution": resolution,
     }  # fmt: skip
     experiment = load("ess-csi", settings)
-    detector = experiment.detector.model_copy(update={"efficiency": Jumping(place=place)})
-    experiment = experiment.model_copy(update={"detector": detector})
+    detector = unchecked(experiment.detector, efficiency=Jumping(place=place))
+    experiment = unchecked(experiment, detector=detector)
     model = build([experiment], ["strength"])
     due = model.counts(model.truth)
     events = generate(experiment, seed=2, years=60.0, library="np")
@@ -190,8 +190,8 @@ def test_a_spectrum_of_a_background():
     """Fails if its area does not multiply the rate, or bins or events do not follow its shape."""
     edges = np.array([1.0, 3.0, 6.0, 10.0, 20.0, 46.1])
     experiment = load("ess-csi", {"analysis.edges": edges.tolist()})
-    rising = experiment.background[0].model_copy(update={"spectrum": Rise()})
-    experiment = experiment.model_copy(update={"background": (rising,)})
+    rising = unchecked(experiment.background[0], spectrum=Rise())
+    experiment = unchecked(experiment, background=(rising,))
     assert background_per_kg_day(experiment, rising) == pytest.approx(10 * 45.1 / 2)
     expected = templates(experiment).steady
     np.testing.assert_allclose(expected / expected.sum(), np.diff(((edges - 1) / 45.1) ** 2))

@@ -68,8 +68,9 @@ def test_the_object_is_frozen():
         given["beam_time"].years = 1.0
 
 
-def test_loading_takes_the_years_before_a_setting():
-    # fails if --years is dropped, or if --set of other keys is
-    loading = Loading({"exposure.years": 2, "target.mass": 30}, years=0.5)
-    (one,) = loading.load_all(["ess-ar"])
+def test_loading_takes_the_years_and_settings():
+    # fails if --years is dropped, or if --set of other keys is, or one of two lengths is taken
+    (one,) = Loading({"target.mass": 30}, years=0.5).load_all(["ess-ar"])
     assert (one.exposure.years, one.target.mass) == (0.5, 30)
+    with pytest.raises(click.BadParameter, match=r"--years 0\.5 contradicts .*years=2"):
+        Loading({"exposure.years": 2}, years=0.5).load_all(["ess-ar"])

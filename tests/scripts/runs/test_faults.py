@@ -233,4 +233,4 @@ def check(kind, folder):
     construction = restore(record)
     for point, statistic in enumerate(record.by_point(20)):
         assert statistic.value.tobytes() == construction.toys(point, 0, 20_000).value.tobytes()
-    assert len(record.done()) == 20
+    assert len([task for task in record.done() if task[0] < 20]) == 20  # and some round limits

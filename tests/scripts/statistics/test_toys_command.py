@@ -193,6 +193,93 @@ def test_what_a_region_lacks_is_told(nuspill, tmp_path):
     assert region(tmp_path / "plane")["asimov"]["clipped"] is True
 
 
+PURE = (
+    "toys", "ess-ar", "--years", 0.002, "--set", "analysis.signal_uncertainty=0", "--set",
+    "analysis.background_uncertainty=0", "--set", "background.steady.rate=17.085", "--toys", 100,
+)  # fmt: skip
+"""Pure counts: s = 2.2002 and b = 2.9998."""
+
+
+@pytest.mark.parametrize("scan", ["strength=0:6:61", "strength=0:6:4", "strength=0:20"])
+@pytest.mark.parametrize(
+    ("ordering", "limit"), [("upper", 2.270), ("likelihood-ratio", 2.544), ("central", 2.797)]
+)
+def test_regions_of_pure_counts_are_exact(ordering, limit, scan, nuspill, tmp_path):
+    """Fails if the limits of issue 14 on 4 counts depend on the grid, or do not say "exact"."""
+    (tmp_path / "data.txt").write_text("4\n")
+    status, output, errors = nuspill(
+        *PURE, "--scan", scan, "--data", tmp_path / "data.txt", "-o", tmp_path / "toys",
+        "--ordering", ordering,
+    )  # fmt: skip
+    assert (status, errors) == (0, "")
+    assert "exact" in output
+    assert "±" not in output
+    found = region(tmp_path / "toys")
+    assert found["exact"] is True
+    np.testing.assert_allclose(found["intervals"], [[0, limit]], atol=6e-4)
+    assert found["interval_errors"] == [[None, 0.0]]
+    assert min(found["grid"]["p_value"]) > 0
+    toys = np.array(found["grid"]["toys"])
+    assert np.all(toys == 100)
+
+
+def test_exact_regions_by_importance_and_from_a_folder(nuspill, tmp_path):
+    """Fails if what is exact depends on how toys are thrown, or is lost by merge or adaptive."""
+    scan = ("--scan", "strength=0.1:6:13")
+    results = []
+    for name, option in (("a", ()), ("b", ("--importance",)), ("c", ("--adaptive", 0.1))):
+        assert nuspill(*PURE, *scan, "-o", tmp_path / name, *option)[0] == 0
+        results.append(region(tmp_path / name))
+    assert nuspill("merge", tmp_path / "a", "-o", tmp_path / "d")[0] == 0
+    results.append(region(tmp_path / "d"))
+    for found in results:
+        assert found["exact"] is True
+        assert found["intervals"] == results[0]["intervals"]
+        assert found["grid"]["critical"] == results[0]["grid"]["critical"]
+        assert found["grid"]["p_value"] == results[0]["grid"]["p_value"]
+
+
+def test_orderings_of_a_rate_that_turns(nuspill, tmp_path):
+    """Fails if an upper limit is taken on a coupling whose rate falls and rises, or toys thrown."""
+    scan = ("ess-ar", "--scan", "nsi.u.ee=-1:1:5", "--toys", 100)
+    for ordering in ("upper", "central"):
+        status, output, errors = nuspill(
+            "toys", *scan, "--ordering", ordering, "-o", tmp_path / ordering
+        )
+        assert (status, output) == (2, "")
+        assert len(errors.splitlines()) == 1
+        assert "nsi.u.ee" in errors
+        assert "turn near 0.18" in errors
+        assert not (tmp_path / ordering).exists()
+    assert nuspill("toys", *scan, "-o", tmp_path / "toys")[0] == 0
+    status, _, errors = nuspill(
+        "merge", tmp_path / "toys", "-o", tmp_path / "joined", "--ordering", "upper"
+    )
+    assert status == 2
+    assert "turn near" in errors
+
+
+def test_limits_have_toys_of_their_own(nuspill, tmp_path):
+    """Fails if no toys are thrown round limits, or they pass as the grid's, in the ntuple too."""
+    folder = tmp_path / "toys"
+    status, output, _ = nuspill("toys", *AR, "-o", folder, "--toys", 500, "--ntuple")
+    assert status == 0
+    assert "2500 toys at 5 points and 1000 at 2 round the limits" in output
+    found = region(folder)
+    assert found["toys"] == 2500
+    assert all(0 < error < 0.05 for pair in found["interval_errors"] for error in pair)
+    with uproot.open(folder / "toys.root") as file:
+        assert file["toys"].num_entries == 2500
+    status, output, _ = nuspill("status", folder, "--json", "-")
+    assert json.loads(output)["done"] == json.loads(output)["wanted"] == 2500
+    assert nuspill("verify", folder, "--share", 1)[0] == 0
+    before = everything(folder)
+    assert nuspill("toys", *AR, "-o", folder, "--toys", 500, "--ntuple", "--resume")[0] == 0
+    assert {
+        path: content for path, content in everything(folder).items() if path.suffix == ".npz"
+    } == {path: content for path, content in before.items() if path.suffix == ".npz"}
+
+
 @pytest.mark.slow
 def test_memory_is_flat(tmp_path):
     """Fails if 20 times the toys need more than 60 MB more."""
@@ -221,18 +308,55 @@ def test_coverage_command(nuspill, tmp_path):
     """Fails if the JSON lacks a region, a level or a point, or coverage is far off."""
     status, output, errors = nuspill(
         "coverage", "ess-ar", "--at", "strength=0.8", "--at", "strength=1.2", "--toys", 2000,
-        "--cl", "0.68,0.9", "--json", "-",
+        "--cl", "0.68,0.9", "--nested", 400, "--json", "-",
     )  # fmt: skip
     assert (status, errors) == (0, "")
     content = json.loads(output)
     rows = content["coverage"]
-    assert len(rows) == 2 * 2 * 3
-    assert {r["region"] for r in rows} == {"wilks", "asimov", "feldman_cousins"}
+    assert len(rows) == 2 * 2 * 4
+    assert {r["region"] for r in rows} == {"wilks", "asimov", "feldman_cousins", "nested"}
     for r in rows:
         assert r["interval"][0] < r["coverage"] < r["interval"][1]
-        assert abs(r["coverage"] - r["cl"]) < 4 * r["error"] + (r["region"] != "feldman_cousins")
+        assert abs(r["coverage"] - r["cl"]) < 4 * r["error"] + (r["region"] in {"wilks", "asimov"})
         assert r["failed"] == 0
+        assert (r["critical"] is None) == (r["region"] == "nested")
+        assert r["toys"] == (400 if r["region"] == "nested" else 2000)
     assert content["ensemble"]["nuisance_truth"] == "profiled"
+
+
+def test_coverage_where_centres_differ(nuspill):
+    """Fails if nature has not centres of its own, or what means nothing goes unwarned.
+
+    Critical values of toys with truth and centres both fixed hold 9 % of nature's at 90 %.
+    """
+    problem = (
+        "coverage", "ess-csi", "--at", "strength=1", "--toys", 2000, "--cl", "0.9", "--ensemble",
+        "fixed", "--json", "-",
+    )  # fmt: skip
+
+    def run(*centres):
+        status, output, errors = nuspill(*problem, *centres)
+        assert status == 0
+        content = json.loads(output)
+        found = {r["region"]: r["coverage"] for r in content["coverage"]}
+        assert set(found) == {"wilks", "asimov", "feldman_cousins"}  # all data have the same toys
+        told = tuple(content[name]["pull_centres"] for name in ("ensemble", "nature"))
+        return told, found["feldman_cousins"], errors
+
+    told, sound, errors = run()
+    assert (told, errors) == (("fluctuated", "fluctuated"), "")
+    assert sound == pytest.approx(0.9, abs=0.04)
+    told, narrow, errors = run("--centres", "fixed", "--nature-centres", "fluctuated")
+    assert told == ("fixed", "fluctuated")
+    assert narrow < 0.3
+    assert "warning: the truth of the nuisance parameters and the centres" in errors
+    told, wide, errors = run("--nature-centres", "fixed")
+    assert told == ("fluctuated", "fixed")
+    assert wide > 0.99
+    assert "warning: nature has" in errors
+    told, _, errors = run("--centres", "fixed")
+    assert told == ("fixed", "fixed")
+    assert len(errors.splitlines()) == 1
 
 
 def everything(folder):
@@ -357,7 +481,7 @@ def test_folders_that_do_not_fit(nuspill, tmp_path):
     refused("merge", a, b, "-o", tmp_path / "x", part="overlap")
     refused("merge", a, c, "-o", tmp_path / "x", part="seed")
     refused("merge", a, b, "-o", a, part="overlap")
-    (path,) = a.glob("toys-*.npz")
+    path = min(a.glob("toys-*.npz"))
     path.write_bytes(path.read_bytes()[:-100])
     refused(*toys, "-o", a, "--resume", part=path.name)
     refused("merge", a, "-o", tmp_path / "x", part=path.name)

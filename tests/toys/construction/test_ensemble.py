@@ -17,7 +17,7 @@ from nuspill.toys.construction.ensemble import (
     warning,
 )
 from nuspill.toys.construction.neyman import Construction
-from nuspill.toys.construction.throw import LARGEST_TABLE, alias_tables, throw
+from nuspill.toys.construction.throw import LARGEST_TABLE, alias_tables, throw, true_values
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting, reference_problem
@@ -142,6 +142,39 @@ def test_prior_spreads_counts_by_the_uncertainty():
     due = 100 / np.sqrt(2 * expected)
     seen = np.corrcoef(centre, fluctuated.counts[:, 0])[0, 1]
     assert seen == pytest.approx(due, abs=5 / np.sqrt(n))
+
+
+def test_true_values_are_those_of_the_toys():
+    """Fails if the drawn truth of toys is not N(0, 1), or not what their centres are about."""
+    model = reference_problem()
+    truth = Truth(np.array([1.0, 0.0, 0.0]), model.background)
+    numbers = (9, 2, 100, 50_100)
+    values = true_values(model, Ensemble("prior"), truth, *numbers)
+    centre = throw(model, Ensemble("prior"), truth, *numbers).centre
+    assert np.all(values[:, 0] == 1)
+    for k in (1, 2):
+        for x in (values[:, k], centre[:, k] - values[:, k]):
+            assert SMALL < kstest(x, norm.cdf).pvalue < 1 - SMALL
+    same = true_values(
+        model, Ensemble(), Truth(np.array([1.2, 0.3, -1]), truth.background), *numbers
+    )
+    np.testing.assert_array_equal(same, np.tile([1.2, 0.3, -1], (50_000, 1)))
+
+
+def test_a_prior_is_drawn_within_bounds_and_about_the_centre():
+    """Fails if a truth is drawn where a rate is below zero, or not about the data's centre."""
+    model = counting([1000.0], [500.0], 0.5)
+    profiled, numbers = np.array([1.0, 0.7]), (9, 2, 0, 20_000)
+    data = Data(model.asimov().counts, model.asimov().off, np.array([[0.0, 1.5]]))
+    truth = truth_at(model, Ensemble("prior"), profiled, data)
+    np.testing.assert_array_equal(truth.values, [1.0, 1.5])
+    there = Truth(np.array([1.0, 0.0]), truth.background)
+    values = true_values(model, Ensemble("prior"), there, *numbers)[:, 1]
+    least = model.lower[1]
+    assert values.min() == least == -1.98
+    assert np.mean(values == least) == pytest.approx(norm.cdf(least), abs=0.005)
+    counts = throw(model, Ensemble("prior"), there, *numbers).counts[:, 0]
+    assert counts.min() > 400  # the background, and 1 % of the signal
 
 
 def test_beam_off_counts_are_poisson(on_off):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, load
 from nuspill.reco.cluster.workers import Here
-from nuspill.toys.construction.belt import belt, margin, order_statistic, p_values
+from nuspill.toys.construction.belt import belt, margin, order_statistic, p_value
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.throw import throw
@@ -366,7 +366,7 @@ def test_p_values_of_the_truth_are_uniform(plane):
     """Fails if p-values of toys against other toys of the same point are not uniform (KS)."""
     seen = plane.toys(4, 100_000, 101_000).value
     toys = plane.toys(4, 0, 10_000).value
-    p = p_values([toys] * len(seen), seen, 2)
+    p = [p_value(toys, x, "likelihood-ratio", 2) for x in seen]
     assert SMALL < kstest(p, "uniform").pvalue < 1 - SMALL
 
 
@@ -393,7 +393,7 @@ def test_ties_of_low_counts():
         same = toys[counts == 3]
         assert np.ptp(same**2) < 1e-9
         assert np.all(np.abs(same**2 - c.observed[point] ** 2) < 1e-9)
-        p = p_values([toys], c.observed[point : point + 1], 1)[0]
+        p = p_value(toys, c.observed[point], "likelihood-ratio", 1)
         _, r = counts_at(2.0, np.array([x]))
         due = poisson.pmf(N, x + 2)[r[0] ** 2 >= r[0, 3] ** 2 - 1e-9].sum()
         assert p == pytest.approx(due, abs=4 * np.sqrt(due * (1 - due) / 20_000) + 1e-9)

@@ -5,7 +5,7 @@ import pytest
 from nuspill.generator.cross_section import structure_factors
 from nuspill.reco.chain.codes import ON
 from nuspill.reco.columns import counted
-from nuspill.toys.counts.bins import bin_edges, column_and_edges
+from nuspill.toys.counts.bins import bin_edges, measured_edges
 
 
 @pytest.fixture(scope="session", name="event_templates")
@@ -25,7 +25,7 @@ def from_events(experiment, events, years, weight=None):
         That of the sample.
     events
         Columns ``component``, ``target``, ``e_nu``, ``e_nr``, ``window``, ``selected`` and the
-        binned ``e_reco_nr`` or ``e_reco`` (of `column_and_edges`), shape (n,).
+        binned ``e_reco``, shape (n,).
     years
         Exposure of the sample, in years of operation; counts are scaled to the experiment's.
     weight
@@ -36,7 +36,7 @@ def from_events(experiment, events, years, weight=None):
     counts, variances
         Arrays of shape (bins,) by (flavour, nucleus, structure).
     """
-    column, edges = column_and_edges(experiment, bin_edges(experiment))
+    edges = measured_edges(experiment, bin_edges(experiment))
     scale = experiment.exposure.years / years
     counts, variances = {}, {}
     for channel in experiment.channels:
@@ -56,6 +56,6 @@ def from_events(experiment, events, years, weight=None):
         for structure, factor in factors.items():
             w = start * (factor * powers).sum(axis=0) / sample * scale
             key = channel.flavour.name, channel.nucleus.name, structure
-            counts[key] = counted(events[column][chosen], edges, w)
-            variances[key] = counted(events[column][chosen], edges, w**2)
+            counts[key] = counted(events["e_reco"][chosen], edges, w)
+            variances[key] = counted(events["e_reco"][chosen], edges, w**2)
     return counts, variances

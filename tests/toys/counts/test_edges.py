@@ -6,8 +6,8 @@ from nuspill import build, generate, load
 from nuspill.reco.columns import counted
 from nuspill.reco.expectation import expectations
 from nuspill.toys.construction.ensemble import Truth
-from nuspill.toys.construction.event_toys import runs_at, throw_events
-from nuspill.toys.counts.bins import column_and_edges
+from nuspill.toys.construction.event_toys import sources_at, throw_events
+from nuspill.toys.counts.bins import measured_edges
 from nuspill.toys.counts.template import templates
 from scipy import stats
 
@@ -77,8 +77,8 @@ def test_events_lie_in_the_bins_of_the_templates(case, threshold):
     due, (section,) = model.counts(model.truth), model.sections
     events = generate(e, seed=12, years=e.exposure.years, library="np")
     chosen = events["selected"] & (events["window"] == 1)
-    column, edges = column_and_edges(e, section.edges)
-    assert goodness(counted(events[column][chosen], edges), due) > 1e-3
+    edges = measured_edges(e, section.edges)
+    assert goodness(counted(events["e_reco"][chosen], edges), due) > 1e-3
     selected = sum(x.selected[1] for x in expectations(e)) * e.exposure.years
     assert abs(chosen.sum() - selected) < 4 * np.sqrt(selected)
     if threshold != "below":
@@ -113,5 +113,6 @@ def test_templates_and_toys_of_events_count_alike(case, event_templates):
     assert stats.chi2.sf(np.sum((seen - due) ** 2 / spread), len(due)) > 1e-3
     model = build([e], ["strength"])
     truth = Truth(model.truth, model.background)
-    toys, _ = throw_events(model, runs_at(model, [e], truth), 1, 0, 0, 3)
+    three = np.repeat(truth.values[None], 3, axis=0)
+    toys, _ = throw_events(model, sources_at(model, [e], truth), three, 1, 0, 0)
     assert goodness(toys.sum(axis=0), 3 * model.counts(model.truth)) > 1e-3

@@ -8,29 +8,28 @@ import pytest
 from nuspill import ExperimentError, load
 from nuspill.reco.analysis import EffectName
 from nuspill.reco.expectation import steady_background
+from nuspill.reco.response.detector import Shift
 from nuspill.toys.construction.ensemble import Truth
-from nuspill.toys.construction.event_toys import runs_at
+from nuspill.toys.construction.event_toys import sources_at
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.effect import SYSTEMATICS, Change, Flux, MeasuredInBeamOff
+from nuspill.toys.counts.effect import SYSTEMATICS, Distance, Flux, MeasuredInBeamOff, Shape
 from nuspill.toys.counts.model import LEAST_FACTOR, Nuisance
+from nuspill.toys.counts.template import templates
 from nuspill.toys.counts.workspace import workspace
 
 FEW = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 46.1]
 
 
 @dataclass(frozen=True)
-class FirstBin:
+class FirstBin(Shape):
     """An effect that nuspill does not have: a factor on the signal of the first bin."""
 
     name: str = "first bin"
-    acts_on: str = "signal"
-    is_factor: bool = False
-    has_pull: bool = True
     modifier: str | None = "histosys"
 
-    def change(self, nominal, eta, uncertainty):
+    def applied(self, template, nominal, x, uncertainty):
         first = np.arange(len(nominal.steady)) == 0
-        return Change(nominal.signal * (eta * uncertainty) * np.where(first, 1.0, 0.0))
+        return template + nominal.signal * (x * uncertainty) * np.where(first, 1.0, 0.0)
 
 
 def with_effect(effect):
@@ -58,45 +57,50 @@ def test_a_further_effect(monkeypatch):
     samples = workspace([experiment])["channels"][0]["samples"]
     assert "s" in {m["name"] for sample in samples for m in sample["modifiers"]}
     with pytest.raises(ExperimentError, match="cannot shift first bin"):
-        runs_at(model, [experiment], Truth(point, model.background))
+        sources_at(model, [experiment], Truth(point, model.background))
 
 
 def test_bounds_and_pulls():
     """Fails if a factor may be negative, or what beam-off measures has a pull."""
-    assert Nuisance("n", Flux(), 0.1).lower == pytest.approx((LEAST_FACTOR - 1) / 0.1)
+    linear = Nuisance("n", Flux().as_linear(), 0.1)
+    assert linear.lower == pytest.approx((LEAST_FACTOR - 1) / 0.1)
+    assert linear.factor(-2.0) == pytest.approx(0.8)
+    assert Nuisance("n", Flux(), 0.1).lower == -np.inf
+    assert Nuisance("n", Flux(), 0.1).factor(-2.0) == pytest.approx(1.1**-2)
+    assert Nuisance("n", Distance().as_linear(), 0.1).factor(2.0) == pytest.approx(1.1**-4)
     assert Nuisance("n", SYSTEMATICS["quenching"], 0.1).lower == -np.inf
     assert Nuisance("n", Flux(), 0.1).weight == 1
     assert Nuisance("n", MeasuredInBeamOff(), 0.1).weight == 0
 
 
 def test_factors_of_events():
-    """Fails if pulls do not act on the signal and the background of runs."""
+    """Fails if pulls do not act on rates of events, or not by the factors of bins."""
     experiment = with_effect("flux")
     model = build([experiment])
     z = dict.fromkeys(model.names, 0.0) | {"signal": 1.0, "s": 2.0, "background.ess-csi": -3.0}
-    (run,) = runs_at(model, [experiment], Truth(np.array([*z.values()]), model.background))
-    ratio = experiment.source.distance / run.experiment.source.distance
-    assert ratio**2 == pytest.approx(1.1 * 1.1)
-    rates = [e.background[0].rate for e in (run.experiment, experiment)]
-    assert rates[0] / rates[1] == pytest.approx(1 - 0.01 * 3)
+    values = np.array([*z.values()])
+    (source,) = sources_at(model, [experiment], Truth(values, model.background))
+    np.testing.assert_allclose(source.rates(values), [1.1 * 1.05**2, 1.01**-3])
+    own = source.run.chain.sources.mean
+    np.testing.assert_allclose(
+        source.run.with_seed(1, source.rates(values)).chain.sources.mean, own * source.rates(values)
+    )
 
 
 @dataclass(frozen=True)
-class Tilt:
+class Tilt(Shape):
     """An effect that nuspill does not have: the steady background falls by 1 ∓ σ over the bins."""
 
     name: str = "tilt"
     acts_on: str = "background"
-    is_factor: bool = False
-    has_pull: bool = True
     modifier: str | None = "histosys"
 
-    def change(self, nominal, eta, uncertainty):
+    def applied(self, template, nominal, x, uncertainty):
         low, high = nominal.edges[:-1], nominal.edges[1:]
         middle = (low[0] + high[-1]) / 2
         slope = ((low + high) / 2 - middle) / (high[-1] - middle)
         counts = nominal.steady[: len(slope)] * slope * uncertainty
-        return Change(eta * nominal.in_rows(counts))
+        return template + x * nominal.in_rows(counts)
 
 
 BEAM = {"name": "neutrons", "timing": "prompt", "rate": 0.3}
@@ -144,10 +148,10 @@ def test_the_rate_of_a_beam_background():
     change = model.counts(point) - model.counts(model.truth)
     without = build([with_backgrounds("flux", STEADY)])
     beam = model.counts(model.truth) - without.counts(without.truth)
-    np.testing.assert_allclose(change, 0.4 * beam, rtol=1e-9, atol=1e-9 * beam.sum())
+    np.testing.assert_allclose(change, 0.44 * beam, rtol=1e-9, atol=1e-9 * beam.sum())
     assert beam.sum() > 1
-    (run,) = runs_at(model, [experiment], Truth(point, model.background))
-    assert [b.rate for b in run.experiment.background] == pytest.approx([10.0, 0.3 * 1.4])
+    (source,) = sources_at(model, [experiment], Truth(point, model.background))
+    np.testing.assert_allclose(source.rates(point), [1.0, 1.0, 1.44])
 
 
 def test_a_background_that_cannot_change_is_refused(monkeypatch):
@@ -157,3 +161,41 @@ def test_a_background_that_cannot_change_is_refused(monkeypatch):
     monkeypatch.setitem(SYSTEMATICS, "threshold", Tilt())
     with pytest.raises(ExperimentError, match=r"'s'.*free in each bin"):
         build([with_backgrounds("threshold", STEADY, statistic="on-off")])
+
+
+@pytest.mark.parametrize(
+    ("name", "effect", "size"),
+    [
+        ("ess-csi", "threshold", 0.3), ("ess-csi", "quenching", 0.3), ("ess-ge", "threshold", 0.1),
+        ("ess-si", "quenching", 0.3), ("ess-xe", "threshold", 0.2),
+    ],
+)  # fmt: skip
+def test_a_shape_beyond_its_range_is_refused(name, effect, size):
+    """Fails if a parabola through one σ may be anything at two."""
+    systematic = {"name": "s", "effect": effect, "uncertainty": size}
+    with pytest.raises(ExperimentError, match=rf"{name}: analysis.systematic 's' \({effect} of"):
+        build([load(name, {"analysis.systematic": [systematic]})])
+
+
+@pytest.mark.parametrize(
+    ("effect", "size"), [("threshold", 0.03), ("quenching", 0.05), ("resolution", 0.2)]
+)
+def test_a_shape_at_two_standard_deviations(effect, size):
+    """Fails if what is not refused is off by more than 10 % of the signal of a bin."""
+    key = {"threshold": "threshold", "quenching": "energy", "resolution": "width"}[effect]
+    experiment = load(
+        "ess-csi", {"analysis.systematic": [{"name": "s", "effect": effect, "uncertainty": size}]}
+    )
+    model = build([experiment], ["strength"])
+    at = {}
+    for eta in (-2.0, 0.0, 2.0):
+        point = model.truth.copy()
+        point[model.number("s")] = eta
+        at[eta] = model.counts(point) - templates(experiment).steady
+    nominal = templates(experiment).signal
+    for eta in (-2.0, 2.0):
+        shifted = templates(experiment, Shift(**{key: (1 + size) ** eta})).signal
+        ratio = sum(shifted.values()) / sum(nominal.values())
+        off = np.abs(at[eta] / at[0.0] - ratio)
+        assert np.all(off < 0.1 + 0.01 * at[0.0].max() / at[0.0])
+        assert eta < 0 or np.abs(ratio - 1).max() > 0.05  # a lower threshold changes nothing

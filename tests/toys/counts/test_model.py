@@ -6,6 +6,7 @@ from nuspill import ExperimentError, load, shipped_experiments
 from nuspill.generator.constants import CM2_MEV2, W_MASS
 from nuspill.generator.coupling import Interaction, coupling, structure_couplings
 from nuspill.generator.cross_section import recoil_factors, structure_factors
+from nuspill.reco.response.detector import Shift
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.parameter import PARAMETERS
 from nuspill.toys.counts.template import templates
@@ -161,17 +162,21 @@ def test_parameter_without_effect(name, csi):
         build([csi], [name])
 
 
-def test_nuisances(csi):
+@pytest.mark.parametrize("factors", ["log-normal", "linear"])
+def test_nuisances(factors, csi):
     """Fails if a pull is not: 10 % of the signal, 1 % of the steady background, alone."""
+    csi = csi.replace(**{"analysis.factors": factors})
     model = build([csi], ["strength"])
     found = templates(csi)
     couplings = {f.name: structure_couplings(csi.interaction, f.name) for f in csi.source.flavours}
     signal = sum(couplings[f][s] * counts for (f, _, s), counts in found.signal.items())
     assert model.names == ("strength", "signal", "background.ess-csi")
-    expected = 1.3 * (1 + 0.1 * 2) * signal + (1 - 0.01 * 3) * found.steady
+    up, down = (1.1**2, 1.01**-3) if factors == "log-normal" else (1.2, 0.97)
+    expected = 1.3 * up * signal + down * found.steady
     np.testing.assert_allclose(model.counts([1.3, 2.0, -3.0]), expected, rtol=1e-12)
     np.testing.assert_array_equal(model.weight, [0, 1, 1])
-    np.testing.assert_allclose(model.lower, [0, -0.99 / 0.1, -0.99 / 0.01])  # factors of 1 %
+    least = [-0.99 / 0.1, -0.99 / 0.01]  # factors of 1 %
+    np.testing.assert_allclose(model.lower, [0, *(least if factors == "linear" else [-np.inf] * 2)])
 
 
 @pytest.mark.parametrize("effect", ["flux", "distance", "quenching", "resolution", "threshold"])
@@ -185,7 +190,7 @@ def test_systematic(effect, csi):
     steady = templates(experiment).steady
     nominal = model.counts(np.zeros(3)) - steady
     for sign in (1, -1):
-        factor = 1 + sign * size
+        factor = (1 + size) ** sign
         point = np.zeros(3)
         point[model.number("s")] = sign
         found = model.counts(point) - steady
@@ -321,3 +326,41 @@ def test_bin_that_expects_nothing(csi):
     )
     with pytest.raises(ExperimentError, match=r"ess-csi: bin 2 \[200, 300\] expects 0 counts"):
         build([empty])
+
+
+@pytest.mark.parametrize("relative", [None, 0.2])
+def test_quenching_scales_the_quenched_energy(relative):
+    """Fails if the energy scale of a Lindhard detector is that of recoils, which it is not.
+
+    Without a resolution a bin holds what quenches into it: its edges are at recoils of 1/factor the
+    quenched energy. With √T about a recoil, that recoil is the one of `factor` times the energy.
+    """
+    factor = 1.08
+    resolution = {"model": "none"} if relative is None else {"model": "sqrt", "relative": relative}
+    edges = [2.0, 3.0, 5.0, 9.0, 14.0]
+    settings = {
+        "detector.quenching": {"model": "lindhard", "k": 0.16, "z": 32},
+        "detector.resolution": resolution,
+        "detector.threshold": 2.0,
+        "analysis.edges": edges,
+        "background.steady.enabled": False,
+    }
+    experiment = load("ess-ge", settings)
+    shifted = templates(experiment, Shift(energy=factor))
+    recoil = np.linspace(0.0, 30.0, 300001)
+    quenched = experiment.detector.electron_equivalent(recoil)
+    if relative is None:
+        marks = np.interp(np.interp(edges, recoil, quenched) / factor, quenched, recoil)
+        other = experiment.replace(
+            **{"analysis.edges": marks.tolist(), "detector.threshold": float(marks[0])}
+        )
+        expected = templates(other)
+        for key, counts in shifted.signal.items():
+            np.testing.assert_allclose(counts, expected.signal[key], rtol=2e-5)
+    else:
+        t = np.array([1.0, 2.5, 6.0, 11.0])
+        mean = np.interp(factor * np.interp(t, recoil, quenched), quenched, recoil)
+        found = experiment.detector.bin_probability(t, edges, "keV_nr", 60.0, Shift(energy=factor))
+        expected = experiment.detector.bin_probability(mean, edges, "keV_nr", 60.0)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        assert np.abs(mean / (factor * t) - 1).min() > 1e-3

@@ -8,6 +8,8 @@ from nuspill.reco.runs.ntuple import write
 from nuspill.reco.runs.run import plan
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.observed import observed
+from nuspill.toys.counts.origin import restored
+from nuspill.toys.fit.search import search
 
 SHORT = {"exposure.years": 0.02}
 
@@ -101,7 +103,7 @@ def test_ntuple_of_another_run(tmp_path):
     e = experiment()
     model = build([e], ["strength"])
     years = e.exposure.years
-    for factor, right in ((0.995, True), (0.97, False), (1.03, False)):
+    for factor, right in ((0.9995, True), (0.97, False), (0.995, False), (1.03, False)):
         path = tmp_path / f"{factor}.root"
         write(plan(e, 3, years=factor * years), path)
         if right:
@@ -111,7 +113,7 @@ def test_ntuple_of_another_run(tmp_path):
             observed(model, [e], [str(path)])
     germanium = tmp_path / "ge.root"
     write(plan(experiment("ess-ge"), 3), germanium)
-    with pytest.raises(ExperimentError, match=r"ge\.root: is of the target 'Ge', .* 'CsI'"):
+    with pytest.raises(ExperimentError, match=r"ge\.root: .*target\.material is 'Ge' .* 'CsI'"):
         observed(model, [e], [str(germanium)])
 
 
@@ -193,3 +195,98 @@ def test_upper_edge(tmp_path):
     assert np.count_nonzero(energy == 30) > 100
     data = observed(build([e], ["strength"]), [e], [str(path)])
     assert data.counts[0, 11] == np.count_nonzero((energy >= 28) & (energy < 30))
+
+
+WITH_PULL = {
+    "exposure.years": 1.0,
+    "background.steady.rate": 0.1,
+    "analysis.systematic": [{"name": "quenching", "effect": "quenching", "uncertainty": 0.1}],
+}
+
+
+def test_quenching_of_the_data_is_seen(tmp_path):
+    """Fails if data with half the quenching are binned with their own: a pull of 0.003 then."""
+    e = load("ess-csi", WITH_PULL)
+    model = build([e], ["strength"])
+    pulls = {}
+    for factor in (0.1, 0.05):
+        path = tmp_path / f"{factor}.root"
+        write(plan(load("ess-csi", WITH_PULL | {"detector.quenching.factor": factor}), 3), path)
+        if factor != 0.1:
+            text = r"0\.05\.root: .*detector\.quenching\.factor is 0\.05 in the file and 0\.1 in"
+            with pytest.raises(ExperimentError, match=text):
+                observed(model, [e], [str(path)])
+        accept = [] if factor == 0.1 else ["detector.quenching"]
+        data = observed(model, [e], [str(path)], accept)
+        (origin,) = data.origins
+        assert len(origin.accepted) == len(accept)
+        fit = search(model).fit(data)
+        pulls[factor] = fit.values[0, model.names.index("quenching")], fit.chi2[0]
+    assert abs(pulls[0.1][0]) < 3 * 0.31
+    assert pulls[0.05][0] < -3
+    assert pulls[0.05][1] > pulls[0.1][1] + 500
+
+
+@pytest.mark.parametrize("name", ["ess-csi", "ess-ge", "ess-si", "ess-ar", "sns-csi-2017"])
+def test_energies_of_the_file_are_not_used(name, tmp_path):
+    """Fails if counts change with a file's own recoil energies, which are a model's."""
+    e = experiment(name)
+    model = build([e], ["strength"])
+    run = plan(e, 3)
+    path, other = tmp_path / "a.root", tmp_path / "b.root"
+    write(run, path)
+    with uproot.open(path) as file:
+        events, text = file["events"].arrays(library="np"), str(file["provenance"])
+    events["e_reco_nr"] = 2 * events["e_reco_nr"]
+    with uproot.recreate(other) as file:
+        file.mktree("events", {n: c.dtype for n, c in events.items()}).extend(events)
+        file["provenance"] = text
+    a, b = (observed(model, [e], [str(p)]) for p in (path, other))
+    np.testing.assert_array_equal(a.counts, b.counts)
+    due = model.counts(model.truth).sum()
+    assert abs(a.counts.sum() - due) < 5 * np.sqrt(due)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"source.distance": 25.0}, {"target.mass": 20.0}, {"detector.threshold": 2.0},
+     {"detector.efficiency.plateau": 0.4}, {"windows.off_ratio": 2.0},
+     {"windows.on_start": 5e5}, {"background.steady.rate": 20.0},
+     {"source.power": 2.0}, {"exposure.truth_threshold": 10.0}],
+)  # fmt: skip
+def test_data_of_another_model(settings, tmp_path):
+    """Fails if events of another source, target, detector, window or background are fitted."""
+    e = experiment()
+    model = build([e], ["strength"])
+    path = tmp_path / "a.root"
+    write(plan(load("ess-csi", SHORT | settings), 3), path)
+    (key,) = settings
+    with pytest.raises(ExperimentError, match=rf"a\.root: does not belong .*{key}"):
+        observed(model, [e], [str(path)])
+    data = observed(model, [e], [str(path)], [key, "source", "windows", "exposure"])
+    assert key in [accepted[0] for accepted in data.origins[0].accepted]
+
+
+def test_data_of_the_same_detector(tmp_path):
+    """Fails if other couplings, seed, bins, statistic or DAQ of the file are refused."""
+    e = load("ess-csi", SHORT | {"analysis.edges": [1.0, 3.0, 9.0]})
+    model = build([e], ["strength"])
+    path = tmp_path / "a.root"
+    settings = {"interaction.nsi.u.ee": 0.2, "daq.gain": 0.02, "analysis.statistic": "on-off"}
+    write(plan(load("ess-csi", settings), 12, years=0.02), path)
+    (origin,) = observed(model, [e], [str(path)]).origins
+    assert (origin.accepted, origin.missing) == ((), ())
+    assert origin.years_of_operation == pytest.approx(0.02)
+
+
+def test_exposure_that_is_accepted(tmp_path):
+    """Fails if another exposure cannot be accepted, or that is not kept."""
+    e = experiment()
+    model = build([e], ["strength"])
+    write(plan(e, 3, years=0.01), tmp_path / "a.root")
+    for key in ("exposure.years", "exposure"):
+        (origin,) = observed(model, [e], [str(tmp_path / "a.root")], [key]).origins
+        assert origin.accepted == (("exposure.years", pytest.approx(0.01), 0.02),)
+        assert restored([origin.as_json()]) == (origin,)
+    with pytest.raises(ExperimentError, match="--accept exposures: is not a key"):
+        observed(model, [e], [str(tmp_path / "a.root")], ["exposures"])

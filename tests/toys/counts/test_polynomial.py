@@ -131,15 +131,16 @@ def test_derivative(polynomial, point, number):
 def evaluate(terms, point, free):
     """Value, gradient and Hessian from the kernel's tables, as the kernel reads them."""
     monomials = np.ones(len(terms.parent))
+    arguments = np.where(terms.rate == 0, point, np.exp(terms.rate * point))
     for t in range(1, len(monomials)):
         assert 0 <= terms.parent[t] < t, "a monomial before its parent"
-        monomials[t] = monomials[terms.parent[t]] * point[terms.variable[t]]
+        monomials[t] = monomials[terms.parent[t]] * arguments[terms.variable[t]]
     total = monomials[terms.filled] @ terms.coefficients[terms.filled]
     gradient = np.zeros((len(free), total.size))
-    for j, term, monomial, factor in terms.first:
+    for (j, term, monomial), factor in zip(terms.first, terms.first_factor, strict=True):
         gradient[j] += factor * monomials[monomial] * terms.coefficients[term]
     hessian = np.zeros((len(free), len(free), total.size))
-    for j, k, place, monomial, factor in terms.second:
+    for (j, k, place, monomial), factor in zip(terms.second, terms.second_factor, strict=True):
         row = factor * monomials[monomial] * terms.coefficients[terms.curved[place]]
         hessian[j, k] += row
         hessian[k, j] += row if j != k else 0.0
@@ -163,3 +164,35 @@ def test_tables_of_the_kernel(polynomial, point, free):
         same(gradient[j], once)
         for k, b in enumerate(free):
             same(hessian[j, k], derivative(once, b))
+
+
+rates = st.dictionaries(
+    st.integers(0, VARIABLES - 1), st.floats(-0.5, 0.5).filter(lambda r: r != 0)
+)
+
+
+@given(polynomials, points, rates, st.sets(st.integers(0, VARIABLES - 1), min_size=1))
+def test_exponentials(polynomial, point, rates, free):
+    """Fails if a variable with a rate is not its exponential, in any table or derivative."""
+    bent = Polynomial(polynomial.terms, rates)
+    inner = np.array([np.exp(rates[i] * z) if i in rates else z for i, z in enumerate(point)])
+    close(value(bent, point), by_numpy(polynomial, inner))
+    less = bent.restrict({i: float(point[i]) for i in free})
+    close(value(less, np.delete(point, list(free))), value(bent, point))
+    free = tuple(sorted(free))
+    total, gradient, hessian = evaluate(compile_terms(bent, BINS, free), point, free)
+    close(total, value(bent, point))
+    chain = [rates[i] * inner[i] if i in rates else 1.0 for i in range(VARIABLES)]
+    for j, a in enumerate(free):
+        slope = value(derivative(polynomial, a), inner) * chain[a]
+        close(gradient[j], slope)
+        for k, b in enumerate(free):
+            bend = value(derivative(derivative(polynomial, a), b), inner) * chain[a] * chain[b]
+            close(hessian[j, k], bend + (slope * rates.get(a, 0.0) if a == b else 0.0))
+
+
+def test_products_keep_their_exponentials():
+    """Fails if a sum or a product forgets that a variable is an exponential."""
+    factor = Polynomial.variable(1, VARIABLES, 0.1)
+    rate = (Polynomial.variable(0, VARIABLES) * 3.0 + 2.0) * factor + 1.0 - factor * 0.5
+    assert float(rate.at([2.0, 5.0, 0.0])) == pytest.approx(1 + 7.5 * np.exp(0.5))

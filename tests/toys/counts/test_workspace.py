@@ -7,9 +7,10 @@ import pytest
 from nuspill.reco.errors import ExperimentError
 from nuspill.reco.experiment import load
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.model import Data
+from nuspill.toys.counts.model import LEAST_FACTOR, Data
 from nuspill.toys.counts.workspace import workspace
 from nuspill.toys.fit.likelihood import Chi2, background
+from nuspill.toys.fit.search import search
 
 pyhf = pytest.importorskip("pyhf")
 # pyhf 0.7 calls what newer jsonschema calls deprecated
@@ -62,7 +63,23 @@ CASES = {
         ("ess-xe", {"analysis.signal_pull": "own"}),
     ],
     "one twice": [("ess-ar", {}), ("ess-ar", {"detector.threshold": 1.0})],
+    "linear": [("ess-csi", {"analysis.factors": "linear"})],
+    "distance and a beam background": [
+        (
+            "ess-xe",
+            {
+                "analysis.systematic": [
+                    NEUTRONS,
+                    FLUX,
+                    {"name": "distance", "effect": "distance", "uncertainty": 0.02},
+                ],
+                "background": [{"name": "steady", "rate": 10.0}, PROMPT],
+            },
+        )
+    ],
 }
+CODES = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code0"}}
+"""Interpolations of pyhf that are straight lines, in the logarithm and in the counts."""
 
 
 def made(case):
@@ -91,7 +108,7 @@ def pyhf_values(model, likelihood, z, data):
 def test_differences_of_the_likelihood_are_ours(case):
     """-2 ln L and our chi2 differ by the same at 40 points, for data that no point expects.
 
-    Fails for another interpolation (normsys), another constraint, or a template in a wrong place.
+    Fails for another interpolation, another constraint, or a template in a wrong place.
     """
     experiments = made(case)
     model = build(experiments, ["strength"])
@@ -102,7 +119,7 @@ def test_differences_of_the_likelihood_are_ours(case):
     data = Data(counts, off, centre[None])
     # through text, as a file would be
     written = pyhf.Workspace(json.loads(json.dumps(workspace(experiments, data))))
-    likelihood = written.model()
+    likelihood = written.model(modifier_settings=CODES)
     ours = Chi2(model, data)
     observed = written.data(likelihood, include_auxdata=False)
     apart = []
@@ -123,7 +140,13 @@ def test_best_fit_of_pyhf_is_the_expected_strength():
     assert likelihood.config.poi_name == "strength"
 
 
-@pytest.mark.parametrize("effect", ["distance", "quenching", "resolution", "threshold"])
+def test_a_product_of_linear_factors_is_refused():
+    settings = {"analysis.factors": "linear", "analysis.systematic": [FLUX]}
+    with pytest.raises(ExperimentError, match="product of two linear factors"):
+        workspace([load("ess-si", settings)])
+
+
+@pytest.mark.parametrize("effect", ["quenching", "resolution", "threshold"])
 def test_what_is_quadratic_is_refused(effect):
     systematic = {"name": "other", "effect": effect, "uncertainty": 0.02}
     with pytest.raises(ExperimentError, match=rf"analysis.systematic 'other': effect = '{effect}'"):
@@ -139,3 +162,61 @@ def test_names_of_channels_and_what_is_common():
         "strength", "signal", "own", "ess-csi.background", "background.ess-si",
         "background.ess-xe",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case", ["pulls", "on-off", "scaled", "two, the signal in common", "linear"]
+)
+@pytest.mark.parametrize("sigmas", [-8.0, 9.0])
+def test_pulls_beyond_five_sigma(case, sigmas):
+    """Fails if pyhf holds a pull where ours goes on: data of another signal, at the strength 1."""
+    experiments = made(case)
+    model = build(experiments, ["strength"])
+    point = model.truth.copy()
+    point[model.number("signal")] = sigmas
+    data = Data(model.counts(point)[None], model.asimov().off, np.zeros((1, model.variables)))
+    held = search(model, ["strength"]).fit(data, model.truth[None])
+    pull = held.values[0, model.number("signal")]
+    assert abs(pull) > 6
+    written = pyhf.Workspace(json.loads(json.dumps(workspace(experiments, data))))
+    likelihood = written.model(modifier_settings=CODES)
+    observed = written.data(likelihood)
+    values, nll = pyhf.infer.mle.fixed_poi_fit(1.0, observed, likelihood, return_fitted_val=True)
+    place = likelihood.config.par_slice("signal")
+    assert values[place][0] == pytest.approx(pull, abs=0.01)
+    start, _ = pyhf_values(model, likelihood, point, data)
+    at_point = -2 * float(likelihood.logpdf(start, observed)[0])
+    assert nll - at_point == pytest.approx(held.chi2[0] - Chi2(model, data)(point), abs=0.01)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bounds_are_ours(case):
+    """Fails if a parameter of a workspace has pyhf's bounds, or others than ours."""
+    experiments = made(case)
+    model = build(experiments, ["strength"])
+    config = pyhf.Workspace(workspace(experiments)).model().config
+    bounds = np.array(config.suggested_bounds())
+    for name in config.par_order:
+        low, high = bounds[config.par_slice(name)].T
+        assert np.all(high >= 1000)
+        if name in model.names[1:]:
+            nuisance = model.nuisances[model.number(name) - 1]
+            least = LEAST_FACTOR if nuisance.weight == 0 else max(nuisance.lower, -1000)
+            np.testing.assert_allclose(low, least)
+        else:
+            np.testing.assert_array_equal(low, 0)
+
+
+def test_a_background_that_few_expect_fits_what_is_seen():
+    """Fails if the bound of a free background lies below counts of which next to none expected."""
+    few = {"analysis.statistic": "on-off", "exposure.years": 3e-7}
+    experiments = [load("ess-csi", few)]
+    model = build(experiments, ["strength"])
+    counts = np.zeros((1, model.bins))
+    off = np.full((1, model.bins), 40.0)
+    likelihood = pyhf.Workspace(
+        workspace(experiments, Data(counts, off, model.truth[None]))
+    ).model()
+    place = likelihood.config.par_slice("ess-csi.background")
+    most = np.array(likelihood.config.suggested_bounds())[place, 1]
+    assert np.all(most * model.background > 10 * off[0] / model.tau)

@@ -1,0 +1,74 @@
+"""Settings that change nothing, as another setting leaves them without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ..generator.form_factor import FormFactorTable
+
+if TYPE_CHECKING:
+    from .experiment import Experiment
+    from .response.background import Background
+
+
+def _radius(experiment: Experiment) -> str:
+    choice = experiment.interaction.form_factor
+    if isinstance(choice, FormFactorTable):
+        return "the form factor is a table"
+    return "interaction.form_factor = 'unity'" if choice == "unity" else ""
+
+
+def _sin2w(experiment: Experiment) -> str:
+    interaction = experiment.interaction
+    tree = interaction.couplings == "tree" or any(interaction.radius.model_dump().values())
+    return "" if tree else "interaction.couplings = 'radiative'"
+
+
+def _moment(experiment: Experiment) -> str:
+    moments = any(experiment.interaction.moment.model_dump().values())
+    return "" if moments else "interaction.moment is 0"
+
+
+def _tail(experiment: Experiment) -> str:
+    return "" if experiment.windows.on_length is None else "windows.on_length is given"
+
+
+def _dead_time(experiment: Experiment) -> str:
+    return "" if experiment.detector.dead_time > 0 else "detector.dead_time is 0"
+
+
+def _pull(experiment: Experiment) -> str:
+    statistic = experiment.analysis.statistic
+    return "" if statistic == "pulls" else f"analysis.statistic = '{statistic}'"
+
+
+def _background(background: Background, key: str) -> str:
+    if not background.enabled and key != "enabled":
+        return f"background.{background.name}.enabled = false"
+    steady = key == "delay" and background.timing == "steady"
+    return f"background.{background.name}.timing = 'steady'" if steady else ""
+
+
+UNUSED: dict[str, Callable[[Experiment], str]] = {
+    "interaction.neutron_radius": _radius,
+    "interaction.proton_radius": _radius,
+    "interaction.sin2w": _sin2w,
+    "interaction.moment_form_factor": _moment,
+    "windows.on_tail": _tail,
+    "detector.dead_time_of": _dead_time,
+    "analysis.background_uncertainty": _pull,
+}
+"""Why a key has no effect in an experiment, by key; empty where it has one."""
+
+
+def without_effect(experiment: Experiment, given: Iterable[str]) -> Iterator[str]:
+    """Lines for those of the keys given that change nothing of an experiment."""
+    for key in given:
+        reason = UNUSED[key](experiment) if key in UNUSED else ""
+        parts = key.split(".")
+        for background in experiment.background:
+            if parts[:2] == ["background", background.name]:
+                reason = _background(background, parts[-1])
+        if reason:
+            yield f"{key} has no effect: {reason}"

@@ -1,0 +1,197 @@
+"""`nuspill benchmark fits`: toys of many models, each fit tried again by independent searches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from ..options.computing import Computing, threads_option
+from ..options.output import Output, json_option
+from ..output import progress_bar
+from .models import Checked, checked_models
+from .stopwatch import machine
+
+if TYPE_CHECKING:
+    from ...generator.arrays import Array
+    from ...toys.counts.model import Data, Model
+
+LIBRARY_STARTS = 12
+"""Starts of iminuit, of each toy."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the fits of a model's toys did."""
+
+    model: str
+    truth: str
+    """Where the toys were thrown: at the experiments' own couplings, or far."""
+    fits: int
+    microseconds: float
+    """A fit, on all threads."""
+    failed: int
+    improvable: int
+    """By more than `audit.GAIN`, by our slower search."""
+    improvable_by_iminuit: int
+    checked_by_iminuit: int
+    largest_gain: float
+    """Of χ², by either."""
+
+
+@click.command()
+@click.option("--toys", type=click.IntRange(1), default=1000, show_default=True, help="A truth.")
+@click.option(
+    "--iminuit", "library", type=click.IntRange(0), default=3, show_default=True,
+    help="Toys that iminuit fits as well, from many starts.",
+)  # fmt: skip
+@click.option("--only", metavar="TEXT", default="", help="Models whose name holds TEXT.")
+@click.option(
+    "--shipped", metavar="N", type=click.IntRange(1), default=None,
+    help="Instead: N toys of every shipped experiment, and how many fits fail.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=7, show_default=True)
+@threads_option
+@json_option
+def command(
+    toys: int,
+    library: int,
+    only: str,
+    shipped: int | None,
+    seed: int,
+    computing: Computing,
+    output: Output,
+) -> None:
+    """Fit toys of 60 models, and look for lower minima with searches that know nothing of ours.
+
+    Every fit is tried again from 32 starts in the model's own variables; some by iminuit.
+    """
+    models = [m for m in (_shipped() if shipped else checked_models()) if only in m.name]
+    if not models:
+        raise click.BadParameter(f"no model's name holds '{only}'", param_hint="--only")
+    verdicts: list[Verdict] = []
+    with progress_bar(2 * len(models), "models") as advance:
+        for model in models:
+            for far in (False, True):
+                count = shipped or toys
+                verdicts.append(_judge(model, far, count, not shipped, library, seed, computing))
+                advance(1)
+    rows = [tuple(asdict(verdict).values()) for verdict in verdicts]
+    columns = [
+        "model", "truth", "fits", "µs", "failed", "improvable", "iminuit", "of", "by up to",
+    ]  # fmt: skip
+    output.table("Fits of toys, tried again", columns, rows)
+    total = sum(verdict.fits for verdict in verdicts)
+    failed = sum(verdict.failed for verdict in verdicts)
+    improvable = sum(v.improvable + v.improvable_by_iminuit for v in verdicts)
+    output.text(f"\n{len(models)} models, {total} fits: {failed} failed, {improvable} improvable")
+    output.json(
+        {
+            "models": len(models),
+            "fits": total,
+            "failed": failed,
+            "improvable": improvable,
+            "verdicts": [asdict(verdict) for verdict in verdicts],
+            "machine": machine(),
+        }
+    )
+
+
+def _shipped() -> tuple[Checked, ...]:
+    """Every shipped experiment, in the plane of NSI couplings."""
+    from ...reco.experiment import shipped_experiments
+
+    parameters = ("nsi.u.ee", "nsi.u.mumu")
+    far = {"nsi.u.ee": 0.2, "nsi.u.mumu": 0.3}
+    return tuple(Checked((name,), parameters, far) for name in shipped_experiments())
+
+
+def _judge(
+    checked: Checked,
+    far: bool,
+    toys: int,
+    audited: bool,
+    library: int,
+    seed: int,
+    computing: Computing,
+) -> Verdict:
+    """Fit toys with the parameters of `far` held and free, and try the fits again."""
+    import numpy as np
+
+    from ...toys.construction.ensemble import Ensemble, Truth
+    from ...toys.construction.throw import throw
+    from ...toys.fit.audit import GAIN, gains
+    from ...toys.fit.search import search
+
+    model, here = checked.build(), computing.here
+    truth = model.truth.copy()
+    for name, value in checked.far.items() if far else ():
+        truth[model.number(name)] = value
+    data = throw(model, Ensemble(), Truth(truth, model.background_at(truth)), seed, 0, 0, toys)
+    verdict = Verdict(checked.name, "far" if far else "own", 0, 0.0, 0, 0, 0, 0, 0.0)
+    for held in ((), tuple(checked.far)):
+        if len(held) == model.variables:
+            continue
+        finder = search(model, held).around(truth)
+        begin = time.perf_counter()
+        fits = finder.fit(data, truth[None], workers=here)
+        seconds = time.perf_counter() - begin
+        verdict = replace(
+            verdict,
+            fits=verdict.fits + toys,
+            microseconds=max(verdict.microseconds, 1e6 * seconds / toys),
+            failed=verdict.failed + int(np.count_nonzero(fits.status)),
+        )
+        if not audited:
+            continue
+        gain = gains(model, data, fits, [model.number(name) for name in held], here)
+        chosen = np.linspace(0, toys - 1, min(library, toys)).astype(int)
+        least = np.array([by_iminuit(model, data, int(t), truth, held) for t in chosen])
+        more = fits.chi2[chosen] - least if len(chosen) else np.zeros(0)
+        verdict = replace(
+            verdict,
+            improvable=verdict.improvable + int(np.count_nonzero(gain > GAIN)),
+            improvable_by_iminuit=verdict.improvable_by_iminuit + int(np.sum(more > GAIN)),
+            checked_by_iminuit=verdict.checked_by_iminuit + len(chosen),
+            largest_gain=max(verdict.largest_gain, *gain, *more),
+        )
+    return verdict
+
+
+def by_iminuit(
+    model: Model, data: Data, toy: int, truth: Array, held: tuple[str, ...] = ()
+) -> float:
+    """Least χ² of a data set that MIGRAD finds from some starts around the truth."""
+    import numpy as np
+    from iminuit import Minuit
+
+    from ...toys.fit.likelihood import Chi2
+    from ...toys.fit.search import reach
+
+    cost = Chi2(model, data, toy)
+    rng = np.random.default_rng(toy)
+    parameters = range(len(model.parameters))
+    scale = np.array([reach(model, i) for i in parameters])
+    least = np.inf
+    for number in range(LIBRARY_STARTS):
+        start = truth.copy()
+        width = (0.0, 0.5, 2.0, 4.0)[number % 4]
+        start[parameters] += width * scale * rng.standard_normal(len(scale))
+        start = np.clip(start, model.lower, model.upper)
+        minuit = Minuit(_finite(cost), start, name=model.names, grad=cost.gradient)
+        minuit.limits = list(zip(model.lower, model.upper, strict=True))
+        for name in held:
+            minuit.values[name] = truth[model.number(name)]
+            minuit.fixed[name] = True
+        minuit.strategy = 0
+        minuit.migrad(iterate=3)
+        least = min(least, cost(np.array(minuit.values)))
+    return least
+
+
+def _finite(cost: Callable[[Array], float]) -> Callable[[Array], float]:
+    """A cost for MIGRAD, which takes no infinities."""
+    return lambda values: min(cost(values), 1e10)
