@@ -70,9 +70,7 @@ def test_the_narrow_mirror_that_was_lost():
     """Fails if the automatic range misses [-45.1, -44.0] of a tonne of argon."""
     model = build([load("ess-ar", SHARP | {"target.mass": 1000})], ["radius.ee"])
     intervals = scan_1d(model, Axis("radius.ee")).intervals
-    np.testing.assert_allclose(
-        intervals, [[-45.13103679, -43.96678507], [-0.58029715, 0.58395457]], rtol=1e-6
-    )
+    np.testing.assert_allclose(intervals, [[-45.1, -44.0], [-0.6, 0.6]], atol=0.05)
 
 
 MODELS = [
@@ -167,5 +165,6 @@ def test_end_at_a_bound_where_the_rate_jumps():
     """Fails if sin²θ_W = 0 is no end of the region, where a profiled radius has no limit."""
     model = build([load("ess-csi")], ["sin2w", "radius.emu"])
     ((low, high),) = scan_1d(model, Axis("sin2w")).intervals
+    ((_, alone),) = scan_1d(build([load("ess-csi")], ["sin2w"]), Axis("sin2w")).intervals
     assert low == 0
-    assert high == pytest.approx(0.27108671, rel=1e-6)
+    assert high == pytest.approx(alone, rel=1e-6)  # a transition adds to the rate
