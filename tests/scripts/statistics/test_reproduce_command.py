@@ -70,7 +70,7 @@ def test_workspace(nuspill, tmp_path):
 def test_mistakes_of_export_workspace(refused, tmp_path):
     (tmp_path / "ws.json").write_text("old")
     new = tmp_path / "new.json"
-    systematic = "analysis.systematic=[{name='d', effect='distance', uncertainty=0.01}]"
+    systematic = "analysis.systematic=[{name='d', effect='quenching', uncertainty=0.01}]"
     export = "export-workspace"
     assert "--overwrite replaces it" in refused(export, "ess-ar", "-o", tmp_path / "ws.json")
     assert "no experiment 'ess-arr'" in refused(export, "ess-arr", "-o", new)
