@@ -26,7 +26,7 @@ from .toys.counts.model import Data as Data
 from .toys.counts.model import Model as Model
 from .toys.counts.template import templates as templates
 from .toys.fit.likelihood import Chi2 as Chi2
-from .toys.fit.scan import Axis as Axis
-from .toys.fit.scan import scan_1d as scan_1d
-from .toys.fit.scan import scan_2d as scan_2d
 from .toys.fit.search import search as search
+from .toys.scan.scan import Axis as Axis
+from .toys.scan.scan import scan_1d as scan_1d
+from .toys.scan.scan import scan_2d as scan_2d

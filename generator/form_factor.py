@@ -176,7 +176,7 @@ def read_table(path: str | Path) -> FormFactorTable:
 
 def model(choice: str | FormFactorTable) -> FormFactor:
     """Form factor by name (``helm``, ``klein-nystrand``, ``fermi``, ``unity``), or a table."""
-    if isinstance(choice, FormFactorTable):
+    if not isinstance(choice, str):
         return choice
     if choice in MODELS:
         return MODELS[choice]

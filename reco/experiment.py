@@ -32,15 +32,15 @@ from ..generator.sampling.names import streams_of
 from ..generator.settings import Settings, setting
 from ..generator.target import Target
 from .analysis import Analysis
+from .configuration.explain import explain, unknown
+from .configuration.layers import Key, consistent
+from .configuration.tables import with_tables
+from .configuration.unused import without_effect
 from .daq import Daq
 from .errors import ExperimentError, notice
-from .explain import explain, unknown
-from .layers import Key, consistent
 from .response.background import Background
 from .response.detector import Detector
 from .response.resolution import with_reference
-from .tables import with_tables
-from .unused import without_effect
 from .window import Windows, WindowSettings, windows
 
 WHOLE = {"material", "form_factor"}

@@ -33,10 +33,10 @@ from .construction.nested import Nested, follows_the_data
 from .construction.neyman import Construction, Statistic
 from .counts.combination import build
 from .counts.model import Model
-from .fit.outline import threshold
 from .records.distribute import throw_tasks
 from .records.record import Record, Task, missing
 from .records.restore import restore_ensemble, restore_experiments
+from .scan.outline import threshold
 
 REGIONS = ("wilks", "asimov", "feldman_cousins", "nested")
 NESTED_TASK = 32

@@ -11,8 +11,8 @@ from ..reco.files import replacing
 from .construction.region import Region
 from .counts.model import Model
 from .coverage import REGIONS, Coverage
-from .fit.outline import contours
-from .fit.scan import Scan1D, Scan2D
+from .scan.outline import contours
+from .scan.scan import Scan1D, Scan2D
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ...generator.coupling import Interaction
 from ...generator.cross_section import recoil_factors
 from ...generator.rate import Channel, quadrature_nodes, recoil_grid
+from ..configuration.unused import without_effect
 from ..errors import ExperimentError, notice
 from ..experiment import Experiment
-from ..unused import without_effect
 
 HEAVY = 30.0
 """Weight, over the mean one, from which a cell of recoil energy, flavour and nucleus is heavy."""

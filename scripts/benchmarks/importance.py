@@ -43,10 +43,10 @@ def command(
     from ...toys.construction.ensemble import Ensemble
     from ...toys.construction.neyman import Construction
     from ...toys.counts.combination import build
-    from ...toys.fit.outline import threshold
-    from ...toys.fit.scan import grids
     from ...toys.importance.check import compare
     from ...toys.importance.surrogate import asimov_fits
+    from ...toys.scan.outline import threshold
+    from ...toys.scan.scan import grids
 
     axes, cl = statistics.axes(), statistics.cl
     experiments = loading.load_all(names)

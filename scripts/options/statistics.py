@@ -10,7 +10,7 @@ import click
 from .group import group_options, option
 
 if TYPE_CHECKING:
-    from ...toys.fit.scan import Axis
+    from ...toys.scan.scan import Axis
 
 
 def confidence_level(
@@ -72,7 +72,7 @@ statistic_options = group_options(Statistics)
 
 def parse_axis(text: str) -> Axis:
     """Axis of ``PARAM`` or ``PARAM=LOW:HIGH[:POINTS]``."""
-    from ...toys.fit.scan import Axis
+    from ...toys.scan.scan import Axis
 
     name, equals, limits = text.partition("=")
     if not equals:

@@ -17,8 +17,8 @@ def command(name: str, output: Output) -> None:
     its file and the keys of [source].
     """
     from ...generator.beam import shipped_source_text, shipped_sources
+    from ...reco.configuration.explain import describe_keys
     from ...reco.experiment import Experiment, source_text
-    from ...reco.explain import describe_keys
 
     is_source = name in shipped_sources()
     text = shipped_source_text(name) if is_source else source_text(name)

@@ -13,7 +13,7 @@ from ..options.statistics import Statistics, statistic_options
 from ..output import interval_text
 
 if TYPE_CHECKING:
-    from ...toys.fit.scan import Scan1D, Scan2D
+    from ...toys.scan.scan import Scan1D, Scan2D
 
 
 @click.command()
@@ -34,7 +34,7 @@ def command(
     Several experiments are combined; pulls of the same name are common to them.
     """
     from ...toys.counts.combination import build
-    from ...toys.fit.scan import scan_1d, scan_2d
+    from ...toys.scan.scan import scan_1d, scan_2d
 
     axes, cl, workers = statistics.axes(), statistics.cl, computing.here
     experiments = loading.load_all(names)
@@ -56,7 +56,7 @@ def command(
 
 
 def _print_intervals(title: str, scan: Scan1D, output: Output) -> None:
-    from ...toys.fit.outline import open_ends
+    from ...toys.scan.outline import open_ends
 
     ends = open_ends(scan.model, scan.name, scan.x)
     rows: list[tuple[object, ...]] = [
@@ -84,8 +84,8 @@ def _print_contours(title: str, scan: Scan2D, output: Output) -> None:
 
 
 def _plot(title: str, scan: Scan1D | Scan2D, file: str) -> None:
-    from ...toys.fit.scan import Scan1D
     from ...toys.plot import plot_1d, plot_2d
+    from ...toys.scan.scan import Scan1D
 
     if isinstance(scan, Scan1D):
         plot_1d([(title, scan)], file)

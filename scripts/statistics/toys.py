@@ -169,8 +169,8 @@ def _construct(
     from ...toys.construction.ensemble import Ensemble
     from ...toys.construction.neyman import Construction
     from ...toys.counts.combination import build
-    from ...toys.fit.outline import threshold
-    from ...toys.fit.scan import grids
+    from ...toys.scan.outline import threshold
+    from ...toys.scan.scan import grids
 
     t, e, axes = throwing, toy_ensemble, statistics.axes()
     experiments = loading.load_all(names)
@@ -357,7 +357,7 @@ def _rows(region: Region) -> list[tuple[object, ...]]:
 
 
 def _interval_rows(region: Region, outlines: Sequence[Intervals]) -> list[tuple[object, ...]]:
-    from ...toys.fit.outline import open_ends
+    from ...toys.scan.outline import open_ends
 
     c = region.construction
     ends = open_ends(c.model, c.names[0], c.axes[0][1])

@@ -5,8 +5,8 @@ import math
 import pytest
 from nuspill import Experiment, ExperimentError, load, periods, shipped_experiments
 from nuspill.generator.beam import shipped_sources
+from nuspill.reco.configuration.explain import describe_keys
 from nuspill.reco.experiment import source_text, validate
-from nuspill.reco.explain import describe_keys
 
 SHIPPED = shipped_experiments()
 TABLE1 = ("ess-csi", "ess-si", "ess-xe", "ess-ge", "ess-ar", "ess-c3f8")

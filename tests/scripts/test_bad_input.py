@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nuspill import Experiment, ExperimentError, load
+from nuspill.reco.configuration.explain import describe_keys
 from nuspill.reco.experiment import source_text
-from nuspill.reco.explain import describe_keys
 from nuspill.scripts.options.loading import parse_settings, setting_value
 
 ESS = "ess-csi"

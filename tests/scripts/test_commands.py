@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from nuspill import Experiment, load, plan, read, shipped_experiments
 from nuspill.generator.beam import shipped_sources
+from nuspill.reco.configuration.explain import describe_keys
 from nuspill.reco.expectation import rates
 from nuspill.reco.experiment import source_text
-from nuspill.reco.explain import describe_keys
 
 ESS = "ess-csi"
 SHORT = ("--years", 0.05)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...generator.arrays import Array
-from ..fit.outline import intervals
+from ..scan.outline import intervals
 from .belt import ROUNDING, Belt, Ordering, belt, tails
 from .numbering import PARTS, number_between
 

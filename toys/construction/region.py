@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
-from ..fit.outline import contours, intervals, is_clipped, open_ends, reaches_the_edge, threshold
-from ..fit.scan import islands
+from ..scan.outline import contours, intervals, is_clipped, open_ends, reaches_the_edge, threshold
+from ..scan.scan import islands
 from .belt import Belt, Ordering, margin, p_value
 from .limits import Curve, Limit, Nodes, Pair, discrete_limits, smooth_limits, summarise
 from .monotone import refuse_unfit

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 from ...generator.arrays import Array
 from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
+from ...reco.runs.origin import Origin
 from ..kernels.terms import Terms, compile_terms
 from .effect import Effect
-from .origin import Origin
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
 

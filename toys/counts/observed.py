@@ -22,11 +22,11 @@ from ...reco.columns import counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.belonging import EXPOSURE_KEY, differences, refuse, refuse_unknown
+from ...reco.runs.origin import Origin
 from ...reco.runs.reading import Reading, reading
 from ...reco.runs.tree import TREE
 from .bins import measured_edges
 from .model import Data, Model
-from .origin import Origin
 
 EXPOSURE = 1e-3
 """Relative difference of protons on target that data and model may have, as rounding."""

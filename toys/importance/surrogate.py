@@ -27,8 +27,8 @@ from ...generator.arrays import Array
 from ..construction.neyman import Construction
 from ..counts.model import Data
 from ..counts.polynomial import derivative
-from ..fit.outline import threshold
 from ..kernels.weigh import interpolate
+from ..scan.outline import threshold
 
 Complex = NDArray[np.complex128]
 

@@ -14,12 +14,12 @@ from ...reco.errors import OutputError
 from ...reco.experiment import Experiment, validate
 from ...reco.files import replacing
 from ...reco.runs.folder import MANIFEST, Manifest, refuse_another
+from ...reco.runs.origin import restored
 from ..construction.ensemble import Described, Ensemble
 from ..construction.neyman import Construction
 from ..construction.numbering import BETWEEN
 from ..counts.combination import build
 from ..counts.model import Data
-from ..counts.origin import restored
 from .record import Record
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...reco.experiment import Experiment
 from ..counts.combination import build
-from ..fit.scan import Axis, scan_1d
+from ..scan.scan import Axis, scan_1d
 from .paper import BOTH, DETECTORS, periods, printed
 
 CL = 0.9

@@ -16,10 +16,10 @@ from ...generator.coupling import vector_couplings
 from ...reco.experiment import Experiment
 from ..counts.combination import build
 from ..counts.model import Model
-from ..fit.outline import threshold
-from ..fit.profile import Profile
-from ..fit.scan import Axis, Scan2D, scan_1d, scan_2d
 from ..plot import draw_regions
+from ..scan.outline import threshold
+from ..scan.profile import Profile
+from ..scan.scan import Axis, Scan2D, scan_1d, scan_2d
 from .explain import common_pull
 from .paper import BOTH, DETECTORS, experiment, periods
 from .result import Result, Table

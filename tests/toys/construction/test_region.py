@@ -13,8 +13,8 @@ from nuspill.toys.construction.region import Region, region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting, reference_problem
-from nuspill.toys.fit.outline import contours, intervals
 from nuspill.toys.records.distribute import throw_tasks
+from nuspill.toys.scan.outline import contours, intervals
 from scipy.stats import chi2
 
 
@@ -173,7 +173,7 @@ def test_json_of_a_plane():
     assert {"parameters", "best", "contours", "area", "wilks", "critical", "grid"} <= set(content)
     for name in ("critical", "critical_error", "delta_chi2", "p_value", "toys", "failed"):
         assert np.shape(content["grid"][name]) == (4, 6)
-    from nuspill.toys.fit.scan import Axis, scan_2d
+    from nuspill.toys.scan.scan import Axis, scan_2d
 
     scan = scan_2d(model, (Axis("nsi.u.ee", -0.3, 0.8, 6), Axis("nsi.u.mumu", -0.2, 0.5, 4)))
     np.testing.assert_allclose(content["grid"]["delta_chi2"], scan.delta_chi2, atol=1e-6)

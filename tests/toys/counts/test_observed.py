@@ -5,10 +5,10 @@ import pytest
 import uproot
 from nuspill import ExperimentError, generate, load
 from nuspill.reco.runs.ntuple import write
+from nuspill.reco.runs.origin import restored
 from nuspill.reco.runs.run import plan
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.observed import observed
-from nuspill.toys.counts.origin import restored
 from nuspill.toys.fit.search import search
 
 SHORT = {"exposure.years": 0.02}

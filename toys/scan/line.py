@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
+from ..fit.search import reach
 from .profile import Profile
 from .roots import roots
-from .search import reach
 
 EXACT = 2e-3
 """Of the level, to which the cubic is right where it matters."""

@@ -7,8 +7,8 @@ from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.region import region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
-from nuspill.toys.fit.outline import threshold
-from nuspill.toys.fit.scan import Axis, grids, scan_1d
+from nuspill.toys.scan.outline import threshold
+from nuspill.toys.scan.scan import Axis, grids, scan_1d
 
 LEVEL = threshold(0.9, 1)
 SHARP = {

@@ -12,9 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..generator.arrays import Json
-from ..generator.form_factor import TABLE_SUFFIXES, read_table
-from .errors import ExperimentError
+from ...generator.arrays import Json
+from ...generator.form_factor import TABLE_SUFFIXES, read_table
+from ..errors import ExperimentError
 
 
 def with_tables(data: Json, folder: Path, origin: str) -> Json:

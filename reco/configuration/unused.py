@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ..generator.form_factor import FormFactorTable
-
 if TYPE_CHECKING:
-    from .experiment import Experiment
-    from .response.background import Background
+    from ..experiment import Experiment
+    from ..response.background import Background
 
 
 def _radius(experiment: Experiment) -> str:
     choice = experiment.interaction.form_factor
-    if isinstance(choice, FormFactorTable):
+    if not isinstance(choice, str):
         return "the form factor is a table"
     return "interaction.form_factor = 'unity'" if choice == "unity" else ""
 

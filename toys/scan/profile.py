@@ -11,11 +11,11 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.cluster.workers import HERE, Here
 from ..counts.model import Data, Model
+from ..fit.careful import derivatives
+from ..fit.local import NO_LIMIT, Fits, local_fit
+from ..fit.search import Search, search
 from ..kernels.lanes import DataSets, Objective
 from ..kernels.status import CONVERGED
-from .careful import derivatives
-from .local import NO_LIMIT, Fits, local_fit
-from .search import Search, search
 
 NEIGHBOURS = 3
 """Known points nearby whose minima are starts of fits at a point."""

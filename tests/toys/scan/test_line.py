@@ -8,9 +8,9 @@ from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data, Model
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
-from nuspill.toys.fit.line import line
-from nuspill.toys.fit.profile import Profile
-from nuspill.toys.fit.scan import Axis, scan_1d
+from nuspill.toys.scan.line import line
+from nuspill.toys.scan.profile import Profile
+from nuspill.toys.scan.scan import Axis, scan_1d
 
 SHARP = {"analysis.signal_uncertainty": 0.01, "analysis.background_uncertainty": 0}
 

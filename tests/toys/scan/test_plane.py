@@ -7,10 +7,10 @@ from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data, Model
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
-from nuspill.toys.fit.line import line
-from nuspill.toys.fit.outline import threshold
-from nuspill.toys.fit.profile import Profile
-from nuspill.toys.fit.scan import Axis, scan_1d, scan_2d
+from nuspill.toys.scan.line import line
+from nuspill.toys.scan.outline import threshold
+from nuspill.toys.scan.profile import Profile
+from nuspill.toys.scan.scan import Axis, scan_1d, scan_2d
 from scipy.stats import chi2
 
 PLANE = ("nsi.u.ee", "nsi.u.mumu")

@@ -1,7 +1,7 @@
 """Zeros in many brackets at once."""
 
 import numpy as np
-from nuspill.toys.fit.roots import roots
+from nuspill.toys.scan.roots import roots
 
 
 def test_zeros_of_many_functions():

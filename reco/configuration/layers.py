@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..generator.arrays import Json
-from ..generator.beam import Source
-from .errors import ExperimentError
+from ...generator.arrays import Json
+from ...generator.beam import Source
+from ..errors import ExperimentError
 
 Key = tuple[str, ...]
 """A dotted key in its parts."""

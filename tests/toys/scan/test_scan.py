@@ -10,9 +10,9 @@ from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.template import templates
 from nuspill.toys.fit.likelihood import Chi2
-from nuspill.toys.fit.outline import outlines, threshold
-from nuspill.toys.fit.profile import Profile
-from nuspill.toys.fit.scan import Axis, scan_1d, scan_2d
+from nuspill.toys.scan.outline import outlines, threshold
+from nuspill.toys.scan.profile import Profile
+from nuspill.toys.scan.scan import Axis, scan_1d, scan_2d
 from scipy.optimize import brentq
 from scipy.stats import chi2
 

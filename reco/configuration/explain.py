@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ..generator.settings import Settings
+from ...generator.settings import Settings
 
 EITHER = {("target", "material"), ("interaction", "form_factor")}
 """Keys that take text or a table, of which the mistake lies in what was meant."""
