@@ -113,7 +113,7 @@ def test_several_counts_and_a_profiled_coupling():
     """Fails if two bins and a beam-off count are not listed, or p-values are not those of toys."""
     settings = {
         "analysis.statistic": "on-off", "exposure.years": 0.0005, "background.steady.rate": 17.0,
-        "analysis.signal_uncertainty": 0.0, "analysis.background_uncertainty": 0.0,
+        "analysis.signal_uncertainty": 0.0,
     }  # fmt: skip
     on_off = build([load("ess-ar", settings)], ["strength"])
     two = counting([2.0, 0.5], [1.0, 2.0])
