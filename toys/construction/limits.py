@@ -195,7 +195,11 @@ def _discrete_limit(nodes: Nodes, first: int, last: int, rising: bool) -> Limit:
     statistical = max(statistical, _over_a_wide_range(nodes, first, last))
     grid = float((x[b] - x[a]) / np.sqrt(12))
     wanted = nodes.between(first + a, first + b) if grid > statistical else None
-    return Limit(value, float(np.hypot(statistical, grid)), wanted)
+    undecided = float(x[-1] - x[0]) / (2 * DECIDED)  # wide on a plateau at the level
+    k = int(np.argmax(np.diff(x)))
+    if wanted is None and undecided > statistical and x[k + 1] - x[k] > statistical:
+        wanted = nodes.between(first + k, first + k + 1)
+    return Limit(value, float(np.hypot(max(statistical, undecided), grid)), wanted)
 
 
 def _over_a_wide_range(nodes: Nodes, first: int, last: int) -> float:

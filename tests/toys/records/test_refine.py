@@ -68,13 +68,16 @@ def test_limits_of_discrete_q_by_toys(points, ordering, tmp_path):
 
 @pytest.mark.usefixtures("by_toys")
 def test_limits_of_issue_14_by_toys(tmp_path):
-    """Fails if 20 000 toys on a grid of 0.5 do not give 2.270 and 2.544 to their stated errors."""
-    for ordering, exact in (("upper", 2.2697), ("likelihood-ratio", 2.5441)):
+    """Fails if 20 000 toys on a grid of 0.5 do not give 2.270 and 2.544 to their stated errors.
+
+    In the ordering of likelihood ratios p is 0.0998 above the limit, where toys know it to 0.002.
+    """
+    for ordering, exact, most in (("upper", 2.2697, 0.06), ("likelihood-ratio", 2.5441, 0.1)):
         c = construction(13, 5)
         found = refined_region(c, record_of(tmp_path / ordering, c, 20_000), 0.9, ordering)
         ((low, high),) = found.limits
         assert low.value == 0
-        assert 0 < high.error < 0.06
+        assert 0 < high.error < most
         assert high.value == pytest.approx(exact, abs=3 * high.error)
 
 
