@@ -110,6 +110,7 @@ def test_lost_parts(lost, short_run, parts, told):
 
 def test_export_of_what_is_there(short_run, parts, told, tmp_path):
     """Fails if an export claims pulses that are not there, or refuses those that are."""
+    pytest.importorskip("tables")
     last = told(parts / "part-00003.root")["covered_pulses"]
     middle = told(parts / "part-00001.root")["covered_pulses"]
     (parts / "part-00001.root").unlink()
@@ -207,6 +208,7 @@ def test_joined_without_provenance(short_run, parts, join, tmp_path):
 
 def test_two_seeds(short_run, join, tmp_path):
     """Fails if runs of two seeds are not added with their exposures, in a folder and joined."""
+    pytest.importorskip("tables")
     (tmp_path / "both").mkdir()
     runs = [short_run(seed=4), short_run(seed=5, years=0.005)]
     files = [tmp_path / "both" / f"{run.seed}.root" for run in runs]
@@ -288,6 +290,7 @@ def test_file_of_an_earlier_version(short_run, parts, join, tmp_path):
 
 def test_imported(short_run, join, tmp_path):
     """Fails if stretches that were imported do not add, or one counts twice."""
+    pytest.importorskip("tables")
     run = short_run()
     write(run, tmp_path / "a.root")
     half = run.pulses // 2

@@ -128,6 +128,7 @@ def test_verify_of_ntuples(data, nuspill):
 
 def test_other_commands_tell(data, nuspill, tmp_path):
     """Fails if compare, plot and export take a folder without a part for the whole."""
+    pytest.importorskip("tables")
     numbers = tmp_path / "a.json"
     status, _, errors = nuspill("compare", data / "lost", data / "one.root", "--json", numbers)
     assert status == 0
