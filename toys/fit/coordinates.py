@@ -135,12 +135,12 @@ def _comes_with(expected: Polynomial, i: int, j: int) -> bool:
 
 def _divided(expected: Polynomial, i: int, j: int, m: int = 1) -> Polynomial:
     """The polynomial in w = θ_i θ_j^m, in the place of θ_i."""
-    return _with_powers(expected, lambda q: _set(q, j, q[j] - m * q[i]))
+    return _with_powers(expected, lambda q: with_power(q, j, q[j] - m * q[i]))
 
 
 def _halved(expected: Polynomial, i: int) -> Polynomial:
     """The polynomial in x = θ_i², in the place of θ_i."""
-    return _with_powers(expected, lambda q: _set(q, i, q[i] // 2))
+    return _with_powers(expected, lambda q: with_power(q, i, q[i] // 2))
 
 
 def _groups(expected: Polynomial, free: Sequence[int]) -> list[list[int]]:
@@ -227,5 +227,6 @@ def _with_powers(expected: Polynomial, change: Callable[[Powers], Powers]) -> Po
     return expected.with_terms({change(powers): c for powers, c in expected.terms.items()})
 
 
-def _set(powers: Powers, i: int, power: int) -> Powers:
+def with_power(powers: Powers, i: int, power: int) -> Powers:
+    """Powers with another one of a variable."""
     return (*powers[:i], power, *powers[i + 1 :])

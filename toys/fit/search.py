@@ -4,10 +4,11 @@ Rates are squares of couplings, so χ² has several minima: a coupling and its m
 the point where its part of the rate is least. Where the rate is a sum of functions of one
 parameter each, a_i θ² + b_i θ + c_i in bin i, x = (θ − v)² ≥ 0 with the vertex v of the sum over
 bins takes nearly all of the dependence: in x the problem is convex and has one minimum, perhaps at
-x = 0, where a flavour's rate vanishes. Normalisations f that multiply all of it go
-into y = x f, in which the rate is linear. Every θ = v ± √x is then a start in θ; where nuclei
-differ in v, the minima that these lead to have their mirror images tried as well. Other models
-start from the truth and from the minima that a lattice of starts finds on the Asimov data.
+x = 0, where a flavour's rate vanishes. Normalisations f that multiply all of it, and a strength
+that multiplies all of the signal if v is common to all bins, go into y = x f, in which the rate is
+linear. Every θ = v ± √x is then a start in θ; where nuclei differ in v, the minima that these lead
+to have their mirror images tried as well. Other models start from the truth and from the minima
+that a lattice of starts finds on the Asimov data.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ...reco.cluster.workers import HERE, Here
 from ..counts.model import Data, Model
 from ..counts.polynomial import Polynomial, Powers
 from ..kernels.status import CONVERGED
-from .coordinates import Coordinates, coordinates, nominal_of
+from .coordinates import LEAST, Coordinates, coordinates, nominal_of, with_power
 from .local import Fits, local_fit, take
 
 MOST_STARTS = 16
@@ -54,7 +55,7 @@ class Search:
     vertices: Mapping[int, float]
     """Vertex v by number of a parameter that enters with its square."""
     factors: Mapping[int, tuple[int, ...]]
-    """Numbers of nuisance parameters by that of a parameter that enters only as y, times them."""
+    """Numbers of what multiplies a parameter that enters only as y, times them, by its number."""
     lost: float
     """What x leaves out of the rate, relative: how much vertices of bins differ; 0 if exact."""
     starts: Array
@@ -190,15 +191,20 @@ class Search:
         return (False, True) if inside else (False,)
 
     def _multiplied(self, numbers: Sequence[int], values: Array) -> Array:
-        """Product of the factors of some nuisance parameters, shape (sets,)."""
+        """Product of a strength and the factors of nuisance parameters, shape (sets,)."""
         first, product = len(self.model.parameters), np.ones(len(values))
         for k in numbers:
-            product = product * self.model.nuisances[k - first].factor(values[:, k])
+            factor = (
+                np.maximum(values[:, k], LEAST)
+                if k < first
+                else self.model.nuisances[k - first].factor(values[:, k])
+            )
+            product = product * factor
         return product
 
     def _there_and_back(self, straight: Fits, start: Array, beyond: Sequence[bool]) -> Array:
         values = straight.values.copy()
-        for i, numbers in self.factors.items():
+        for i, numbers in reversed(self.factors.items()):  # a strength first
             values[:, i] /= self._multiplied(numbers, values)
         for (i, v), other in zip(self.vertices.items(), beyond, strict=True):
             above = (start[:, i] >= v) & (self.model.upper[i] > v)
@@ -229,31 +235,42 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     simple = coordinates(model, parameters)
     model = simple.model
     straight, weak = _without_weak_products(model, simple.bases)
-    if not _apart(straight, len(model.parameters), parameters):
-        starts = _lattice(model, numbers, model.asimov(), model.truth)
-        return Search(simple, numbers, None, None, {}, {}, 0.0, starts)
+    common = _common_factor(model, straight)
+    apart = [i for i in parameters if i != common]
+    if not _apart(straight, len(model.parameters), apart, common):
+        return _from_lattice(simple, numbers)
     vertices, most = {}, weak
     lower, upper = model.lower.copy(), model.upper.copy()
-    for i in parameters:
+    for i in apart:
         if max(powers[i] for powers in straight.terms) < 2:
             continue
-        v = _vertex(model, i)
+        v = _vertex(model, i, common)
         straight, lost = _squared(straight, i, v)
         most = max(most, lost)
         vertices[i] = v
         ends = sorted(((lower[i] - v) ** 2, (upper[i] - v) ** 2))
         inside = lower[i] < v < upper[i]
         lower[i], upper[i] = 0.0 if inside else ends[0], ends[1]
+    if common in parameters and most >= EXACT:
+        return _from_lattice(simple, numbers)
     factors = {}
-    for i in parameters:
+    for i in (*apart, *(i for i in parameters if i == common)):
         unbounded = lower[i] in {0.0, -np.inf} and upper[i] == np.inf
         if unbounded:
-            straight, numbers_of_i = _without_factors(model, straight, i)
+            shared = common if common in parameters and common != i else None
+            straight, numbers_of_i = _without_factors(model, straight, i, shared)
             if numbers_of_i:
                 factors[i] = numbers_of_i
     other = replace(model, expected=straight)
     none = np.empty((0, model.variables))
     return Search(simple, numbers, other, (lower, upper), vertices, factors, most, none)
+
+
+def _from_lattice(simple: Coordinates, held: tuple[int, ...]) -> Search:
+    """A search from the minima that a lattice of starts finds."""
+    model = simple.model
+    starts = _lattice(model, held, model.asimov(), model.truth)
+    return Search(simple, held, None, None, {}, {}, 0.0, starts)
 
 
 def _without_weak_products(
@@ -273,16 +290,27 @@ def _without_weak_products(
     return model.expected.with_terms(terms), weak
 
 
-def _apart(expected: Polynomial, among: int, parameters: Sequence[int]) -> bool:
+def _common_factor(model: Model, expected: Polynomial) -> int | None:
+    """Number of a parameter, not negative, that multiplies all that the others do to the rate."""
+    parameters = range(len(model.parameters))
+    signal = [q for q in expected.terms if any(q[i] for i in parameters)]
+    for i in parameters:
+        if model.lower[i] >= 0 and len(signal) > 1 and all(q[i] == 1 for q in signal):
+            return i
+    return None
+
+
+def _apart(expected: Polynomial, among: int, parameters: Sequence[int], common: int | None) -> bool:
     """Whether the rate is a sum of linear or quadratic functions of one of the parameters each.
 
-    Those that are held may multiply linear ones alone: vertices would depend on them.
+    Those that are held may multiply linear ones alone: vertices would depend on them; a `common`
+    factor of all may multiply any.
     """
     terms = list(expected.terms)
     most = {i: max(powers[i] for powers in terms) for i in parameters}
     for powers in terms:
         for i in (i for i in parameters if powers[i]):
-            others = [k for k in range(among) if k != i and powers[k]]
+            others = [k for k in range(among) if k not in (i, common) and powers[k]]
             if powers[i] > 2 or (others and most[i] == 2) or any(k in most for k in others):
                 return False
     return True
@@ -296,9 +324,12 @@ def _split(polynomial: Polynomial, i: int) -> list[dict[Powers, Array]]:
     return parts
 
 
-def _vertex(model: Model, i: int) -> float:
-    """θ at which the sum of the rate over all bins is least."""
+def _vertex(model: Model, i: int, common: int | None) -> float:
+    """θ at which the sum of the rate over all bins is least, whatever a common factor is."""
     nominal = nominal_of(model.expected, len(model.parameters))
+    if common is not None:
+        signal = {q: c for q, c in nominal.terms.items() if q[common]}
+        nominal = nominal.with_terms({with_power(q, common, 0): c for q, c in signal.items()})
     zero = (0,) * nominal.variables
     _, linear, square = _split(nominal, i)
     return float(-np.sum(linear.get(zero, 0.0)) / (2 * np.sum(square[zero])))
@@ -323,13 +354,17 @@ def _squared(polynomial: Polynomial, i: int, v: float) -> tuple[Polynomial, floa
 
 
 def _without_factors(
-    model: Model, polynomial: Polynomial, i: int
+    model: Model, polynomial: Polynomial, i: int, common: int | None
 ) -> tuple[Polynomial, tuple[int, ...]]:
     """The polynomial in y = x f in the place of the variable x = z_i, if it enters only so.
 
-    Also the numbers of the nuisance parameters whose factors are f.
+    Also the numbers of the common factor and of the nuisance parameters whose factors are f.
     """
     numbers = []
+    if common is not None:
+        terms = {with_power(q, common, 0) if q[i] else q: c for q, c in polynomial.terms.items()}
+        polynomial = polynomial.with_terms(terms)
+        numbers.append(common)
     for k, nuisance in enumerate(model.nuisances, len(model.parameters)):
         own = {q: c for q, c in polynomial.terms.items() if q[i]}
         if not nuisance.effect.is_factor or not any(q[k] for q in own):
