@@ -4,6 +4,8 @@ The rate is a polynomial, and only parts of it are known to it:
 
 - A parameter that comes only times another, such as a charge radius times sin²θ_W, is fitted as
   the product w = θ_i θ_j: χ² has no narrow valley at small θ_j then, which in θ_i has no end.
+- A strength s that multiplies all of the signal, and the couplings θ beside it, are fitted as √s
+  and √s θ: the signal is a quadratic form in them, and its valley of constant s θ² is straight.
 - Couplings to up and to down quarks, or other pairs that add up to a nucleus' charge, are fitted as
   the combinations to which one nucleus each is blind: the rate is a sum of their squares then, and
   no valley runs across them.
@@ -36,6 +38,8 @@ class Coordinates:
     model: Model
     products: Mapping[int, int]
     """Number j of the parameter by number i of one that is fitted as θ_i θ_j."""
+    strength: tuple[int, Sequence[int]] | None
+    """Number of a strength that is fitted as its root, and of what is fitted times the root."""
     bases: tuple[tuple[Sequence[int], Array], ...]
     """Numbers of parameters θ that are fitted as y, and P of θ = P y, shape (k, k)."""
     squares: frozenset[int]
@@ -48,6 +52,10 @@ class Coordinates:
         z = values.copy()
         for i, j in self.products.items():
             z[:, i] *= values[:, j]
+        if self.strength is not None:
+            number, others = self.strength
+            z[:, number] = np.sqrt(np.maximum(z[:, number], 0.0))
+            z[:, others] *= z[:, [number]]
         for numbers, basis in self.bases:
             z[:, numbers] = _combined(np.asarray(np.linalg.inv(basis), float), z[:, numbers])
         for i in self.squares:
@@ -68,6 +76,11 @@ class Coordinates:
             values[:, i] = np.where(side[:, i] < 0, -root, root)
         for numbers, basis in self.bases:
             values[:, numbers] = _combined(basis, values[:, numbers])
+        if self.strength is not None:
+            number, others = self.strength
+            root = values[:, [number]]
+            values[:, others] /= np.where(root < 0, -1.0, 1.0) * np.maximum(np.abs(root), LEAST)
+            values[:, number] **= 2
         for i, j in self.products.items():
             values[:, j] = np.where(
                 values[:, i] == 0, values[:, j], np.maximum(values[:, j], LEAST)
@@ -76,8 +89,14 @@ class Coordinates:
         return values
 
 
-def coordinates(model: Model, fitted: Sequence[int]) -> Coordinates:
-    """Simpler variables in place of some parameters that are fitted, by their numbers."""
+def coordinates(model: Model, fitted: Sequence[int], strength: int | None = None) -> Coordinates:
+    """Simpler variables in place of some parameters that are fitted, by their numbers.
+
+    Parameters
+    ----------
+    strength
+        Number of one that multiplies all of the signal, to be fitted by its root.
+    """
     expected, products, squares = model.expected, {}, set()
     lower, upper = model.lower.copy(), model.upper.copy()
     free = [i for i in fitted if np.all(np.isinf([lower[i], upper[i]]))]
@@ -87,6 +106,13 @@ def coordinates(model: Model, fitted: Sequence[int]) -> Coordinates:
                 products[i] = j
                 expected = _divided(expected, i, j)
                 break
+    root = None if strength is None else (strength, [i for i in fitted if i != strength])
+    if root is not None and set(root[1]) <= set(free) and _is_quadratic(expected, *root):
+        expected = _homogeneous(expected, *root)
+        lower[root[0]], upper[root[0]] = -np.inf, np.inf
+        free.append(root[0])
+    else:
+        root = None
     bases = []
     for group in _groups(expected, free):
         basis = _basis(expected, group, len(model.parameters))
@@ -111,7 +137,7 @@ def coordinates(model: Model, fitted: Sequence[int]) -> Coordinates:
         replace(p, lower=float(lower[i]), upper=float(upper[i]))
         for i, p in enumerate(model.parameters)
     )
-    simple = Coordinates(model, model, products, tuple(bases), frozenset(squares), scaled)
+    simple = Coordinates(model, model, products, root, tuple(bases), frozenset(squares), scaled)
     truth = simple.inward(model.truth[None])[0]
     other = replace(model, parameters=parameters, expected=expected, truth=truth)
     return replace(simple, model=other)
@@ -131,6 +157,22 @@ def _power_with(expected: Polynomial, i: int, j: int) -> int:
 def _comes_with(expected: Polynomial, i: int, j: int) -> bool:
     """Whether θ_i comes only times θ_j, as often at least."""
     return _power_with(expected, i, j) > 0
+
+
+def _is_quadratic(expected: Polynomial, strength: int, others: Sequence[int]) -> bool:
+    """Whether a strength multiplies, once, terms in some parameters of second order at most."""
+    return all(
+        (q[strength] == 1 and sum(q[i] for i in others) <= 2)
+        or not (q[strength] or any(q[i] for i in others))
+        for q in expected.terms
+    )
+
+
+def _homogeneous(expected: Polynomial, strength: int, others: Sequence[int]) -> Polynomial:
+    """The polynomial in √s and √s θ, in the places of s and θ."""
+    return _with_powers(
+        expected, lambda q: with_power(q, strength, q[strength] * (2 - sum(q[i] for i in others)))
+    )
 
 
 def _divided(expected: Polynomial, i: int, j: int, m: int = 1) -> Polynomial:

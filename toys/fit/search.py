@@ -232,7 +232,11 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
     """Prepare to find global minima, with some parameters held at the start's values."""
     numbers = tuple(model.number(name) for name in held)
     parameters = [i for i in range(len(model.parameters)) if i not in numbers]
-    simple = coordinates(model, parameters)
+    return _search(coordinates(model, parameters), numbers, parameters)
+
+
+def _search(simple: Coordinates, numbers: tuple[int, ...], parameters: Sequence[int]) -> Search:
+    """A search in some coordinates, with some parameters held and the others fitted."""
     model = simple.model
     straight, weak = _without_weak_products(model, simple.bases)
     common = _common_factor(model, straight)
@@ -252,7 +256,10 @@ def search(model: Model, held: Sequence[str] = ()) -> Search:
         inside = lower[i] < v < upper[i]
         lower[i], upper[i] = 0.0 if inside else ends[0], ends[1]
     if common in parameters and most >= EXACT:
-        return _from_lattice(simple, numbers)
+        by_root = coordinates(simple.original, parameters, common)
+        if by_root.strength is None:
+            return _from_lattice(simple, numbers)
+        return _search(by_root, numbers, parameters)
     factors = {}
     for i in (*apart, *(i for i in parameters if i == common)):
         unbounded = lower[i] in {0.0, -np.inf} and upper[i] == np.inf

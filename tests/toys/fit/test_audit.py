@@ -45,6 +45,12 @@ CASES = {
     "strength and change of flavour": (
         ["ess-csi"], {}, ["strength", "nsi.u.emu"], {"nsi.u.emu": 0.3},
     ),
+    "strength and two couplings, which are nearly one": (
+        ["ess-csi"], {}, ["strength", "nsi.u.ee", "nsi.u.mumu"], {"nsi.u.ee": 0.3},
+    ),
+    "strength of one nucleus": (
+        ["ess-ar"], {}, ["strength", "nsi.u.ee", "nsi.u.mumu"], {"nsi.u.ee": 0.3},
+    ),
     "scaled background, moments": (
         ["ess-ge"], {"analysis.statistic": "on-off-scaled"}, ["moment.numu", "moment.nue"],
         {"moment.numu": 3.0},
