@@ -204,7 +204,7 @@ class Search:
 
     def _there_and_back(self, straight: Fits, start: Array, beyond: Sequence[bool]) -> Array:
         values = straight.values.copy()
-        for i, numbers in reversed(self.factors.items()):  # a strength first
+        for i, numbers in reversed([*self.factors.items()]):  # a strength first
             values[:, i] /= self._multiplied(numbers, values)
         for (i, v), other in zip(self.vertices.items(), beyond, strict=True):
             above = (start[:, i] >= v) & (self.model.upper[i] > v)
