@@ -4,9 +4,9 @@ Every part of the model has its exact counterpart, so that −2 ln L differs fro
 arXiv:1911.00762) by a constant:
 
 - strength: a normfactor on the signal.
-- a pull, (1 + σ)^η with η Gaussian of width one: a `normsys`. The straight line in ln N between
-  its values is pyhf's interpolation "code1", to be asked for (`modifier_settings`); by default, as
-  in ROOT, a polynomial bridges |η| < 1, which differs by up to σ³/20 or so.
+- a pull, (1 + σ)^η with η Gaussian of width one: a `normsys`. Within one σ pyhf, as ROOT, takes by
+  default a polynomial, which differs by less than 1e-11 for σ = 0.1 and 1e-7 for 0.5, relative
+  (tested); its interpolation "code1" is the same everywhere.
 - a linear one, 1 + σ η (`analysis.factors`): a `histosys` with symmetric templates (1 ± σ) × the
   nominal one. All of its interpolations are a straight line then, beyond one σ too.
 - a background that beam-off measures up to a factor: a normfactor common to the channel and to the

@@ -179,7 +179,7 @@ def test_pulls_beyond_five_sigma(case, sigmas):
     pull = held.values[0, model.number("signal")]
     assert abs(pull) > 6
     written = pyhf.Workspace(json.loads(json.dumps(workspace(experiments, data))))
-    likelihood = written.model(modifier_settings=CODES)
+    likelihood = written.model()
     observed = written.data(likelihood)
     values, nll = pyhf.infer.mle.fixed_poi_fit(1.0, observed, likelihood, return_fitted_val=True)
     place = likelihood.config.par_slice("signal")
@@ -220,3 +220,12 @@ def test_a_background_that_few_expect_fits_what_is_seen():
     place = likelihood.config.par_slice("ess-csi.background")
     most = np.array(likelihood.config.suggested_bounds())[place, 1]
     assert np.all(most * model.background > 10 * off[0] / model.tau)
+
+
+@pytest.mark.parametrize(("size", "most"), [(0.1, 1e-11), (0.5, 1e-7)])
+def test_default_interpolation(size, most):
+    """Fails if pyhf's default for a normsys is further from (1 + σ)^η than is stated."""
+    factor = pyhf.interpolators.code4([[[[1 / (1 + size)], [1.0], [1 + size]]]])
+    for eta in np.linspace(-1, 1, 41):
+        theirs = float(np.ravel(factor(np.array([[eta]])))[0])
+        assert theirs == pytest.approx((1 + size) ** eta, rel=most)
