@@ -185,10 +185,13 @@ def _lowest(
     trials = np.clip(trials, objective.lower, objective.upper).reshape(
         -1, len(chosen), len(now.z.T)
     )
-    of_chosen = [a[chosen] if len(a) > 1 else a for a in (sets.counts, sets.off, sets.centre)]
-    counts, off, centre = of_chosen
+    counts, off, centre = (
+        a[chosen] if len(a) > 1 else a for a in (sets.counts, sets.off, sets.centre)
+    )
     many = DataSets(
-        *(np.tile(a, (len(trials), 1)) if len(a) > 1 else a for a in of_chosen),
+        counts=_repeated(counts, len(trials)),
+        off=_repeated(off, len(trials)),
+        centre=_repeated(centre, len(trials)),
         start=trials.reshape(-1, trials.shape[-1]),
         highest=sets.highest,
     )
@@ -196,6 +199,11 @@ def _lowest(
     best = trials[np.argmin(chi2, axis=0), np.arange(len(chosen))]
     there = DataSets(counts=counts, off=off, centre=centre, start=best, highest=sets.highest)
     return derivatives(objective, there)
+
+
+def _repeated(rows: Array, times: int) -> Array:
+    """Rows of data sets several times, or the only one as it is."""
+    return np.tile(rows, (times, 1)) if len(rows) > 1 else rows
 
 
 def _without_derivatives(objective: Objective) -> Objective:

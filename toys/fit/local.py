@@ -47,6 +47,10 @@ class Fits(NamedTuple):
             self.steps + other.steps,
         )
 
+    def of(self, sets: NDArray[np.int64] | NDArray[np.bool_]) -> Fits:
+        """Fits of some of the data sets."""
+        return Fits(self.values[sets], self.chi2[sets], self.status[sets], self.steps[sets])
+
 
 def local_fit(
     model: Model,
