@@ -1,0 +1,123 @@
+"""Observed and fitted counts along each axis, by component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...generator.arrays import Array, Json
+from ..counts.model import Model
+from ..counts.polynomial import Polynomial, derivative
+from .fitted import Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Counts of an experiment in beam-on along one axis, the others summed over."""
+
+    section: str
+    """Name of the experiment."""
+    axis: str
+    """Name of the axis, e.g. ``energy``."""
+    label: str
+    unit: str
+    edges: Array
+    """Shape (bins + 1,)."""
+    observed: Array
+    """Shape (bins,)."""
+    components: Mapping[str, Array]
+    """Counts at the best fit by name of a component, shape (bins,) each."""
+    error: Array
+    """Standard error of their sum by the covariance of the fit, shape (bins,)."""
+
+    @property
+    def total(self) -> Array:
+        """Counts at the best fit, shape (bins,)."""
+        return np.sum(list(self.components.values()), axis=0)
+
+    @property
+    def residual(self) -> Array:
+        """Signed square roots of what bins add to χ², shape (bins,)."""
+        return residuals(self.observed, self.total)
+
+    def as_json(self) -> Json:
+        """Content for JSON."""
+        return {
+            "experiment": self.section,
+            "axis": self.axis,
+            "unit": self.unit,
+            "edges": self.edges.tolist(),
+            "observed": self.observed.tolist(),
+            "components": {name: counts.tolist() for name, counts in self.components.items()},
+            "error": self.error.tolist(),
+            "residual": self.residual.tolist(),
+        }
+
+
+def residuals(observed: Array, expected: Array) -> Array:
+    """Signed square roots of the deviances of Poisson counts, about in standard deviations."""
+    from scipy.special import kl_div
+
+    return np.sign(observed - expected) * np.sqrt(2 * kl_div(observed, expected))
+
+
+def component_counts(fit: Fitted, without: Model) -> dict[str, dict[str, Array]]:
+    """Counts at the best fit by experiment and component, each of shape (bins in beam-on,).
+
+    Parameters
+    ----------
+    without
+        The model without signal.
+    """
+    first = len(fit.model.parameters)
+    rest = np.broadcast_to(without.expected.at(fit.values[first:]), (fit.model.bins,))
+    total = fit.counts
+    signal = np.broadcast_to(fit.model.expected.at(fit.values), total.shape) - rest
+    counts = {"signal": signal, "background": total - signal}
+    return {
+        section.name: {name: c[section.on] for name, c in counts.items()}
+        for section in fit.model.sections
+    }
+
+
+def errors_of_counts(fit: Fitted, section_on: slice, projection: Array) -> Array:
+    """Standard errors of sums of expected counts, shape (sums,).
+
+    Parameters
+    ----------
+    projection
+        Which bins are summed, shape (sums, bins).
+    """
+    m = fit.model
+    known = np.flatnonzero(np.isfinite(np.diag(fit.covariance)))
+    slopes = [_slope(m.expected, int(k), fit.values, m.bins)[section_on] for k in known]
+    along = projection @ np.array(slopes).T.reshape(projection.shape[1], known.size)
+    matrix = fit.covariance[np.ix_(known, known)]
+    return np.sqrt(np.maximum(np.einsum("bi,ij,bj->b", along, matrix, along), 0.0))
+
+
+def _slope(polynomial: Polynomial, number: int, values: Array, bins: int) -> Array:
+    return np.broadcast_to(derivative(polynomial, number).at(values), (bins,))
+
+
+def spectra(fit: Fitted, counts: Mapping[str, Mapping[str, Array]]) -> list[Spectrum]:
+    """Spectra of all experiments along all axes.
+
+    Parameters
+    ----------
+    counts
+        Of `component_counts`.
+    """
+    result = []
+    for section in fit.model.sections:
+        edges = np.asarray(section.edges)
+        result.append(
+            Spectrum(
+                section.name, "energy", "reconstructed energy", "", edges,
+                fit.data.counts[0, section.on], dict(counts[section.name]),
+                errors_of_counts(fit, section.on, np.eye(len(edges) - 1)),
+            )
+        )  # fmt: skip
+    return result
