@@ -18,6 +18,7 @@ from ...generator.coupling import Interaction, structure_couplings
 from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from .binning import Binning
 from .effect import (
     SYSTEMATICS,
     BackgroundNormalisation,
@@ -70,9 +71,9 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
         expected = expected + _placed(piece.expected, start, stop, bins)
         leaked = leaked + _placed(piece.leaked, start, stop, bins)
         tau[start:stop], background[start:stop] = piece.tau, piece.background
-        last = start + len(piece.edges) - 1
+        last = start + piece.binning.bins
         off = slice(last, stop) if last < stop else None
-        sections.append(Section(experiment.name, slice(start, last), off, piece.edges))
+        sections.append(Section(experiment.name, slice(start, last), off, piece.binning))
         start = stop
     expected = expected.without_zeros()
     for i, p in enumerate(parameters):
@@ -125,7 +126,7 @@ class _Piece:
     tau: Array
     background: Array
     leaked: Polynomial
-    edges: Array
+    binning: Binning
 
 
 def _piece(experiment: Experiment, space: _Space) -> _Piece:
@@ -141,14 +142,14 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
     total = total + _changed("beam background", nominal, space, experiment)
     if not on_off:
         total = total + _changed("background", nominal, space, experiment)
-        return _Piece(total, rows, zeros, zeros, leaked, counts.edges)
+        return _Piece(total, rows, zeros, zeros, leaked, counts.binning)
     if any(off.any() for off in counts.signal_off.values()):
         leaked = _changed("signal", _nominal(counts, space, _leaked_rows), space, experiment)
     beam_off = counts.beam_off / counts.tau
     beside = replace(nominal, beam=beam_off)
     leaked = leaked + (_changed("beam background", beside, space, experiment) - beam_off)
     background = counts.steady + beam_off
-    return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.edges)
+    return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.binning)
 
 
 def _signal_rows(counts: Templates, key: Key) -> Array:
@@ -171,7 +172,7 @@ def _nominal(
         lambda shift: _signal(templates(experiment, shift), space, rows_of),
         steady_rows(counts),
         beam_rows(counts),
-        counts.edges,
+        counts.binning,
         counts.tau,
     )
 
@@ -356,9 +357,8 @@ def _not_empty(model: Model) -> None:
     """Refuse bins that expect neither signal nor background: a count there has no likelihood."""
     counts = model.counts(model.truth)
     for section in model.sections:
-        edges = section.edges
         places = [
-            (number, f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]")
+            (number, section.binning.describe(i))
             for i, number in enumerate(range(section.on.start, section.on.stop))
         ]
         if section.off is not None:
@@ -368,5 +368,5 @@ def _not_empty(model: Model) -> None:
                 raise ExperimentError(
                     f"{section.name}: {place} expects {counts[number]:.3g} counts, which must be "
                     "positive: give it a background (background.<name>.rate), or other bins "
-                    "(analysis.edges, detector.e_max)"
+                    "(analysis.edges, analysis.axes, detector.e_max)"
                 )

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from ...reco.analysis import EffectName
 from ...reco.response.detector import Shift
+from .binning import Binning
 from .polynomial import Polynomial
 
 ROUNDING = 1e-9
@@ -53,8 +54,7 @@ class Nominal:
     """Steady-state background, shape (rows,)."""
     beam: Array
     """Backgrounds that come with the beam, shape (rows,)."""
-    edges: Array
-    """Edges of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
+    binning: Binning
     tau: float
     """Length of beam-off over that of beam-on."""
 
@@ -65,7 +65,7 @@ class Nominal:
 
     def in_rows(self, on: Array) -> Array:
         """What is steady, and has counts `on` in the bins of beam-on, shape (bins,), in rows."""
-        has_off = len(self.steady) == len(self.edges)
+        has_off = len(self.steady) > self.binning.bins
         return np.append(on, self.tau * on.sum()) if has_off else on
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .binning import numbered
 from .effect import BackgroundNormalisation, SignalNormalisation
 from .model import Model, Nuisance, Section
 from .parameter import Parameter
@@ -50,7 +51,7 @@ def counting(
         np.array([1.0] + [0.0] * len(nuisances)),
         zeros,
         zeros,
-        (Section("counts", slice(0, len(s)), None, np.arange(len(s) + 1.0)),),
+        (Section("counts", slice(0, len(s)), None, numbered(len(s))),),
     )
 
 

@@ -96,7 +96,7 @@ class Tilt(Shape):
     modifier: str | None = "histosys"
 
     def applied(self, template, nominal, x, uncertainty):
-        low, high = nominal.edges[:-1], nominal.edges[1:]
+        low, high = nominal.binning.energy[:-1], nominal.binning.energy[1:]
         middle = (low[0] + high[-1]) / 2
         slope = ((low + high) / 2 - middle) / (high[-1] - middle)
         counts = nominal.steady[: len(slope)] * slope * uncertainty
