@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from ...toys.scan.scan import Scan1D, Scan2D
 
 
+def _names_of_axes(
+    ctx: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> tuple[str, ...]:
+    """Names between commas."""
+    return () if value is None else tuple(name.strip() for name in value.split(","))
+
+
 @click.command()
 @experiments_argument
 @observed_options
@@ -33,6 +42,10 @@ if TYPE_CHECKING:
 @click.option(
     "--toys", type=click.IntRange(1, 2**31), metavar="N",
     help="Also by N toys: goodness of fit, and Feldman-Cousins with N at each grid point.",
+)  # fmt: skip
+@click.option(
+    "--axes", metavar="NAME,...", callback=_names_of_axes,
+    help="Fit the counts along these axes alone, e.g. energy, summed over the others.",
 )  # fmt: skip
 @ensemble_options
 @loading_options
@@ -43,6 +56,7 @@ def command(
     observed: Observed,
     fit_statistics: FitStatistics,
     toys: int | None,
+    axes: tuple[str, ...],
     toy_ensemble: ToyEnsemble,
     loading: Loading,
     computing: Computing,
@@ -60,6 +74,9 @@ def command(
     both = models(experiments, fit_statistics.parameters())
     data = observed.data(both.model, experiments)
     assert data is not None
+    if axes:
+        both = both.on_axes(axes)
+        data = both.summed(data)
     result = report(both, data, computing.here)
     scans = _scans(both.model, data, fit_statistics, computing)
     region = None

@@ -9,12 +9,16 @@ import numpy as np
 
 from ...reco.comparison.axes import readable
 from ...reco.comparison.style import BACKGROUND_COLOURS, LABELS
-from ..plot import COLOURS, figure
+from ..plot import COLOURS, figure, label
+from ..scan.outline import contours
+from .bands import Bands
 from .report import Report
 from .spectra import Spectrum
 
 RATIOS = (3.0, 1.0)
 """Heights of counts and residuals."""
+WITHIN_1, WITHIN_2 = "#8fce8f", "#ffe680"
+"""Colours of 1 and 2 σ."""
 WIDE = 20.0
 """Ratio of the ends of an axis from which it is logarithmic."""
 
@@ -31,6 +35,44 @@ def plot_report(report: Report, output: str | Path) -> None:
             draw_residuals(axes[f"residuals {i}"], spectrum)
         if with_pulls:
             draw_pulls(axes["pulls"], report)
+
+
+def plot_bands(title: str, bands: Bands, output: str | Path) -> None:
+    """Plot Δχ² of many experiments along a parameter, or their regions in a plane."""
+    names = [name for name, _ in bands.axes]
+    with figure(output) as ax:
+        ax.set_xlabel(label(bands.model, names[0]))
+        ax.set_title(title, loc="left", fontsize=13)
+        if len(names) == 1:
+            _draw_line(ax, bands)
+        else:
+            ax.set_ylabel(label(bands.model, names[1]))
+            _draw_plane(ax, bands)
+        ax.legend(title=f"{bands.toys} experiments, {100 * bands.cl:g} % CL")
+
+
+def _draw_line(ax: Any, bands: Bands) -> None:
+    """Median of Δχ², and where it is in 68 and 95 % of the experiments."""
+    (_, x), q = bands.axes[0], bands.profile
+    middle = len(q) // 2
+    for k, colour in ((2, WITHIN_2), (1, WITHIN_1)):
+        ax.fill_between(x, q[middle - k], q[middle + k], color=colour, label=f"{k} σ")
+    ax.plot(x, q[middle], color="black", label="median")
+    ax.axhline(bands.level, color="0.4", ls="--", lw=1)
+    ax.set_ylabel(r"$\Delta\chi^2$")
+    ax.set_ylim(0, 4 * bands.level)
+    ax.set_xlim(x[0], x[-1])
+
+
+def _draw_plane(ax: Any, bands: Bands) -> None:
+    """Points that are in the regions of certain parts of the experiments."""
+    axes = [x for _, x in bands.axes]
+    for part, style in ((0.16, ":"), (0.5, "-"), (0.84, "--")):
+        for line in contours(axes, part - bands.held)[0]:
+            ax.plot(line[:, 0], line[:, 1], style, color=COLOURS[0])
+        ax.plot([], [], style, color=COLOURS[0], label=f"in {100 * part:g} % of the regions")
+    ax.set_xlim(axes[0][0], axes[0][-1])
+    ax.set_ylim(axes[1][0], axes[1][-1])
 
 
 def draw_counts(ax: Any, spectrum: Spectrum) -> None:
@@ -66,7 +108,8 @@ def draw_residuals(ax: Any, spectrum: Spectrum) -> None:
     most = max(3.5, 1.2 * float(np.max(np.abs(residual[np.isfinite(residual)]), initial=0.0)) + 1)
     ax.set_ylim(-most, most)
     ax.set_ylabel("Residual / σ")
-    ax.set_xlabel(f"{spectrum.label} [{LABELS.get(unit, unit)}]" if unit else spectrum.label)
+    name = spectrum.axis.label
+    ax.set_xlabel(f"{name} [{LABELS.get(unit, unit)}]" if unit else name)
 
 
 def draw_pulls(ax: Any, report: Report) -> None:
@@ -92,7 +135,7 @@ def draw_pulls(ax: Any, report: Report) -> None:
 
 def _axis(ax: Any, spectrum: Spectrum) -> tuple[Any, str]:
     """Edges and unit as they are shown, the axis set to them."""
-    edges, unit = readable(spectrum.edges, spectrum.unit)
+    edges, unit = readable(spectrum.axis.edges, spectrum.axis.unit)
     finite = edges[np.isfinite(edges)]
     if finite[0] > 0 and finite[-1] > WIDE * finite[0]:
         ax.set_xscale("log")
@@ -100,8 +143,8 @@ def _axis(ax: Any, spectrum: Spectrum) -> tuple[Any, str]:
     return edges, unit
 
 
-def _points(ax: Any, edges: Any, values: Any, errors: Any, label: str | None) -> None:
+def _points(ax: Any, edges: Any, values: Any, errors: Any, name: str | None) -> None:
     """Points at the centres of bins."""
     centres = (edges[1:] + edges[:-1]) / 2
     ax.errorbar(centres, values, yerr=errors, xerr=np.diff(edges) / 2, fmt="o", color="black",
-                ms=4, elinewidth=1, label=label)  # fmt: skip
+                ms=4, elinewidth=1, label=name)  # fmt: skip

@@ -14,6 +14,7 @@ from ..counts.combination import build
 from ..counts.model import Data, Model
 from ..counts.parameter import STRENGTH
 from .fitted import Fitted, fitted
+from .projection import projected, projected_data
 from .quality import Goodness, Significance, goodness, significance
 from .spectra import Spectrum, component_counts, spectra
 
@@ -82,6 +83,23 @@ class Models:
     model: Model
     without: Model
     """No parameter, the same nuisance parameters."""
+    sums: Array | None = None
+    """Which bins of data are summed, shape (bins, bins of data); None for none."""
+
+    def on_axes(self, names: Sequence[str]) -> Models:
+        """The same on some axes, the others summed over.
+
+        Raises
+        ------
+        ExperimentError
+            As `projected`.
+        """
+        model, sums = projected(self.model, names)
+        return Models(model, projected(self.without, names)[0], sums)
+
+    def summed(self, data: Data) -> Data:
+        """Data in the bins of the models."""
+        return data if self.sums is None else projected_data(data, self.sums)
 
 
 def models(experiments: Sequence[Experiment], parameters: Sequence[str]) -> Models:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ...generator.arrays import Array, Json
+from ..counts.binning import Axis
 from ..counts.model import Model
 from ..counts.polynomial import Polynomial, derivative
 from .fitted import Fitted
@@ -19,12 +21,7 @@ class Spectrum:
 
     section: str
     """Name of the experiment."""
-    axis: str
-    """Name of the axis, e.g. ``energy``."""
-    label: str
-    unit: str
-    edges: Array
-    """Shape (bins + 1,)."""
+    axis: Axis
     observed: Array
     """Shape (bins,)."""
     components: Mapping[str, Array]
@@ -46,9 +43,9 @@ class Spectrum:
         """Content for JSON."""
         return {
             "experiment": self.section,
-            "axis": self.axis,
-            "unit": self.unit,
-            "edges": self.edges.tolist(),
+            "axis": self.axis.name,
+            "unit": self.axis.unit,
+            "edges": self.axis.edges.tolist(),
             "observed": self.observed.tolist(),
             "components": {name: counts.tolist() for name, counts in self.components.items()},
             "error": self.error.tolist(),
@@ -112,12 +109,14 @@ def spectra(fit: Fitted, counts: Mapping[str, Mapping[str, Array]]) -> list[Spec
     """
     result = []
     for section in fit.model.sections:
-        edges = np.asarray(section.edges)
-        result.append(
-            Spectrum(
-                section.name, "energy", "reconstructed energy", "", edges,
-                fit.data.counts[0, section.on], dict(counts[section.name]),
-                errors_of_counts(fit, section.on, np.eye(len(edges) - 1)),
-            )
-        )  # fmt: skip
+        bins = section.binning
+        for axis in bins.axes:
+            project = partial(bins.project, names=[axis.name])
+            result.append(
+                Spectrum(
+                    section.name, axis, project(fit.data.counts[0, section.on]),
+                    {name: project(values) for name, values in counts[section.name].items()},
+                    errors_of_counts(fit, section.on, project(np.eye(bins.bins)).T),
+                )
+            )  # fmt: skip
     return result
