@@ -23,12 +23,10 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
 from ...reco.cluster.workers import ALONE
-from ...reco.columns import Block, counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.run import Run, plan
 from ..counts.action import Action, actions_of, components_of
-from ..counts.bins import measured_edges
 from ..counts.model import Model, Section
 from ..counts.parameter import STRENGTH
 from ..counts.template import SIGNAL, backgrounds
@@ -88,20 +86,18 @@ class EventSource:
 
     def counts(self, seed: int, values: Array) -> tuple[Array, Array]:
         """Counts of a toy in beam-on and beam-off, shape (bins,) each."""
-        edges = measured_edges(self.run.experiment, self.section.edges)
+        bins = self.section.binning
         run = self.run.with_seed(seed, self.rates(values))
         block = run.make(0, run.events, ALONE)
         parts = self.profiled
         if parts is None or parts.as_it_is:
-            every = np.ones(len(block["component"]), bool)
-            on, off = (_histogram(block, edges, w, every) for w in (ON, OFF))
-            return on, off
+            return bins.seen(block, ON), bins.seen(block, OFF)
         steady = np.isin(block["component"], parts.components)
         found = []
         for window, extra in ((ON, parts.extra), (OFF, parts.tau * parts.extra)):
-            free = _histogram(block, edges, window, steady).astype(float)
+            free = bins.seen(block, window, steady)
             at_another_rate(np.uint64(seed), np.uint64(window), parts.keep, extra, free)
-            found.append(free + _histogram(block, edges, window, ~steady))
+            found.append(free + bins.seen(block, window, ~steady))
         return found[0], found[1]
 
 
@@ -156,9 +152,9 @@ def _source(model: Model, experiment: Experiment, section: Section, truth: Truth
 def _profiled(model: Model, experiment: Experiment, section: Section, truth: Truth) -> Profiled:
     """The steady-state background that makes a truth's free counts beside all that leaks."""
     on = section.on
-    counts = backgrounds(experiment, section.edges)
+    counts = backgrounds(experiment, section.binning)
     names = components_of(experiment, "background")
-    steady = sum((counts[name].on for name in names), np.zeros(len(section.edges) - 1))
+    steady = sum((counts[name].on for name in names), np.zeros(section.binning.bins))
     change = truth.background[on] - model.background_at(truth.values)[on]
     change[np.abs(change) <= ROUNDING * steady.sum()] = 0.0
     wanted = np.maximum(steady + change, 0.0)
@@ -217,9 +213,3 @@ def throw_events(
             elif model.tau[section.on].any():
                 off[row, section.on] = in_off
     return counts, off
-
-
-def _histogram(block: Block, edges: Array, window: int, among: NDArray[np.bool_]) -> Array:
-    """Counts of selected events in a window, shape (bins,)."""
-    chosen = block["selected"] & (block["window"] == window) & among
-    return counted(block["e_reco"][chosen], edges)

@@ -19,6 +19,7 @@ from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .action import actions_of, nuisances, refuse_without_effect
+from .binning import Binning
 from .effect import Nominal
 from .model import Component, Model, Nuisance, Section
 from .parameter import STRENGTH, Parameter, parameter
@@ -61,9 +62,9 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
         expected = expected + _placed(piece.expected, start, stop, bins)
         leaked = leaked + _placed(piece.leaked, start, stop, bins)
         tau[start:stop], background[start:stop] = piece.tau, piece.background
-        last = start + len(piece.edges) - 1
+        last = start + piece.binning.bins
         off = slice(last, stop) if last < stop else None
-        sections.append(Section(experiment.name, slice(start, last), off, piece.edges))
+        sections.append(Section(experiment.name, slice(start, last), off, piece.binning))
         start = stop
     expected = expected.without_zeros()
     for i, p in enumerate(parameters):
@@ -118,7 +119,7 @@ class _Piece:
     tau: Array
     background: Array
     leaked: Polynomial
-    edges: Array
+    binning: Binning
     components: tuple[Component, ...]
 
 
@@ -141,7 +142,7 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
         total = total + sum(of_steady.values(), none)
         components = {SIGNAL: signal, **of_beam, **of_steady}
         return _Piece(
-            total, rows, zeros, zeros, none, counts.edges, _components(counts, components)
+            total, rows, zeros, zeros, none, counts.binning, _components(counts, components)
         )
     leaked = none
     if any(off.any() for off in counts.signal_off.values()):
@@ -153,14 +154,14 @@ def _piece(experiment: Experiment, space: _Space) -> _Piece:
         leaked = leaked + (off - leaked_rows(counts, *_both(counts, name)))
     background = counts.steady + counts.beam_off / counts.tau
     return _Piece(
-        total, rows, zeros + counts.tau, background, leaked, counts.edges,
+        total, rows, zeros + counts.tau, background, leaked, counts.binning,
         _components(counts, components),
     )  # fmt: skip
 
 
 def _components(counts: Templates, rows: Mapping[str, Polynomial]) -> tuple[Component, ...]:
     """Components in the order of the file, by their counts in rows, of which beam-on is first."""
-    bins = len(counts.edges) - 1
+    bins = counts.binning.bins
     section = counts.experiment.name
     on_off = counts.experiment.analysis.statistic == "on-off"
     free = counts.named(steady=True) if on_off else ()
@@ -210,7 +211,7 @@ def _changed(counts: Templates, name: str, space: _Space, arrangement: Arrangeme
 def _signal(counts: Templates, space: _Space, arrangement: Arrangement) -> Polynomial:
     """Signal of an experiment in rows: couplings times templates."""
     interaction = _symbolic(counts.experiment.interaction, space)
-    nothing = np.zeros(len(counts.edges) - 1)
+    nothing = np.zeros(counts.binning.bins)
     result = Polynomial.constant(np.zeros(len(arrangement(counts, nothing, nothing))), space.size)
     couplings: dict[str, dict[str, Any]] = {}
     for key in counts.signal:
@@ -297,9 +298,8 @@ def _not_empty(model: Model) -> None:
     """Refuse bins that expect neither signal nor background: a count there has no likelihood."""
     counts = model.counts(model.truth)
     for section in model.sections:
-        edges = section.edges
         places = [
-            (number, f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]")
+            (number, section.binning.describe(i))
             for i, number in enumerate(range(section.on.start, section.on.stop))
         ]
         if section.off is not None:
@@ -309,5 +309,5 @@ def _not_empty(model: Model) -> None:
                 raise ExperimentError(
                     f"{section.name}: {place} expects {counts[number]:.3g} counts, which must be "
                     "positive: give it a background (background.<name>.rate), or other bins "
-                    "(analysis.edges, detector.e_max)"
+                    "(analysis.edges, analysis.axes, detector.e_max)"
                 )

@@ -19,6 +19,7 @@ from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ...reco.runs.origin import Origin
 from ..kernels.terms import Terms, compile_terms
+from .binning import Binning
 from .effect import Effect
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
@@ -69,8 +70,8 @@ class Section:
     """Bins of the experiment in beam-on."""
     off: slice | None
     """The bin of its beam-off counts, all together; None where the model has no such bin."""
-    edges: Array
-    """Edges of the bins in beam-on, shape (bins + 1,)."""
+    binning: Binning
+    """Bins of beam-on; those of beam-off are the same, on the time of beam-off."""
 
 
 @dataclass(frozen=True, eq=False)

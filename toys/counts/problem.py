@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .binning import numbered
 from .effect import BackgroundNormalisation, SignalNormalisation
 from .model import Component, Model, Nuisance, Section
 from .parameter import Parameter
@@ -54,7 +55,7 @@ def counting(
         np.array([1.0] + [0.0] * len(nuisances)),
         zeros,
         zeros,
-        (Section("counts", slice(0, len(s)), None, np.arange(len(s) + 1.0)),),
+        (Section("counts", slice(0, len(s)), None, numbered(len(s))),),
         components=tuple(Component(name, "counts", on) for name, on in counts.items()),
     )
 

@@ -19,7 +19,7 @@ from ...reco.arrival import background_shares, window_shares
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.detector import Shift
-from .bins import bin_edges
+from .binning import Binning, binning
 
 if TYPE_CHECKING:
     import hist
@@ -46,8 +46,7 @@ class Templates:
     """Expected counts of an experiment in its bins, over its exposure, veto included."""
 
     experiment: Experiment
-    edges: Array
-    """Edges of the bins, shape (bins + 1,)."""
+    binning: Binning
     signal: Mapping[tuple[str, str, str], Array]
     """Signal in beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one."""
     signal_off: Mapping[tuple[str, str, str], Array]
@@ -78,7 +77,7 @@ class Templates:
         return self._sum(self.backgrounds[name].off for name in self.named(steady=False))
 
     def _sum(self, counts: Iterable[Array]) -> Array:
-        return sum(counts, np.zeros(len(self.edges) - 1))
+        return sum(counts, np.zeros(self.binning.bins))
 
     def shifted(self, component: str, shift: Shift) -> Templates:
         """The templates with another response to one of the components."""
@@ -99,24 +98,22 @@ class Templates:
         return replace(self, backgrounds={**self.backgrounds, **changed})
 
     def hist(self) -> hist.Hist[Any]:
-        """The signal in beam-on, with axes flavour, nucleus, structure and energy."""
-        from hist import Hist
+        """The signal in beam-on, with axes flavour, nucleus, structure and those of the bins."""
+        from hist import Hist, axis, storage
 
         names = [sorted({key[i] for key in self.signal}) for i in range(3)]
-        unit = self.experiment.detector.unit if self.on_reco else "keV_nr"
-        result: Hist[Any] = Hist.new.StrCat(names[0], name="flavour").StrCat(
-            names[1], name="nucleus"
-        ).StrCat(names[2], name="structure").Var(
-            self.edges, name="energy", label=f"reconstructed energy, {unit}", flow=False
-        ).Double()  # fmt: skip
+        kinds = ("flavour", "nucleus", "structure")
+        axes: list[Any] = [
+            axis.StrCategory(of, name=name) for name, of in zip(kinds, names, strict=True)
+        ]
+        axes += [
+            axis.Variable(a.edges, name=a.name, label=f"{a.label}, {a.unit}", flow=False)
+            for a in self.binning.axes
+        ]
+        result: Hist[Any] = Hist(*axes, storage=storage.Double())
         for key, counts in self.signal.items():
-            result[(*key, slice(None))] = counts
+            result[(*key, ...)] = counts.reshape(self.binning.shape)
         return result
-
-    @property
-    def on_reco(self) -> bool:
-        """Whether bins are of e_reco, else of e_reco_nr."""
-        return self.experiment.analysis.scale == "reco"
 
 
 def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
@@ -127,7 +124,8 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
     shift
         A response other than the nominal one, for the signal.
     """
-    edges = bin_edges(experiment)
+    bins = binning(experiment)
+    edges = bins.energy
     detector, scale = experiment.detector, experiment.analysis.scale
     years, live = experiment.exposure.years, 1 - detector.dead_time
     end_points = {channel.end_point for channel in experiment.channels}
@@ -149,15 +147,16 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         flavour, nucleus = channel.flavour, channel.nucleus
         timing = "steady" if experiment.source.steady else None
         _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
+        times = np.array([on]), np.array([off])
         moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
         factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
         for structure, factor in factors.items():
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
-            signal[flavour.name, nucleus.name, structure] = counts * on
-            signal_off[flavour.name, nucleus.name, structure] = counts * off
+            key = flavour.name, nucleus.name, structure
+            signal[key], signal_off[key] = (bins.joined(counts, time) for time in times)
     w = experiment.beam_windows
     tau = w.off_length / w.on_length
-    return Templates(experiment, edges, signal, signal_off, backgrounds(experiment, edges), tau)
+    return Templates(experiment, bins, signal, signal_off, backgrounds(experiment, bins), tau)
 
 
 def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
@@ -177,7 +176,7 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 
-def backgrounds(experiment: Experiment, edges: Array) -> dict[str, Counts]:
+def backgrounds(experiment: Experiment, bins: Binning) -> dict[str, Counts]:
     """Counts of each background that is enabled, by name, in the order of the file."""
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
@@ -185,7 +184,7 @@ def backgrounds(experiment: Experiment, edges: Array) -> dict[str, Counts]:
     for background in experiment.background:
         if not background.enabled:
             continue
-        share = background_in_bins(experiment, background, edges, experiment.analysis.scale)
+        share = background_in_bins(experiment, background, bins.energy, experiment.analysis.scale)
         if background.timing == "steady":
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period

@@ -28,7 +28,7 @@ class FirstBin(Shape):
     modifier: str | None = "histosys"
 
     def applied(self, template, nominal, x, uncertainty):
-        first = np.arange(len(nominal.templates.edges) - 1) == 0
+        first = np.arange(nominal.templates.binning.bins) == 0
         more = nominal.scaled(np.where(first, 1 + uncertainty, 1.0)) - nominal.counts
         return template + more * x
 
@@ -97,7 +97,8 @@ class Tilt(Shape):
     modifier: str | None = "histosys"
 
     def applied(self, template, nominal, x, uncertainty):
-        low, high = nominal.templates.edges[:-1], nominal.templates.edges[1:]
+        edges = nominal.templates.binning.energy
+        low, high = edges[:-1], edges[1:]
         middle = (low[0] + high[-1]) / 2
         slope = ((low + high) / 2 - middle) / (high[-1] - middle)
         return template + x * (nominal.scaled(1 + slope * uncertainty) - nominal.counts)
