@@ -34,24 +34,34 @@ def arranged(counts: Templates, on: Array, off: Array) -> Array:
     return on - off / counts.tau if statistic == "on-off" else np.append(on, off.sum())
 
 
-def steady_rows(counts: Templates) -> Array:
-    """Steady-state background in rows; that of `on-off` is its B."""
+def steady_rows(counts: Templates, on: Array, off: Array) -> Array:  # noqa: ARG001
+    """Rows of a steady-state background; that of `on-off` is part of its B."""
     scaled = counts.experiment.analysis.statistic == "on-off-scaled"
-    return np.append(counts.steady, counts.tau * counts.steady.sum()) if scaled else counts.steady
+    return np.append(on, counts.tau * on.sum()) if scaled else on
 
 
-def beam_rows(counts: Templates) -> Array:
-    """Backgrounds that come with the beam, in rows.
+def beam_rows(counts: Templates, on: Array, off: Array) -> Array:
+    """Rows of a background that comes with the beam; what is nothing but rounding is zero."""
+    rows = arranged(counts, on, off)
+    return np.where(np.abs(rows) <= ROUNDING * (on + off).sum(), np.maximum(rows, 0.0), rows)
+
+
+def leaked_rows(counts: Templates, on: Array, off: Array) -> Array:  # noqa: ARG001
+    """What of a component is part of the free background of `on-off`, which beam-off measures."""
+    return off / counts.tau
+
+
+def check_beam(counts: Templates) -> None:
+    """Refuse backgrounds of which nothing is left in a bin of `on-off`.
 
     Raises
     ------
     ExperimentError
-        If beam-off holds more of them than beam-on, so that nothing is left of a bin of `on-off`.
+        If beam-off holds more of them than beam-on.
     """
     rows = arranged(counts, counts.beam, counts.beam_off)
     if np.any(rows < -ROUNDING * (counts.beam + counts.beam_off).sum()):
         raise _more_in_off(counts.experiment)
-    return np.maximum(rows, 0.0)
 
 
 def check_measurable(counts: Templates) -> None:
