@@ -2,12 +2,182 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..generator.arrays import Array
+from ..generator.beam import FlavourFlux
 from ..generator.constants import MUON_LIFETIME, PION_LIFETIME
 from .experiment import Experiment
 from .response.background import Background
+
+FARTHEST_LIVES = 40.0
+"""Mean lives after which nothing comes."""
+FARTHEST_SIGMAS = 9.0
+"""Standard deviations of the time beyond which nothing is smeared."""
+LEAST = 1e-10
+"""Part of a component in a bin that is nothing but rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """Distribution of the measured time of what comes with the beam, ns after its pulse.
+
+    A density linear between points is followed by decays and smeared by a Gaussian; its integrals
+    are known in closed form.
+    """
+
+    time: Array
+    """Points of the density, ns, shape (points,)."""
+    density: Array
+    """Density at the points, any unit, shape (points,)."""
+    lives: tuple[float, ...] = ()
+    """Mean lives of the decays that follow, ns; at most two, which differ."""
+    delay: float = 0.0
+    """Added to all times, ns."""
+    sigma: float = 0.0
+    """Gaussian σ of the measured time, ns."""
+
+    def cumulative(self, time: ArrayLike) -> Array:
+        """Part of the events that come before a time, ns after their own pulse."""
+        t = np.asarray(time, float) - self.delay
+        if not self.lives:
+            return self._integral(t, 1, None)
+        parts = [self._after_life(t, life) for life in self.lives]
+        if len(parts) == 1:
+            return parts[0]
+        first, second = self.lives
+        return (first * parts[0] - second * parts[1]) / (first - second)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Times before and after which nothing comes, ns."""
+        reach = FARTHEST_SIGMAS * self.sigma
+        low = self.time[0] + self.delay - reach
+        return low, self.time[-1] + self.delay + reach + FARTHEST_LIVES * max(self.lives, default=0)
+
+    def _after_life(self, t: Array, life: float) -> Array:
+        """The cumulative with one decay: F = C − life · F′, C that of the density alone."""
+        return self._integral(t, 1, None) - life * self._integral(t, 0, life)
+
+    def _integral(self, t: Array, order: int, life: float | None) -> Array:
+        """Density (order 0) or cumulative (1) at times, with a decay or none.
+
+        It is the sum over the points of what jumps there, and of what bends.
+        """
+        if life is None:  # beyond its ends it is constant: no rounding of great numbers
+            reach = FARTHEST_SIGMAS * self.sigma
+            t = np.clip(t, self.time[0] - reach, self.time[-1] + reach)
+        x, f = self.time, self.density / self._norm
+        slope = np.concatenate([[0.0], np.diff(f) / np.diff(x), [0.0]])
+        ramps = _ramps(t[..., None] - x, self.sigma, life)
+        result = ramps[order + 1] @ np.diff(slope)
+        return result + ramps[order][..., 0] * f[0] - ramps[order][..., -1] * f[-1]
+
+    @property
+    def _norm(self) -> float:
+        """Integral of the density."""
+        f = self.density
+        return float(np.sum((f[1:] + f[:-1]) / 2 * np.diff(self.time)))
+
+
+def _ramps(t: Array, sigma: float, life: float | None) -> tuple[Array, Array, Array]:
+    """A step at 0, its integral and that of it, each smeared by σ and an exponential life."""
+    if sigma > 0:
+        from scipy.special import log_ndtr, ndtr
+
+        step, bell = ndtr(t / sigma), np.exp(-((t / sigma) ** 2) / 2) / np.sqrt(2 * np.pi)
+        ramp = t * step + sigma * bell
+        parabola = ((t**2 + sigma**2) * step + sigma * t * bell) / 2
+    else:
+        step, ramp = np.where(t >= 0, 1.0, 0.0), np.maximum(t, 0.0)
+        parabola = ramp**2 / 2
+    if life is None:
+        return step, ramp, parabola
+    if sigma > 0:
+        ratio = sigma / life
+        left = np.exp(ratio**2 / 2 - t / life + log_ndtr(t / sigma - ratio))
+    else:
+        left = np.where(t >= 0, np.exp(-np.maximum(t, 0.0) / life), 0.0)
+    first = step - left
+    second = ramp - life * first
+    return first, second, parabola - life * second
+
+
+def arrival(experiment: Experiment, component: FlavourFlux | Background) -> Arrival | None:
+    """Times of a flavour, or of a background; None of what is steady."""
+    source, sigma = experiment.source, experiment.detector.time_resolution
+    width = 0.0 if isinstance(sigma, str) else sigma
+    shape, delay = source.pulse_shape, 0.0
+    if isinstance(component, Background):
+        if component.timing == "steady":
+            return None
+        lives, delay = 2 if component.timing == "delayed" else 0, component.delay
+        shape = component.profile or shape
+    elif source.steady:
+        return None
+    else:
+        lives = component.lives
+    time, density = np.array([0.0, source.pulse_width]), np.ones(2)
+    if shape is not None:
+        time, density = np.asarray(shape.time, float), np.asarray(shape.intensity, float)
+    return Arrival(time, density, (PION_LIFETIME, MUON_LIFETIME)[:lives], delay, width)
+
+
+def time_shares(
+    experiment: Experiment, component: FlavourFlux | Background, edges: Array
+) -> tuple[Array, Array]:
+    """Parts of a component in bins of time of beam-on, and in those of beam-off.
+
+    Bins of beam-off are those of beam-on, mapped linearly into it. Of what is steady the parts are
+    those of the whole period.
+
+    Parameters
+    ----------
+    edges
+        Edges of the bins in beam-on, ns after the start of the pulse, shape (bins + 1,).
+
+    Returns
+    -------
+    on, off
+        Shape (bins,) each.
+    """
+    w = experiment.beam_windows
+    in_off = w.off_start + (edges - w.on_start) * (w.off_length / w.on_length)
+    times = arrival(experiment, component)
+    if times is None:
+        return np.diff(edges) / w.period, np.diff(in_off) / w.period
+    low, high = times.ends
+    first, last = (low - w.first) // w.period, (high - w.first) // w.period
+    on, off = (
+        sum(np.diff(times.cumulative(at + n * w.period)) for n in np.arange(first, last + 1))
+        for at in (edges, in_off)
+    )
+    return np.where(on > LEAST, on, 0.0), np.where(off > LEAST, off, 0.0)
+
+
+def shares(
+    experiment: Experiment, component: FlavourFlux | Background, edges: Array | None
+) -> tuple[Array, Array]:
+    """Parts of a component in beam-on and beam-off, shape (bins of time,) each.
+
+    Parameters
+    ----------
+    edges
+        As `time_shares`; None for one bin, the whole window.
+    """
+    if edges is not None:
+        return time_shares(experiment, component, edges)
+    if isinstance(component, Background):
+        timing = component.timing if component.timing in {"steady", "table"} else None
+        lives = 2 if component.timing == "delayed" else 0
+        parts = window_shares(experiment, timing, lives, component.delay, component)
+    else:
+        timing = "steady" if experiment.source.steady else None
+        parts = window_shares(experiment, timing, component.lives, 0.0)
+    return np.array(parts[1:2]), np.array(parts[2:])
 
 
 def background_shares(experiment: Experiment, background: Background) -> tuple[float, float, float]:

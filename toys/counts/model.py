@@ -74,6 +74,20 @@ class Section:
     """Bins of beam-on; those of beam-off are the same, on the time of beam-off."""
 
 
+@dataclass(frozen=True, eq=False)
+class Component:
+    """What an experiment expects of the signal or of one background, in beam-on."""
+
+    name: str
+    """``signal``, or the name of the background."""
+    section: str
+    """Name of the section of the experiment."""
+    on: Polynomial
+    """Counts in beam-on at any values of the variables, coefficients of shape (bins,)."""
+    is_free: bool = False
+    """Whether it is free in each bin, so that beam-off measures it: `on` is by its rate alone."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Model(Displayed):
     """Expected counts and constraints of one or several experiments."""
@@ -93,6 +107,8 @@ class Model(Displayed):
     """Where the bins of each experiment lie, in their order."""
     leaked: Polynomial = ZERO
     """What of B varies with the variables: counts in beam-off over τ, shape (bins,); see `rows`."""
+    components: tuple[Component, ...] = ()
+    """Components of each experiment in their order, which add up to `counts` in beam-on."""
 
     def facts(self) -> dict[str, object]:
         """Experiments, variables, bins, and the counts expected at the files' own couplings."""
@@ -177,6 +193,7 @@ class Model(Displayed):
             truth=self.truth[rest],
             background=self.background_at(point),
             leaked=self.leaked.restrict(numbers),
+            components=tuple(replace(c, on=c.on.restrict(numbers)) for c in self.components),
         )
 
 
