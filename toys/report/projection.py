@@ -10,7 +10,7 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ..counts.binning import Binning
-from ..counts.model import Data, Model, Section
+from ..counts.model import Component, Data, Model, Section
 from ..counts.polynomial import Polynomial
 
 
@@ -25,9 +25,14 @@ def projected(model: Model, names: Sequence[str]) -> tuple[Model, Array]:
         If an experiment has none of the axes, no experiment has one of them, or one is given twice.
     """
     _refuse_unknown(model, names)
-    blocks, sections, start = [], [], 0
+    blocks, sections, components, start = [], [], list[Component](), 0
     for section in model.sections:
         block, binning = _block(section, names)
+        components += [
+            replace(c, on=_summed(c.on, block))
+            for c in model.components
+            if c.section == section.name
+        ]
         rows = len(block) + (section.off is not None)
         whole = np.zeros((rows, model.bins))
         whole[: len(block), section.on] = block
@@ -50,6 +55,7 @@ def projected(model: Model, names: Sequence[str]) -> tuple[Model, Array]:
             tau=tau,
             bins=start,
             sections=tuple(sections),
+            components=tuple(components),
         ),
         sums,
     )

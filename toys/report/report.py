@@ -129,7 +129,7 @@ def report(models: Models, data: Data, workers: Here = HERE) -> Report:
         As `fitted`.
     """
     fit = fitted(models.model, data, workers)
-    counts = component_counts(fit, models.without)
+    counts = component_counts(fit)
     several = len(counts) > 1
     totals = {
         f"{section}.{name}" if several else name: float(values.sum())

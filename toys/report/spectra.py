@@ -10,7 +10,7 @@ import numpy as np
 
 from ...generator.arrays import Array, Json
 from ..counts.binning import Axis
-from ..counts.model import Model
+from ..counts.model import Section
 from ..counts.polynomial import Polynomial, derivative
 from .fitted import Fitted
 
@@ -60,23 +60,28 @@ def residuals(observed: Array, expected: Array) -> Array:
     return np.sign(observed - expected) * np.sqrt(2 * kl_div(observed, expected))
 
 
-def component_counts(fit: Fitted, without: Model) -> dict[str, dict[str, Array]]:
+def component_counts(fit: Fitted) -> dict[str, dict[str, Array]]:
     """Counts at the best fit by experiment and component, each of shape (bins in beam-on,).
 
-    Parameters
-    ----------
-    without
-        The model without signal.
+    What is free in each bin is what the fit leaves beside all others; of several such backgrounds
+    each has the part that it has of what is expected.
     """
-    first = len(fit.model.parameters)
-    rest = np.broadcast_to(without.expected.at(fit.values[first:]), (fit.model.bins,))
-    total = fit.counts
-    signal = np.broadcast_to(fit.model.expected.at(fit.values), total.shape) - rest
-    counts = {"signal": signal, "background": total - signal}
-    return {
-        section.name: {name: c[section.on] for name, c in counts.items()}
-        for section in fit.model.sections
-    }
+    return {section.name: _in_section(fit, section) for section in fit.model.sections}
+
+
+def _in_section(fit: Fitted, section: Section) -> dict[str, Array]:
+    own = [c for c in fit.model.components if c.section == section.name]
+    size = (section.binning.bins,)
+    counts = {c.name: np.array(np.broadcast_to(c.on.at(fit.values), size)) for c in own}
+    free = [c.name for c in own if c.is_free]
+    if free:
+        expected = np.sum([counts[name] for name in free], axis=0)
+        others = np.sum([counts[c.name] for c in own if not c.is_free], axis=0)
+        left = fit.counts[section.on] - others
+        for name in free:
+            part = counts[name] / np.where(expected > 0, expected, 1.0)
+            counts[name] = left * np.where(expected > 0, part, 1 / len(free))
+    return counts
 
 
 def errors_of_counts(fit: Fitted, section_on: slice, projection: Array) -> Array:

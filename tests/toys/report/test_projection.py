@@ -79,6 +79,8 @@ def test_of_every_statistic(statistic):
     model, sums = projected(whole, ["pair"])
     z = np.linspace(0.7, 1.3, model.variables)
     assert model.counts(z) == pytest.approx(expected.counts(z), rel=1e-6)
+    for ours, theirs in zip(model.components, expected.components, strict=True):
+        assert ours.on.at(z) == pytest.approx(theirs.on.at(z), rel=1e-6, abs=1e-9)
     assert model.background == pytest.approx(expected.background, rel=1e-9)
     assert model.tau == pytest.approx(expected.tau)
     summed = projected_data(whole.asimov(), sums)
