@@ -113,9 +113,9 @@ class Bands:
 
 def _at_sigmas(values: NDArray[np.floating]) -> Array:
     """Values of the experiments that are so many standard deviations from the median."""
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    return np.quantile(values.astype(float), norm.cdf(SIGMAS), axis=0, method="nearest")
+    return np.quantile(values.astype(float), ndtr(SIGMAS), axis=0, method="nearest")
 
 
 def _fine(x: Array, points: int) -> Array:

@@ -82,9 +82,9 @@ class Significance:
 
 def goodness(fit: Fitted) -> Goodness:
     """Goodness of fit by the χ² distribution."""
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
-    p = float(chi2.sf(fit.chi2, fit.degrees)) if fit.degrees > 0 else None
+    p = float(chdtrc(fit.degrees, max(fit.chi2, 0.0))) if fit.degrees > 0 else None
     return Goodness(fit.chi2, fit.degrees, p)
 
 
@@ -112,11 +112,11 @@ def significance(fit: Fitted, null: Model) -> Significance:
     With a strength that may not be negative, √q are the standard deviations of the asymptotic
     distribution; of other parameters it compares two hypotheses.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     first, data = len(fit.model.parameters), fit.data
     alone = Data(data.counts, data.off, data.centre[:, first:])
     chi2 = float(search(null).fit(alone).chi2[0])
     q = chi2 - fit.chi2
     sigma = float(np.sqrt(max(q, 0.0)))
-    return Significance(q, sigma, float(norm.sf(sigma)))
+    return Significance(q, sigma, float(ndtr(-sigma)))

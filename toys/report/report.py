@@ -47,7 +47,12 @@ class Report:
             "converged": fit.converged,
             "observed": self.observed,
             "components": dict(self.components),
-            "pulls": {name: {"value": value, **errors} for name, value, errors in each[number:]},
+            "pulls": {
+                name: {"value": value, **errors, "constrained": nuisance.weight > 0}
+                for nuisance, (name, value, errors) in zip(
+                    fit.model.nuisances, each[number:], strict=True
+                )
+            },
             "impacts": _impacts(fit),
             "correlation": {"names": list(names), "matrix": _finite(fit.correlation)},
             "significance": self.significance.as_json(),
