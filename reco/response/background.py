@@ -18,6 +18,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from ...generator.arrays import Array
 from ...generator.beam import PulseShape
 from ...generator.settings import Settings, setting
+from .time_efficiency import TimeEfficiency
 
 
 class SpectrumModel(Settings):
@@ -108,6 +109,9 @@ class Background(Settings):
     )
     spectrum: Annotated[Flat | Exponential | SpectrumPoints, Field(discriminator="model")] = (
         setting(Flat(), "shape")
+    )
+    time_efficiency: TimeEfficiency | None = setting(
+        None, "acceptance by the measured time; by default detector.time_efficiency"
     )
     measured: bool = setting(True, "energies are as measured; false: true recoils, to be smeared")
 

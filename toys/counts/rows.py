@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...generator.arrays import Array
-from ...reco.arrival import background_shares, window_shares
+from ...reco.arrival import background_shares, signal_shares
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .template import Templates
@@ -64,8 +64,7 @@ def check_measurable(counts: Templates) -> None:
     experiment = counts.experiment
     statistic = experiment.analysis.statistic
     for flavour in experiment.source.flavours if statistic != "pulls" else ():
-        timing = "steady" if experiment.source.steady else None
-        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
+        on, off = signal_shares(experiment, flavour)
         if on - off / counts.tau <= ROUNDING * on:
             raise ExperimentError(
                 f"{experiment.name}: analysis.statistic = '{statistic}': beam-off holds "
@@ -85,7 +84,7 @@ def _more_in_off(experiment: Experiment) -> ExperimentError:
     """Error that names the background of which most is in beam-off for its length."""
     w = experiment.beam_windows
     shares = {
-        b.name: background_shares(experiment, b)
+        b.name: background_shares(experiment, b, kept=True)
         for b in experiment.background
         if b.enabled and b.timing != "steady"
     }

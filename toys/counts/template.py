@@ -15,7 +15,7 @@ import numpy as np
 from ...generator.arrays import Array
 from ...generator.cross_section import energy_min, structure_factors
 from ...generator.rate import quadrature_nodes, recoil_grid
-from ...reco.arrival import background_shares, window_shares
+from ...reco.arrival import background_shares, mean_efficiency, signal_shares
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.detector import Shift
@@ -98,8 +98,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
     signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
-        timing = "steady" if experiment.source.steady else None
-        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
+        on, off = signal_shares(experiment, flavour)
         moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
         factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
         for structure, factor in factors.items():
@@ -140,10 +139,11 @@ def backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Arr
         share = background_in_bins(experiment, background, edges, experiment.analysis.scale)
         if background.timing == "steady":
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
-            on = counts * experiment.source.days_per_year * w.on_length / w.period
+            kept = mean_efficiency(w, experiment.time_efficiency(background))
+            on = counts * experiment.source.days_per_year * w.on_length / w.period * kept
             steady += on * share * experiment.exposure.years * live
         else:
-            _, on, off = background_shares(experiment, background)
+            _, on, off = background_shares(experiment, background, kept=True)
             counts = background_per_year(experiment, background)
             beam += counts * on * share * experiment.exposure.years * live
             beam_off += counts * off * share * experiment.exposure.years * live
