@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
@@ -145,16 +145,29 @@ class Detector(Settings):
         the energies of a background that are measured (after cuts) efficiency does not apply;
         all else does. `threshold` in keV_nr is by default the detector's.
         """
+        inside = self._inside(e_reco, e_reco_nr, threshold)
+        return np.where(inside, self.efficiency.at(e_reco), 0.0)
+
+    def passes(self, e_reco: ArrayLike, e_reco_nr: ArrayLike) -> NDArray[np.bool_]:
+        """Whether measured events are within the cuts in energy, which know nothing of chance.
+
+        An efficiency that vanishes as a formula is no cut: background is measured there too.
+        """
+        return self._inside(e_reco, e_reco_nr) & ~self.efficiency.cuts(e_reco)
+
+    def _inside(
+        self, e_reco: ArrayLike, e_reco_nr: ArrayLike, threshold: float | None = None
+    ) -> NDArray[np.bool_]:
+        """Whether events are above threshold and in the region."""
         e = np.asarray(e_reco, float)
         least = self.threshold if threshold is None else threshold
         if self.resolution.whole_numbers:
-            above = e >= self.reconstructed(least)
+            inside = e >= self.reconstructed(least)
         else:
-            above = np.asarray(e_reco_nr) >= least
-        value = np.where(above, self.efficiency.at(e), 0.0)
+            inside = np.asarray(e_reco_nr) >= least
         if self.region is not None:
-            value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
-        return value
+            inside = inside & (e >= self.region[0]) & (e <= self.region[1])
+        return np.asarray(inside, np.bool_)
 
     def acceptance_edges(self, high: float) -> Array:
         """Recoil energies in keV_nr, sought up to `high`, at which the acceptance may jump."""

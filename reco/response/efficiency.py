@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
@@ -40,6 +40,10 @@ class EfficiencyModel(Settings):
     def edges(self) -> list[float]:
         """Energies, in the detector's unit, at which the acceptance may jump or bend."""
         return []
+
+    def cuts(self, energy: ArrayLike) -> NDArray[np.bool_]:
+        """Whether no event of an energy passes, signal or not: by default where it is 0."""
+        return np.asarray(self.at(energy) <= 0, np.bool_)
 
     def kernel_code(self) -> int:
         """Code, from `chain.codes`, of how kernels work it out."""
@@ -133,6 +137,12 @@ class Logistic(EfficiencyModel):
             return [self.cut, self.half_until]
         zero = self.midpoint - math.log(-self.plateau / self.offset - 1) / self.slope
         return [self.cut, self.half_until, zero]
+
+    def cuts(self, energy: ArrayLike) -> NDArray[np.bool_]:
+        """Whether an energy is below `cut`; with an offset the rest of the formula is no cut."""
+        if self.offset == 0:
+            return super().cuts(energy)
+        return np.asarray(np.asarray(energy, float) < self.cut, np.bool_)
 
     def kernel_code(self) -> int:
         """Code of the logistic function, which kernels know."""

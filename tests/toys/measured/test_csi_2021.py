@@ -1,0 +1,104 @@
+"""sns-csi-2021 against plain NumPy and SciPy, and its tables against the release."""
+
+import tomllib
+
+import numpy as np
+import pytest
+from csi_2021 import PE, TIME, neutrons, signal, steady
+from nuspill import load
+from nuspill.generator.coupling import structure_couplings
+from nuspill.reco.experiment import source_text
+from nuspill.toys.counts.template import templates
+
+NAME = "sns-csi-2021"
+EXPECTED = {"steady": 1286.0, "brn": 18.4, "nin": 5.6}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """The tables of the file: the pulse and each background, as text says them."""
+    data = tomllib.loads(source_text(NAME))
+    backgrounds = {item["name"]: item for item in data["background"]}
+    return data["source"]["pulse_shape"], backgrounds
+
+
+def in_us(shape):
+    return np.array(shape["time"]) / 1e3, np.array(shape["intensity"])
+
+
+@pytest.fixture(scope="module")
+def by_hand(tables):
+    """Expected counts by component, shape (9, 11) each."""
+    pulse, backgrounds = tables
+    counts = signal(in_us(pulse))
+    for name in ("brn", "nin"):
+        item = backgrounds[name]
+        spectrum = item["spectrum"]["counts"]
+        counts[name] = neutrons(EXPECTED[name], spectrum, *in_us(item["profile"]))
+    counts["steady"] = steady(EXPECTED["steady"], backgrounds["steady"]["spectrum"]["counts"])
+    return counts
+
+
+def by_flavour(experiment):
+    """Signal of the templates by flavour, shape (bins,)."""
+    counts = {}
+    for (flavour, _, structure), part in templates(experiment).signal.items():
+        factor = structure_couplings(experiment.interaction, flavour)[structure]
+        counts[flavour] = counts.get(flavour, 0.0) + factor * part
+    return counts
+
+
+def test_standard_model_prediction(by_hand):
+    """Fails if the prediction is not 320.8 within 0.5 %, by hand and by the templates."""
+    ours = sum(part.sum() for part in by_flavour(load(NAME)).values())
+    assert ours == pytest.approx(320.8, rel=0.005)
+    assert sum(by_hand[f].sum() for f in ("numu", "nue", "numubar")) == pytest.approx(ours, rel=1e-3)
+
+
+def test_energies(by_hand):
+    """Fails if a component differs by 1e-3 of itself in a bin of photo-electrons."""
+    experiment = load(NAME)
+    for flavour, counts in by_flavour(experiment).items():
+        np.testing.assert_allclose(counts, by_hand[flavour].sum(axis=1), rtol=1e-3)
+    found = templates(experiment)
+    np.testing.assert_allclose(found.steady, by_hand["steady"].sum(axis=1), rtol=1e-3, atol=1e-9)
+    beam = (by_hand["brn"] + by_hand["nin"]).sum(axis=1)
+    np.testing.assert_allclose(found.beam, beam, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 6, 8, 10])
+def test_times(by_hand, number):
+    """Fails if the counts of a bin of time differ by 1e-3, as its window alone is looked at."""
+    low, high = 1e3 * TIME[number], 1e3 * TIME[number + 1]
+    experiment = load(NAME, {"windows.on_start": low, "windows.on_length": high - low})
+    for flavour, counts in by_flavour(experiment).items():
+        due = by_hand[flavour][:, number]
+        np.testing.assert_allclose(counts, due, rtol=1e-3, atol=1e-4 * by_hand[flavour].sum())
+    found = templates(experiment)
+    due = by_hand["brn"] + by_hand["nin"]
+    np.testing.assert_allclose(found.beam, due[:, number], rtol=1e-3, atol=1e-3)
+
+
+def test_tables_are_those_of_the_release(tables, shared):
+    """Fails if a table of the file is not the release's: rebinned, within 3e-4 of the component."""
+    pulse, backgrounds = tables
+    folder = shared / "coherent_csi_2021"
+    waveform = np.loadtxt(folder / "numu_waveform.csv", delimiter=",").T
+    np.testing.assert_allclose(in_us(pulse), waveform, rtol=1e-6)
+    for name in ("brn", "nin"):
+        item = backgrounds[name]
+        energy, counts = np.loadtxt(folder / f"{name}PE.txt").T
+        np.testing.assert_allclose(item["spectrum"]["counts"], counts[energy < 60], rtol=1e-5)
+        time, density = np.loadtxt(folder / f"{name}Trec.txt").T
+        edges = np.append(time - 0.005, time[-1] + 0.005)
+        released = np.diff(np.interp(TIME, edges, np.append(0, np.cumsum(density))))
+        fine = np.linspace(0, 6, 60_001)
+        table = np.interp((fine[1:] + fine[:-1]) / 2, *in_us(item["profile"]), left=0, right=0)
+        ours = np.histogram((fine[1:] + fine[:-1]) / 2, TIME, weights=table)[0]
+        np.testing.assert_allclose(ours / ours.sum(), released / released.sum(), atol=3e-4)
+    events = np.loadtxt(folder / "dataBeamOnAC.txt")
+    chosen = events[(events[:, 0] < 60) & (events[:, 1] < 6)]
+    counts = np.histogram(chosen[:, 0], np.arange(0, 61, 2))[0]
+    np.testing.assert_array_equal(backgrounds["steady"]["spectrum"]["counts"], counts)
+    assert counts.sum() == 1295
+    assert PE[-1] == 60
