@@ -12,7 +12,6 @@ from .response.background import Background
 from .response.time_efficiency import Always, TimeEfficiency
 from .window import Windows
 
-
 PARTS = 201
 """Times of a window between which the efficiency in time is that of the middle, at least."""
 

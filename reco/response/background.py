@@ -20,7 +20,6 @@ from ...generator.beam import PulseShape
 from ...generator.settings import Settings, setting
 from .time_efficiency import TimeEfficiency
 
-
 RAMP = 1e-6
 """Part of a bin of a histogram over which the density passes to that of the next."""
 

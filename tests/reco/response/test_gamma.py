@@ -108,7 +108,9 @@ def test_a_gamma_by_table_is_the_formula():
     detector = load("ess-csi").detector
     edges, recoils = [0.2, 0.5, 1.0, 2.0], [3.0, 8.0, 20.0]
     one, other = (
-        detector.model_copy(update={"resolution": model}).bin_probability(recoils, edges, "reco", 50)
+        detector.model_copy(update={"resolution": model}).bin_probability(
+            recoils, edges, "reco", 50
+        )
         for model in (formula, table)
     )
     np.testing.assert_allclose(one, other, atol=2e-5)
@@ -125,5 +127,5 @@ def test_a_gamma_by_table_is_the_formula():
 )
 def test_bad_settings(settings):
     """Fails if a gamma resolution that is none is accepted."""
-    with pytest.raises(ValueError, match="light_yield|b|distribution"):
+    with pytest.raises(ValueError, match="validation error"):
         RESOLUTION.validate_python(settings)

@@ -75,7 +75,9 @@ def test_times_of_selected_events(window):
     time = events["time"][chosen]
     late = (time - w.off_start) / 2 if window == 2 else time
     t = np.linspace(0, STOP, 25)
-    cdf = np.where(t < 3000, 0.2 * t + 0.4 * t**2 / 3000, 1800 + (t - 3000) - (t - 3000) ** 2 / 6000)
+    cdf = np.where(
+        t < 3000, 0.2 * t + 0.4 * t**2 / 3000, 1800 + (t - 3000) - (t - 3000) ** 2 / 6000
+    )
     due = np.diff(cdf) / 3300 * chosen.sum()
     counts, _ = np.histogram(late, t)
     assert chosen.sum() > 3000

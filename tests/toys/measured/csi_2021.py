@@ -4,6 +4,8 @@ Nothing of nuspill is used: numbers and formulas are written out, energies in Me
 said to be in keV, times in µs. Tables of times and photo-electrons are arguments.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.special import gammainc
 
@@ -108,7 +110,7 @@ def signal(waveform):
     after = np.array(
         [
             np.trapezoid((late * time_efficiency(fine))[chosen], fine[chosen])
-            for low, high in zip(TIME[:-1], TIME[1:], strict=True)
+            for low, high in pairwise(TIME)
             for chosen in [(fine >= low - 1e-9) & (fine <= high + 1e-9)]
         ]
     )

@@ -52,7 +52,9 @@ def test_standard_model_prediction(by_hand):
     """Fails if the prediction is not 320.8 within 0.5 %, by hand and by the templates."""
     ours = sum(part.sum() for part in by_flavour(load(NAME)).values())
     assert ours == pytest.approx(320.8, rel=0.005)
-    assert sum(by_hand[f].sum() for f in ("numu", "nue", "numubar")) == pytest.approx(ours, rel=1e-3)
+    assert sum(by_hand[f].sum() for f in ("numu", "nue", "numubar")) == pytest.approx(
+        ours, rel=1e-3
+    )
 
 
 def test_energies(by_hand):
