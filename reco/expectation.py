@@ -14,7 +14,7 @@ import numpy as np
 from ..generator.arrays import Array
 from ..generator.beam import FlavourFlux
 from ..generator.rate import above, flux_averaged_cross_section, quadrature_nodes, recoil_grid
-from .arrival import background_shares, signal_shares, window_shares
+from .arrival import background_shares, shares, window_shares
 from .experiment import Experiment
 from .response.background import Background, BackgroundShape, shape
 
@@ -121,19 +121,19 @@ def expectations(experiment: Experiment, low: float | None = None) -> list[Expec
     for flavour in experiment.source.flavours:
         total = sum(above(c, low) for c in experiment.channels if c.flavour is flavour)
         timing = "steady" if experiment.source.steady else None
-        shares = window_shares(experiment, timing, flavour.lives, 0.0)
+        parts = window_shares(experiment, timing, flavour.lives, 0.0)
         selected = accepted[flavour.name] * live
-        kept = signal_shares(experiment, flavour)
-        result.append(_expectation(flavour.component, flavour.name, total, selected, shares, kept))
+        kept = [float(part[0]) for part in shares(experiment, flavour, None)]
+        result.append(_expectation(flavour.component, flavour.name, total, selected, parts, kept))
     for background in experiment.background:
         if background.enabled:
             total = background_per_year(experiment, background)
             everything = np.array([-np.inf, np.inf])
             chance = float(background_in_bins(experiment, background, everything, "reco")[0])
-            shares = background_shares(experiment, background)
+            parts = background_shares(experiment, background)
             _, *kept = background_shares(experiment, background, kept=True)
             number, selected = experiment.component_of(background), total * chance * live
-            result.append(_expectation(number, background.name, total, selected, shares, kept))
+            result.append(_expectation(number, background.name, total, selected, parts, kept))
     return result
 
 
@@ -142,10 +142,10 @@ def _expectation(
     name: str,
     total: float,
     selected: float,
-    shares: tuple[float, float, float],
+    parts: tuple[float, float, float],
     kept: Sequence[float],
 ) -> Expectation:
-    none, on, off = shares
+    none, on, off = parts
     return Expectation(
         number,
         name,

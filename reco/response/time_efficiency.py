@@ -37,10 +37,16 @@ class TimeEfficiencyModel(Settings):
         """Whether it is one at all times."""
         return False
 
-    def grid(self, start: float, stop: float, points: int) -> Array:
-        """Times from `start` to `stop` (ns), so many in equal steps and those of its bends."""
-        inside = [t for t in self.bends() if start < t < stop]
-        return np.unique(np.concatenate([np.linspace(start, stop, points), inside]))
+    def steps(self, edges: Array, points: int) -> Array:
+        """Times (ns) from the first edge to the last: so many, the edges, and those of its bends.
+
+        Those closer to one another than a millionth of a step are one.
+        """
+        equal = np.linspace(edges[0], edges[-1], points)
+        inside = [t for t in self.bends() if edges[0] < t < edges[-1]]
+        own = np.unique(np.concatenate([edges, inside]))
+        near = np.abs(equal[:, None] - own).min(axis=1) < 1e-6 * (equal[1] - equal[0])
+        return np.sort(np.concatenate([equal[~near], own]))
 
     def kernel_table(self, start: float, stop: float) -> Array:
         """Times from `start` to `stop`, and probabilities, between which kernels interpolate.
@@ -49,7 +55,7 @@ class TimeEfficiencyModel(Settings):
         """
         if self.keeps_all():
             return np.zeros((2, 0))
-        time = self.grid(start, stop, TABLE_POINTS)
+        time = self.steps(np.array([start, stop]), TABLE_POINTS)
         return np.array([time, self.at(time)])
 
 

@@ -181,7 +181,7 @@ def selected_by_hand(experiment, recoil):
     if d.resolution.model == "gamma":
         from scipy.stats import gamma
 
-        energy = 1e3 * np.polyval(d.quenching.coefficients[::-1] + [0.0], 1e-3 * recoil)
+        energy = 1e3 * np.polyval([*d.quenching.coefficients[::-1], 0.0], 1e-3 * recoil)
         form, pe = 1 + 9.56 * energy, np.linspace(7.0, 60.0, 801)
         curve = 1.32045 / (1 + np.exp(-0.285979 * ((pe[1:] + pe[:-1]) / 2 - 10.8646))) - 0.333322
         scale = 13.351 * energy / form

@@ -1,14 +1,14 @@
 """Effects: what a nuisance parameter does to the expected counts of an experiment.
 
-A further effect is a class here (a `SignalChange` with `signal_at`, another `Shape`, or a
-`Factor`), put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`. It acts on a template:
-the signal, the steady-state background, or what comes with the beam.
+A further effect is a class here (a `Variation` with `shift`, another `Shape`, or a `Factor`), put
+in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`. It acts on components: the signal, or
+backgrounds.
 
 A factor on counts is (1 + σ)^η of the nuisance parameter η, log-normal, or by `analysis.factors =
 "linear"`, as in the paper, 1 + σ η; factors multiply one another and all else. A shape is a
 parabola in η through the expected counts at −1, 0 and +1 standard deviations, or the square of one
 in bins where a parabola falls below zero: counts that are impossible would hold a fit. An
-uncertainty so large that it is not the signal at two standard deviations is refused.
+uncertainty so large that it does not lead to the counts at two standard deviations is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from typing import Literal, Protocol, Self, get_args
 
 import numpy as np
@@ -27,46 +27,43 @@ from ...generator.arrays import Array
 from ...reco.analysis import EffectName
 from ...reco.response.detector import Shift
 from .polynomial import Polynomial
+from .template import Templates
 
 ROUNDING = 1e-9
 """Below zero by this part, counts are zero."""
 TWO = 2.0
 """Standard deviations at which an interpolation is compared with what it stands for."""
 FAR = 0.1
-"""Part of a bin's signal by which it may be off there; of the largest bin's, the square of it."""
+"""Part of a bin's counts by which it may be off there; of the largest bin's, the square of it."""
 FARTHEST = 8.0
 """Standard deviations within which an effect leaves no counts below zero."""
 Modifier = Literal["normsys", "histosys", "normfactor"]
-Template = Literal["signal", "background", "beam background"]
-"""What an effect may act on; the background is the steady-state one."""
+Kind = Literal["signal", "background", "beam background"]
+"""What an effect acts on: signal, steady-state backgrounds, or those that come with the beam."""
 
 
 @dataclass(frozen=True, eq=False)
 class Nominal:
-    """Expected counts of an experiment before any nuisance parameter, as `rows` arranges them."""
+    """Expected counts of a component before any nuisance parameter, as `rows` arranges them."""
 
-    signal: Polynomial
-    """Coefficients of shape (rows,)."""
-    shifted: Callable[[Shift], Polynomial]
-    """The signal with another response."""
-    steady: Array
-    """Steady-state background, shape (rows,)."""
-    beam: Array
-    """Backgrounds that come with the beam, shape (rows,)."""
-    edges: Array
-    """Edges of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
-    tau: float
-    """Length of beam-off over that of beam-on."""
+    component: str
+    templates: Templates
+    """Templates of the experiment, in bins."""
+    rows: Callable[[Templates], Polynomial]
+    """The component of some templates in rows, coefficients of shape (rows,)."""
 
-    def template(self, name: Template) -> Polynomial | Array:
-        """The signal, or a background of shape (rows,), by the name of what effects act on."""
-        backgrounds = {"background": self.steady, "beam background": self.beam}
-        return self.signal if name == "signal" else backgrounds[name]
+    @cached_property
+    def counts(self) -> Polynomial:
+        """The component as it is expected."""
+        return self.rows(self.templates)
 
-    def in_rows(self, on: Array) -> Array:
-        """What is steady, and has counts `on` in the bins of beam-on, shape (bins,), in rows."""
-        has_off = len(self.steady) == len(self.edges)
-        return np.append(on, self.tau * on.sum()) if has_off else on
+    def shifted(self, shift: Shift) -> Polynomial:
+        """The component with another response."""
+        return self.rows(self.templates.shifted(self.component, shift))
+
+    def scaled(self, factors: Array) -> Polynomial:
+        """The component with factors on its counts in each bin, shape (bins,)."""
+        return self.rows(self.templates.scaled(self.component, factors))
 
 
 class Effect(Protocol):
@@ -77,12 +74,12 @@ class Effect(Protocol):
         """Name in experiment files and in errors."""
 
     @property
-    def acts_on(self) -> Template:
-        """The template that it changes."""
+    def acts_on(self) -> Kind:
+        """The components that it changes, if it is not told which."""
 
     @property
     def is_factor(self) -> bool:
-        """Whether it multiplies all counts of its template, whatever else acts on them."""
+        """Whether it multiplies all counts of a component, whatever else acts on them."""
 
     @property
     def has_pull(self) -> bool:
@@ -101,12 +98,12 @@ class Effect(Protocol):
     def applied(
         self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
     ) -> Polynomial:
-        """A template with what the nuisance parameter does to it.
+        """A component with what the nuisance parameter does to it.
 
         Parameters
         ----------
         template
-            What it acts on, with effects that were applied before; factors come last.
+            The component, with effects that were applied before; factors come last.
         x
             The η, or exp(r η).
         uncertainty
@@ -116,10 +113,10 @@ class Effect(Protocol):
 
 @dataclass(frozen=True)
 class Factor:
-    """A factor on one of the templates: (1 + σ)^(power η), or 1 + σ η."""
+    """A factor on a component: (1 + σ)^(power η), or 1 + σ η."""
 
     name: str = "factor"
-    acts_on: Template = "signal"
+    acts_on: Kind = "signal"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "normsys"
@@ -143,7 +140,7 @@ class Factor:
         x: Polynomial,
         uncertainty: float,
     ) -> Polynomial:
-        """The template times the factor."""
+        """The component times the factor."""
         return template * (1.0 + x * uncertainty if self.linear else x)
 
 
@@ -159,7 +156,7 @@ class BackgroundNormalisation(Factor):
     """A factor on the steady-state background, `analysis.background_uncertainty`."""
 
     name: str = "background"
-    acts_on: Template = "background"
+    acts_on: Kind = "background"
 
 
 @dataclass(frozen=True)
@@ -167,7 +164,7 @@ class MeasuredInBeamOff(Factor):
     """A factor on the steady-state background that beam-off measures, without a pull."""
 
     name: str = "background, measured in beam-off,"
-    acts_on: Template = "background"
+    acts_on: Kind = "background"
     has_pull: bool = False
     modifier: Modifier | None = "normfactor"
     linear: bool = True
@@ -178,7 +175,7 @@ class BeamBackground(Factor):
     """A factor on the backgrounds that come with the beam, neutrons for example."""
 
     name: str = "beam background"
-    acts_on: Template = "beam background"
+    acts_on: Kind = "beam background"
 
 
 @dataclass(frozen=True)
@@ -201,7 +198,7 @@ class Shape(ABC):
     """An effect that changes bins by different factors; η comes by itself."""
 
     name: str = "shape"
-    acts_on: Template = "signal"
+    acts_on: Kind = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
@@ -218,82 +215,83 @@ class Shape(ABC):
     def applied(
         self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
     ) -> Polynomial:
-        """The template and what is added to it."""
+        """The component and what is added to it."""
 
 
 @dataclass(frozen=True)
-class SignalChange(Shape):
-    """An effect by the signal that is expected with a factor on what is uncertain."""
+class Variation(Shape):
+    """An effect by what is expected of another response."""
 
     @abstractmethod
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal with a factor on what is uncertain, coefficients of shape (rows,)."""
+    def shift(self, uncertainty: float, eta: float) -> Shift:
+        """The response at η standard deviations of an uncertainty σ."""
 
     def applied(
         self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
     ) -> Polynomial:
-        """The template and what leads through the signal at factors 1/(1 + σ), 1 and 1 + σ.
+        """The component and what leads through its counts at −1, 0 and +1 standard deviations.
 
         Raises
         ------
         ValueError
-            If that is far from the signal at two standard deviations.
+            If that is far from the counts at two standard deviations.
         """
-        change = _through(nominal, x, uncertainty, partial(self.signal_at, nominal))
+        down, up = (nominal.shifted(self.shift(uncertainty, eta)) for eta in (-1.0, 1.0))
+        change = _through(nominal.counts, x, down, up)
         for eta in (-TWO, TWO):
-            exact = self.signal_at(nominal, (1 + uncertainty) ** eta)
+            exact = nominal.shifted(self.shift(uncertainty, eta))
             _check(nominal, change, x, eta, exact)
         return template + change
 
 
+def _factor(uncertainty: float, eta: float) -> float:
+    """The factor (1 + σ)^η."""
+    factor = (1 + uncertainty) ** abs(eta)
+    return factor if eta > 0 else 1 / factor
+
+
 @dataclass(frozen=True)
-class Quenching(SignalChange):
+class Quenching(Variation):
     """The scale of the mean reconstructed energy."""
 
     name: str = "quenching"
 
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal at another energy scale."""
-        return nominal.shifted(Shift(energy=factor))
+    def shift(self, uncertainty: float, eta: float) -> Shift:
+        """Another energy scale."""
+        return Shift(energy=_factor(uncertainty, eta))
 
 
 @dataclass(frozen=True)
-class Resolution(SignalChange):
+class Resolution(Variation):
     """The width of the resolution."""
 
     name: str = "resolution"
 
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal at another width."""
-        return nominal.shifted(Shift(width=factor))
+    def shift(self, uncertainty: float, eta: float) -> Shift:
+        """Another width."""
+        return Shift(width=_factor(uncertainty, eta))
 
 
 @dataclass(frozen=True)
-class Threshold(SignalChange):
+class Threshold(Variation):
     """The threshold of the acceptance."""
 
     name: str = "threshold"
 
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal at another threshold."""
-        return nominal.shifted(Shift(threshold=factor))
+    def shift(self, uncertainty: float, eta: float) -> Shift:
+        """Another threshold."""
+        return Shift(threshold=_factor(uncertainty, eta))
 
 
-def _through(
-    nominal: Nominal,
-    eta: Polynomial,
-    uncertainty: float,
-    signal_at: Callable[[float], Polynomial],
-) -> Polynomial:
-    """What leads the signal through its values at factors 1/(1 + σ), 1 and 1 + σ on something.
+def _through(nominal: Polynomial, eta: Polynomial, down: Polynomial, up: Polynomial) -> Polynomial:
+    """What leads counts through those at −1, 0 and +1 standard deviations η.
 
     It leaves nothing negative: it is a parabola in η; in bins where that falls below zero, the
     square of one through the roots.
     """
-    up, down = signal_at(1 + uncertainty), signal_at(1 / (1 + uncertainty))
     parts = {
-        powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal.signal, up)]
-        for powers, value in nominal.signal.terms.items()
+        powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal, up)]
+        for powers, value in nominal.terms.items()
         for zero in [np.zeros(np.shape(value))]
     }
     dips = np.any([_dips(*part) for part in parts.values()], axis=0)
@@ -311,13 +309,13 @@ def _through(
 def _check(
     nominal: Nominal, change: Polynomial, x: Polynomial, eta: float, exact: Polynomial
 ) -> None:
-    """Refuse what an interpolation leads to at η if the signal there is another."""
+    """Refuse what an interpolation leads to at η if the counts there are others."""
     (number,) = (i for i, power in enumerate(next(iter(x.terms))) if power)
-    there = dict(nominal.signal.terms)
+    there = dict(nominal.counts.terms)
     for powers, counts in change.terms.items():
         rest = (*powers[:number], 0, *powers[number + 1 :])
         there[rest] = there.get(rest, 0.0) + counts * eta ** powers[number]
-    for powers, counts in nominal.signal.terms.items():
+    for powers, counts in nominal.counts.terms.items():
         size = np.abs(np.asarray(counts, float))
         error = np.abs(np.asarray(there[powers] - exact.terms.get(powers, 0.0)))
         allowed = FAR * size + FAR**2 * np.max(size)
@@ -325,7 +323,8 @@ def _check(
             worst = int(np.argmax(error / np.maximum(allowed, 1e-300)))
             raise ValueError(
                 f"at {eta:+g} standard deviations the interpolation through those of 1 is off by "
-                f"{error[worst] / max(size[worst], 1e-300):.0%} of the signal in bin {worst}, and "
+                f"{error[worst] / max(size[worst], 1e-300):.0%} of the {nominal.component} in bin "
+                f"{worst}, and "
                 f"may be by {FAR:.0%}: give a smaller uncertainty, or wider bins"
             )
 

@@ -19,6 +19,7 @@ from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ...reco.runs.origin import Origin
 from ..kernels.terms import Terms, compile_terms
+from .binning import Binning
 from .effect import Effect
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
@@ -69,8 +70,22 @@ class Section:
     """Bins of the experiment in beam-on."""
     off: slice | None
     """The bin of its beam-off counts, all together; None where the model has no such bin."""
-    edges: Array
-    """Edges of the bins in beam-on, shape (bins + 1,)."""
+    binning: Binning
+    """Bins of beam-on; those of beam-off are the same, on the time of beam-off."""
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """What an experiment expects of the signal or of one background, in beam-on."""
+
+    name: str
+    """``signal``, or the name of the background."""
+    section: str
+    """Name of the section of the experiment."""
+    on: Polynomial
+    """Counts in beam-on at any values of the variables, coefficients of shape (bins,)."""
+    is_free: bool = False
+    """Whether it is free in each bin, so that beam-off measures it: `on` is by its rate alone."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,6 +107,8 @@ class Model(Displayed):
     """Where the bins of each experiment lie, in their order."""
     leaked: Polynomial = ZERO
     """What of B varies with the variables: counts in beam-off over τ, shape (bins,); see `rows`."""
+    components: tuple[Component, ...] = ()
+    """Components of each experiment in their order, which add up to `counts` in beam-on."""
 
     def facts(self) -> dict[str, object]:
         """Experiments, variables, bins, and the counts expected at the files' own couplings."""
@@ -176,6 +193,7 @@ class Model(Displayed):
             truth=self.truth[rest],
             background=self.background_at(point),
             leaked=self.leaked.restrict(numbers),
+            components=tuple(replace(c, on=c.on.restrict(numbers)) for c in self.components),
         )
 
 
