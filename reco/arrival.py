@@ -201,7 +201,7 @@ def _kept_shares(
     middle = (steps[1:] + steps[:-1]) / 2
     chance, number = efficiency.at(middle), np.searchsorted(ends, middle) - 1
     on, off = (
-        np.bincount(number, part * chance, minlength=len(ends) - 1)
+        np.bincount(number, part * chance, minlength=len(ends) - 1).astype(float)
         for part in time_shares(experiment, component, steps)
     )
     return on, off

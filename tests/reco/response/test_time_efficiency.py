@@ -69,7 +69,7 @@ def test_its_own_of_a_background():
 def test_times_of_selected_events(window):
     """Fails if selected events of a steady background do not fall in time as its table says."""
     e = with_time({"background.steady.time_efficiency": STEADY_TABLE, "windows.off_ratio": 2.0})
-    events = generate(e, seed=5, stop=300_000, library="np")
+    events = generate(e, seed=5, years=100.0, library="np")
     w = e.beam_windows
     chosen = events["selected"] & (events["component"] == 10) & (events["window"] == window)
     time = events["time"][chosen]
