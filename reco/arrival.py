@@ -12,11 +12,14 @@ from ..generator.beam import FlavourFlux
 from ..generator.constants import MUON_LIFETIME, PION_LIFETIME
 from .experiment import Experiment
 from .response.background import Background
+from .response.time_efficiency import TimeEfficiency
 
 FARTHEST_LIVES = 40.0
 """Mean lives after which nothing comes."""
 FARTHEST_SIGMAS = 9.0
 """Standard deviations of the time beyond which nothing is smeared."""
+PARTS = 601
+"""Steps of a window in which the efficiency in time is that of the middle, at least."""
 LEAST = 1e-10
 """Part of a component in a bin that is nothing but rounding."""
 
@@ -123,7 +126,8 @@ def arrival(experiment: Experiment, component: FlavourFlux | Background) -> Arri
     time, density = np.array([0.0, source.pulse_width]), np.ones(2)
     if shape is not None:
         time, density = np.asarray(shape.time, float), np.asarray(shape.intensity, float)
-    return Arrival(time, density, (PION_LIFETIME, MUON_LIFETIME)[:lives], delay, width)
+    decays = tuple(life for life in (source.pion_life, MUON_LIFETIME)[:lives] if life > 0)
+    return Arrival(time, density, decays, delay, width)
 
 
 def time_shares(
@@ -161,13 +165,17 @@ def time_shares(
 def shares(
     experiment: Experiment, component: FlavourFlux | Background, edges: Array | None
 ) -> tuple[Array, Array]:
-    """Parts of a component in beam-on and beam-off, shape (bins of time,) each.
+    """Parts of a component that are kept in beam-on and beam-off, shape (bins of time,) each.
 
     Parameters
     ----------
     edges
         As `time_shares`; None for one bin, the whole window.
     """
+    background = component if isinstance(component, Background) else None
+    efficiency = experiment.time_efficiency(background)
+    if not efficiency.keeps_all():
+        return _kept_shares(experiment, component, edges, efficiency)
     if edges is not None:
         return time_shares(experiment, component, edges)
     if isinstance(component, Background):
@@ -180,19 +188,59 @@ def shares(
     return np.array(parts[1:2]), np.array(parts[2:])
 
 
-def background_shares(experiment: Experiment, background: Background) -> tuple[float, float, float]:
-    """Parts of what is recorded of a background in no window, beam-on and beam-off."""
+def _kept_shares(
+    experiment: Experiment,
+    component: FlavourFlux | Background,
+    edges: Array | None,
+    efficiency: TimeEfficiency,
+) -> tuple[Array, Array]:
+    """The same with an efficiency in time, which is that of the middle in steps of a window."""
+    w = experiment.beam_windows
+    ends = np.array([w.on_start, w.on_stop]) if edges is None else edges
+    steps = efficiency.steps(ends, PARTS)
+    middle = (steps[1:] + steps[:-1]) / 2
+    chance, number = efficiency.at(middle), np.searchsorted(ends, middle) - 1
+    on, off = (
+        np.bincount(number, part * chance, minlength=len(ends) - 1).astype(float)
+        for part in time_shares(experiment, component, steps)
+    )
+    return on, off
+
+
+def steady_shares(experiment: Experiment, background: Background, edges: Array | None) -> Array:
+    """Parts of a steady background in beam-on that are kept in bins of time, shape (bins,).
+
+    `edges` as of `shares`; they are parts of what is in all of beam-on.
+    """
+    w, efficiency = experiment.beam_windows, experiment.time_efficiency(background)
+    if efficiency.keeps_all():
+        return np.ones(1) if edges is None else np.diff(edges) / w.on_length
+    on, _ = _kept_shares(experiment, background, edges, efficiency)
+    return on * (w.period / w.on_length)
+
+
+def background_shares(
+    experiment: Experiment, background: Background, *, kept: bool = False
+) -> tuple[float, float, float]:
+    """Parts of what is recorded of a background in no window, beam-on and beam-off.
+
+    `kept` leaves of the last two what the efficiency in time keeps.
+    """
     if background.timing == "steady" and experiment.windows.record == "windows":
         w = experiment.beam_windows
         on = w.on_length / (w.on_length + w.off_length)
-        return 0.0, on, 1 - on
+        part = float(steady_shares(experiment, background, None).sum()) if kept else 1.0
+        return 0.0, on * part, (1 - on) * part
+    if kept and not experiment.time_efficiency(background).keeps_all():
+        in_on, in_off = shares(experiment, background, None)
+        return 1 - float(in_on[0] + in_off[0]), float(in_on[0]), float(in_off[0])
     lives = 2 if background.timing == "delayed" else 0
     timing = background.timing if background.timing in {"steady", "table"} else None
     return window_shares(experiment, timing, lives, background.delay, background)
 
 
-def emission_times(lives: int, number: int = 2000) -> Array:
-    """Delays of a neutrino after its proton at the middles of equal parts of probability, ns.
+def emission_times(lives: int, number: int = 2000, pion: float = PION_LIFETIME) -> Array:
+    """Delays of a neutrino after the pulse at the middles of equal parts of probability, ns.
 
     Parameters
     ----------
@@ -200,16 +248,19 @@ def emission_times(lives: int, number: int = 2000) -> Array:
         0 at once, 1 after the pion's life, 2 after pion and muon.
     number
         Number of parts.
+    pion
+        Mean life of the pion, ns; 0 if the pulse is that of prompt neutrinos.
     """
-    if lives == 0:
+    decays = [life for life in (pion, MUON_LIFETIME)[:lives] if life > 0]
+    if not decays:
         return np.zeros(1)
     u = (np.arange(number) + 0.5) / number
-    if lives == 1:
-        return -PION_LIFETIME * np.log1p(-u)
+    if len(decays) == 1:
+        return -decays[0] * np.log1p(-u)
     t = np.linspace(0, 40 * MUON_LIFETIME, 400_001)
-    cdf = 1 - (
-        MUON_LIFETIME * np.exp(-t / MUON_LIFETIME) - PION_LIFETIME * np.exp(-t / PION_LIFETIME)
-    ) / (MUON_LIFETIME - PION_LIFETIME)
+    cdf = 1 - (MUON_LIFETIME * np.exp(-t / MUON_LIFETIME) - pion * np.exp(-t / pion)) / (
+        MUON_LIFETIME - pion
+    )
     return np.interp(u, cdf, t)
 
 
@@ -237,13 +288,14 @@ def window_shares(
     else:
         starts = np.array([0.0, source.pulse_width])
         cumulative = np.array([0.0, 1.0])
-    after = emission_times(lives) + delay
+    pion = source.pion_life
+    after = emission_times(lives, pion=pion) + delay
     sigma = experiment.detector.time_resolution
     if not isinstance(sigma, str) and sigma > 0:
         from scipy.special import ndtri
 
         spread = sigma * ndtri((np.arange(1000) + 0.5) / 1000)
-        after = (emission_times(lives, 500)[:, None] + delay + spread).ravel()
+        after = (emission_times(lives, 500, pion)[:, None] + delay + spread).ravel()
 
     def between(start: float, stop: float) -> float:
         low, high = (float(np.interp(t - after, starts, cumulative).mean()) for t in (start, stop))

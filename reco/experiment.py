@@ -41,6 +41,7 @@ from .errors import ExperimentError, notice
 from .response.background import Background
 from .response.detector import Detector
 from .response.resolution import with_reference
+from .response.time_efficiency import TimeEfficiency
 from .window import Windows, WindowSettings, windows
 
 ROUNDING = 1e-12
@@ -107,6 +108,10 @@ class Experiment(Displayed, Settings):
                 f"detector.quenching '{self.detector.quenching.model}' must increase with T up to "
                 f"{self.energy_top:.4g} keV_nr; it does not near {at:.4g} keV_nr"
             )
+        unknown_radii = self.interaction.unknown_radii(n.name for n in self.target.nuclei)
+        if unknown_radii:
+            nuclei = ", ".join(n.name for n in self.target.nuclei)
+            raise ValueError(f"interaction.{unknown_radii[0]}: the target's nuclei are {nuclei}")
         self._check_time_axis()
         names = [b.name for b in self.background]
         if len(set(streams_of(names))) < 2 + len(names):
@@ -185,6 +190,11 @@ class Experiment(Displayed, Settings):
     def beam_windows(self) -> Windows:
         """Beam-on and beam-off in ns."""
         return windows(self.windows, self.source)
+
+    def time_efficiency(self, background: Background | None = None) -> TimeEfficiency:
+        """Efficiency in time of a background, or of the signal."""
+        own = background.time_efficiency if background else None
+        return own or self.detector.time_efficiency
 
     @property
     def background_pull(self) -> str:

@@ -102,13 +102,6 @@ class Binning:
         return None if axis is None else axis.edges
 
     @property
-    def uniform(self) -> Array:
-        """Parts of all times of beam-on that are in each bin of time, shape (times,)."""
-        if self.time is None or self.windows is None:
-            return np.ones(1)
-        return np.diff(self.time) / self.windows.on_length
-
-    @property
     def columns(self) -> list[str]:
         """Columns of an ntuple that `count` needs; `seen` needs `window` and `selected` too."""
         return [axis.column for axis in self.axes]

@@ -108,7 +108,7 @@ def _more_in_off(experiment: Experiment) -> ExperimentError:
     """Error that names the background of which most is in beam-off for its length."""
     w = experiment.beam_windows
     shares = {
-        b.name: background_shares(experiment, b)
+        b.name: background_shares(experiment, b, kept=True)
         for b in experiment.background
         if b.enabled and b.timing != "steady"
     }

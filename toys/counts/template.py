@@ -15,7 +15,7 @@ import numpy as np
 from ...generator.arrays import Array
 from ...generator.cross_section import energy_min, structure_factors
 from ...generator.rate import quadrature_nodes, recoil_grid
-from ...reco.arrival import shares
+from ...reco.arrival import shares, steady_shares
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.detector import Shift
@@ -187,7 +187,8 @@ def backgrounds(experiment: Experiment, bins: Binning) -> dict[str, Counts]:
         if background.timing == "steady":
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period
-            in_on = bins.joined(share, on * bins.uniform) * experiment.exposure.years * live
+            kept = steady_shares(experiment, background, bins.time)
+            in_on = bins.joined(share, on * kept) * experiment.exposure.years * live
             result[background.name] = Counts(in_on, in_on * (w.off_length / w.on_length))
         else:
             times = shares(experiment, background, bins.time)

@@ -112,8 +112,8 @@ def test_edges(name):
     """Fails if bins are not from threshold to e_max, each two σ at its centre wide."""
     experiment = load(name)
     edges = energy_edges(experiment)
-    if experiment.analysis.edges is not None:
-        np.testing.assert_array_equal(edges, experiment.analysis.edges)
+    if experiment.analysis.energy_edges is not None:
+        np.testing.assert_array_equal(edges, experiment.analysis.energy_edges)
         return
     assert edges[0] == experiment.detector.threshold
     assert edges[-1] == experiment.e_max
@@ -196,7 +196,10 @@ def test_events_follow_the_templates(name, model, event_templates):
     for channel in experiment.channels:
         mine = chosen & (events["component"] == channel.flavour.component)
         mine &= events["target"] == channel.nucleus.pdg
-        seen.append(_counted(events[column][mine], found.binning.energy))
+        if found.binning.time is None:
+            seen.append(_counted(events[column][mine], found.binning.energy))
+        else:
+            seen.append(found.binning.seen(events, 1, mine))
         couplings = structure_couplings(experiment.interaction, channel.flavour.name)
         due.append(
             scale
