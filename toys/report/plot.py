@@ -76,27 +76,34 @@ def _draw_plane(ax: Any, bands: Bands) -> None:
 
 
 def draw_counts(ax: Any, spectrum: Spectrum) -> None:
-    """Components on top of one another, the error of their sum, and the observed counts."""
+    """Components on top of one another, the error of their sum, and the observed counts.
+
+    They are over the widths of the bins where these differ.
+    """
     from mplhep import histplot
 
-    edges, _ = _axis(ax, spectrum)
+    edges, unit = _axis(ax, spectrum)
+    widths = np.diff(edges)
+    alike = bool(np.ptp(widths) < 1e-3 * widths[0] or not np.isfinite(widths).all())
+    over = np.ones_like(widths) if alike else widths
     spare = iter(BACKGROUND_COLOURS * 25)
     colours = [COLOURS[0] if name == "signal" else next(spare) for name in spectrum.components]
     labels = [f"{name}: {counts.sum():,.1f}" for name, counts in spectrum.components.items()]
     order = range(len(labels) - 1, -1, -1)  # the signal on top
-    parts = [np.maximum(counts, 0.0) for counts in spectrum.components.values()]
+    parts = [np.maximum(counts, 0.0) / over for counts in spectrum.components.values()]
     histplot([parts[i] for i in order], edges, stack=True, histtype="fill", alpha=0.6,
              color=[colours[i] for i in order], label=[labels[i] for i in order], ax=ax,
              flow="none", yerr=False)  # fmt: skip
-    total = spectrum.total
-    ax.stairs(total + spectrum.error, edges, baseline=total - spectrum.error, fill=True, lw=0,
-              facecolor="none", edgecolor="0.3", hatch="////", label="error of fit")  # fmt: skip
-    _points(ax, edges, spectrum.observed, np.sqrt(spectrum.observed),
-            f"observed: {spectrum.observed.sum():,.0f}")  # fmt: skip
-    ax.set_ylim(0, 1.35 * max(float(np.max(spectrum.observed + np.sqrt(spectrum.observed))), 1.0))
-    ax.set_ylabel("Events / bin")
+    low, high = (spectrum.total + sign * spectrum.error for sign in (-1, 1))
+    ax.stairs(high / over, edges, baseline=low / over, fill=True, lw=0, facecolor="none",
+              edgecolor="0.3", hatch="////", label="error of the fit")  # fmt: skip
+    observed, error = spectrum.observed / over, np.sqrt(spectrum.observed) / over
+    _points(ax, edges, observed, error, f"observed: {spectrum.observed.sum():,.0f}")
+    top = float(np.max([observed + error, high / over]))
+    ax.set_ylim(0, 1.6 * top if top > 0 else 1.0)
+    ax.set_ylabel("Events / bin" if alike else f"Events / {LABELS.get(unit, unit)}")
     ax.set_title(spectrum.section, loc="left", fontsize=13)
-    ax.legend()
+    ax.legend(ncols=2)
 
 
 def draw_residuals(ax: Any, spectrum: Spectrum) -> None:

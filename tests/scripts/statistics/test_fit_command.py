@@ -132,6 +132,44 @@ def test_of_couplings(nuspill, tmp_path, folder):
     assert list(profiled["intervals"]) == ["nsi.u.ee"]
 
 
+def test_on_axes(nuspill, tmp_path):
+    """Fails if a fit on one axis of two is not that of an experiment which has that axis alone."""
+    energy = "{name='energy', edges=[1, 3, 6, 12, 46]}"
+    time = "{name='time', edges=[0, 7e5, 1.4e6, 2.1e6, 2.8e6]}"
+    common = ("ess-csi", "--years", 0.02, "--set", "windows.on_length=2.8e6")
+    both = (*common, "--set", f"analysis.axes=[{energy}, {time}]")
+    alone = (*common, "--set", f"analysis.axes=[{energy}]")
+    experiment = load(
+        "ess-csi",
+        {
+            "exposure.years": 0.02,
+            "windows.on_length": 2.8e6,
+            "analysis.axes": [
+                {"name": "energy", "edges": [1.0, 3.0, 6.0, 12.0, 46.0]},
+                {"name": "time", "edges": [0.0, 7e5, 1.4e6, 2.1e6, 2.8e6]},
+            ],
+        },
+    )
+    counts = np.random.default_rng(3).poisson(build([experiment], ["strength"]).asimov().counts[0])
+    np.savetxt(tmp_path / "plane.txt", counts, fmt="%d")
+    np.savetxt(tmp_path / "line.txt", counts.reshape(4, 4).sum(axis=1), fmt="%d")
+    plane, _ = fit(nuspill, tmp_path, *both, "--data", tmp_path / "plane.txt")
+    assert [s["axis"] for s in plane["spectra"]] == ["energy", "time"]
+    assert plane["bins"] == 16
+    ours, _ = fit(nuspill, tmp_path, *both, "--data", tmp_path / "plane.txt", "--axes", "energy",
+                  "--plot", tmp_path / "a.pdf")  # fmt: skip
+    theirs, _ = fit(nuspill, tmp_path, *alone, "--data", tmp_path / "line.txt")
+    assert ours["bins"] == 4
+    assert ours["chi2"] == pytest.approx(theirs["chi2"], rel=1e-6)
+    assert ours["best"]["strength"] == pytest.approx(theirs["best"]["strength"], rel=1e-6)
+    assert ours["components"] == pytest.approx(theirs["components"], rel=1e-6)
+    status, _, errors = nuspill(
+        "fit", *both, "--data", tmp_path / "plane.txt", "--axes", "energy,psd"
+    )
+    assert status == 2
+    assert errors == "nuspill: --axes energy,psd: no axis 'psd'; there are: energy, time\n"
+
+
 def test_by_toys(nuspill, tmp_path, folder):
     """Fails if the region by toys is another than that of `nuspill toys` with the same seed."""
     common = (SNS, "--scan", "strength=0.2:2:19", "--data", folder / "csi.txt", "--toys", 100)
