@@ -24,7 +24,7 @@ class Observed:
         "--data",
         multiple=True,
         metavar="FILE",
-        help="Observed counts of each NAME: an ntuple, FILE.root:HISTOGRAM, or text; else Asimov.",
+        help="Observed counts of each NAME in its turn: an ntuple, FILE.root:HISTOGRAM, or text.",
     )
     accept: tuple[str, ...] = option(
         "--accept",

@@ -129,7 +129,7 @@ def command(
     """Neyman confidence regions: the critical value at every grid point, from toys thrown there.
 
     Toys are numbered: an interrupted run goes on with --resume, and runs with other --first-toy
-    are joined by `nuspill merge`.
+    are joined by `nuspill merge`. The region is that of --data, or else of the Asimov data.
     """
     from ...toys.records.record import open_record
     from ...toys.records.restore import configuration

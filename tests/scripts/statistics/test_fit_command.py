@@ -1,6 +1,7 @@
 """`nuspill fit`: simulated data, what is written, and mistakes of the user in one line."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -135,9 +136,9 @@ def test_of_couplings(nuspill, tmp_path, folder):
 def test_on_axes(nuspill, tmp_path):
     """Fails if a fit on one axis of two is not that of an experiment which has that axis alone."""
     energy = "{name='energy', edges=[1, 3, 6, 12, 46]}"
-    time = "{name='time', edges=[0, 7e5, 1.4e6, 2.1e6, 2.8e6]}"
+    times = "{name='time', edges=[0, 7e5, 1.4e6, 2.1e6, 2.8e6]}"
     common = ("ess-csi", "--years", 0.02, "--set", "windows.on_length=2.8e6")
-    both = (*common, "--set", f"analysis.axes=[{energy}, {time}]")
+    both = (*common, "--set", f"analysis.axes=[{energy}, {times}]")
     alone = (*common, "--set", f"analysis.axes=[{energy}]")
     experiment = load(
         "ess-csi",
@@ -168,6 +169,19 @@ def test_on_axes(nuspill, tmp_path):
     )
     assert status == 2
     assert errors == "nuspill: --axes energy,psd: no axis 'psd'; there are: energy, time\n"
+
+
+def test_fast(nuspill, tmp_path):
+    """Fails if a fit of 99 bins takes 3 s of a core, once its code is loaded."""
+    counts = build([load("sns-csi-2021")], ["strength"]).asimov().counts[0]
+    np.savetxt(tmp_path / "a.txt", np.round(counts), fmt="%d")
+    seconds = []
+    for _ in range(2):
+        begin = time.process_time()
+        content, _ = fit(nuspill, tmp_path, "sns-csi-2021", "--data", tmp_path / "a.txt")
+        seconds.append(time.process_time() - begin)
+    assert content["bins"] == 99
+    assert seconds[1] < 3
 
 
 def test_by_toys(nuspill, tmp_path, folder):
