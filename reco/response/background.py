@@ -19,6 +19,9 @@ from ...generator.arrays import Array
 from ...generator.beam import PulseShape
 from ...generator.settings import Settings, setting
 
+SIGNAL = "signal"
+"""Name of the signal among the components; the others are the backgrounds by theirs."""
+
 
 class SpectrumModel(Settings):
     """What spectra have in common; a new one gives `shape`."""
@@ -109,10 +112,20 @@ class Background(Settings):
     spectrum: Annotated[Flat | Exponential | SpectrumPoints, Field(discriminator="model")] = (
         setting(Flat(), "shape")
     )
+    uncertainty: NonNegativeFloat = setting(
+        0.0,
+        "of its rate, relative, one standard deviation; beside analysis.background_uncertainty",
+        le=10,
+    )
+    pull: str | None = setting(
+        None, "name of the pull of its rate; by default background.EXPERIMENT.NAME", min_length=1
+    )
     measured: bool = setting(True, "energies are as measured; false: true recoils, to be smeared")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.name == SIGNAL:
+            raise ValueError(f"'{SIGNAL}' is the name of the signal: give the background another")
         if (self.timing == "table") != (self.profile is not None):
             raise ValueError("give `profile` with timing = 'table', and only then")
         if self.range is not None and not self.range[0] < self.range[1]:
