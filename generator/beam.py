@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import (
@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from .arrays import Json
-from .constants import ELEMENTARY_CHARGE
+from .constants import ELEMENTARY_CHARGE, PION_LIFETIME
 from .coupling import PDG
 from .settings import Settings, setting
 from .spectrum import Spectrum, decay_at_rest, line, tabulated
@@ -87,7 +87,7 @@ class SpectrumTable(Settings):
 
 
 class PulseShape(Settings):
-    """Proton intensity through the pulse, linear between points."""
+    """Intensity through the pulse, linear between points."""
 
     time: list[float] = setting(..., "time since the start of the pulse, increasing", "ns")
     intensity: list[NonNegativeFloat] = setting(..., "intensity at the points, any unit")
@@ -130,6 +130,9 @@ class Source(Settings):
         2.8e6, "width of the flat proton pulse; by default the end of pulse_shape, if given", "ns"
     )
     pulse_shape: PulseShape | None = setting(None, "tabulated pulse in place of the flat one")
+    pulse_of: Literal["protons", "numu"] = setting(
+        "protons", "whose times the pulse is: of protons, or of prompt neutrinos as measured"
+    )
     steady: bool = setting(False, "neutrinos arrive all the time, as from a reactor")
     window: PositiveFloat | None = setting(
         None, "beam-on window from the start of a pulse; by default the pulse width", "ns"
@@ -218,6 +221,11 @@ class Source(Settings):
     def period(self) -> float:
         """Time from pulse to pulse, ns."""
         return 1e9 / self.repetition
+
+    @property
+    def pion_life(self) -> float:
+        """Mean time by which prompt neutrinos are later than the pulse, ns."""
+        return PION_LIFETIME if self.pulse_of == "protons" else 0.0
 
     @property
     def beam_window(self) -> float:

@@ -6,6 +6,7 @@ is what an ntuple must hold, within Poisson errors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from ..generator.arrays import Array
 from ..generator.beam import FlavourFlux
 from ..generator.rate import above, flux_averaged_cross_section, quadrature_nodes, recoil_grid
-from .arrival import background_shares, window_shares
+from .arrival import background_shares, shares, window_shares
 from .experiment import Experiment
 from .response.background import Background, BackgroundShape, shape
 from .response.detector import Shift
@@ -121,35 +122,37 @@ def expectations(experiment: Experiment, low: float | None = None) -> list[Expec
     for flavour in experiment.source.flavours:
         total = sum(above(c, low) for c in experiment.channels if c.flavour is flavour)
         timing = "steady" if experiment.source.steady else None
-        shares = window_shares(experiment, timing, flavour.lives, 0.0)
-        result.append(
-            _expectation(
-                flavour.component, flavour.name, total, accepted[flavour.name] * live, shares
-            )
-        )
+        parts = window_shares(experiment, timing, flavour.lives, 0.0)
+        selected = accepted[flavour.name] * live
+        kept = [float(part[0]) for part in shares(experiment, flavour, None)]
+        result.append(_expectation(flavour.component, flavour.name, total, selected, parts, kept))
     for background in experiment.background:
         if background.enabled:
             total = background_per_year(experiment, background)
             everything = np.array([-np.inf, np.inf])
             chance = float(background_in_bins(experiment, background, everything, "reco")[0])
-            shares = background_shares(experiment, background)
-            number = experiment.component_of(background)
-            result.append(
-                _expectation(number, background.name, total, total * chance * live, shares)
-            )
+            parts = background_shares(experiment, background)
+            _, *kept = background_shares(experiment, background, kept=True)
+            number, selected = experiment.component_of(background), total * chance * live
+            result.append(_expectation(number, background.name, total, selected, parts, kept))
     return result
 
 
 def _expectation(
-    number: int, name: str, total: float, selected: float, shares: tuple[float, float, float]
+    number: int,
+    name: str,
+    total: float,
+    selected: float,
+    parts: tuple[float, float, float],
+    kept: Sequence[float],
 ) -> Expectation:
-    none, on, off = shares
+    none, on, off = parts
     return Expectation(
         number,
         name,
         total,
         (total * none, total * on, total * off),
-        (0.0, selected * on, selected * off),
+        (0.0, selected * kept[0], selected * kept[1]),
     )
 
 

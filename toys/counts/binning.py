@@ -15,10 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
+from ...reco.chain.codes import OFF
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ...reco.window import Windows
 
 MOST_BINS = 1000
+"""Most bins of an axis."""
+MOST_TOGETHER = 10_000
+"""Most bins of all axes."""
 EVERYTHING = np.array([-np.inf, np.inf])
 """Edges of one bin of all energies."""
 
@@ -62,6 +67,8 @@ class Binning:
     """Bins of one experiment's counts along its axes."""
 
     axes: tuple[Axis, ...]
+    windows: Windows | None = None
+    """Windows of the experiment; with an axis of time, beam-off has the same bins."""
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -89,6 +96,12 @@ class Binning:
         return EVERYTHING if axis is None else axis.edges
 
     @property
+    def time(self) -> Array | None:
+        """Edges in time of beam-on, ns, shape (times + 1,); None where time is no axis."""
+        axis = self.axis("time")
+        return None if axis is None else axis.edges
+
+    @property
     def columns(self) -> list[str]:
         """Columns of an ntuple that `count` needs; `seen` needs `window` and `selected` too."""
         return [axis.column for axis in self.axes]
@@ -101,6 +114,8 @@ class Binning:
     ) -> Array:
         """Counts of selected events of a window, ON or OFF, shape (bins,).
 
+        Times of beam-off are mapped linearly to those of beam-on.
+
         Parameters
         ----------
         events
@@ -111,7 +126,11 @@ class Binning:
         chosen = events["selected"] & (events["window"] == window)
         if among is not None:
             chosen &= among
-        return self.count({name: events[name][chosen] for name in self.columns})
+        columns = {name: events[name][chosen] for name in self.columns}
+        w = self.windows
+        if window == OFF and w is not None and "time" in columns:
+            columns["time"] = w.as_in_on(np.asarray(columns["time"], float))
+        return self.count(columns)
 
     def count(self, columns: Mapping[str, NDArray[Any]], weights: Array | None = None) -> Array:
         """Counts of events in the bins, shape (bins,); those outside of an axis are in none.
@@ -123,13 +142,32 @@ class Binning:
         weights
             Of the events, shape (events,); by default one.
         """
-        numbers = [axis.number(columns[axis.column]) for axis in self.axes]
-        inside = np.logical_and.reduce(
-            [(n >= 0) & (n < axis.bins) for n, axis in zip(numbers, self.axes, strict=True)]
-        )
-        flat = np.ravel_multi_index([n[inside] for n in numbers], self.shape)
+        number = self._numbers([axis.number(columns[axis.column]) for axis in self.axes])
+        inside = number >= 0
         chosen = None if weights is None else weights[inside]
-        return np.bincount(flat, chosen, minlength=self.bins).astype(float)
+        return np.bincount(number[inside], chosen, minlength=self.bins).astype(float)
+
+    def holding(self, places: Array) -> NDArray[np.int64]:
+        """Number of the bin that holds each place, −1 if none does, shape (places,).
+
+        Parameters
+        ----------
+        places
+            In the units of the axes, shape (places, axes).
+        """
+        return self._numbers(
+            [
+                np.searchsorted(axis.edges, column, side="right") - 1
+                for axis, column in zip(self.axes, places.T, strict=True)
+            ]
+        )
+
+    def _numbers(self, along: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Numbers of bins by those along each axis; −1 where one is outside."""
+        inside = np.logical_and.reduce(
+            [(n >= 0) & (n < axis.bins) for n, axis in zip(along, self.axes, strict=True)]
+        )
+        return np.where(inside, np.ravel_multi_index(along, self.shape, mode="clip"), -1)
 
     def joined(self, energy: Array, time: Array) -> Array:
         """Counts of what has energies and times independent of each other, shape (bins,).
@@ -181,7 +219,7 @@ class Binning:
         parts = [axis.interval(int(i)) for axis, i in zip(self.axes, places, strict=True)]
         if len(parts) > 1:
             parts = [
-                f"{axis.name} {part} {axis.unit}"
+                f"{axis.name} {part} {axis.unit}".rstrip()
                 for axis, part in zip(self.axes, parts, strict=True)
             ]
         return f"bin {number} {', '.join(parts)}"
@@ -198,9 +236,22 @@ def binning(experiment: Experiment) -> Binning:
     Raises
     ------
     ExperimentError
-        As `energy_edges`.
+        As `energy_edges`, or if there are too many bins.
     """
-    return Binning((_energy(experiment),))
+    analysis, axes = experiment.analysis, []
+    if analysis.bins_energy:
+        axes.append(_energy(experiment))
+    if analysis.time_edges is not None:
+        edges = np.asarray(analysis.time_edges, float)
+        axes.append(Axis("time", "time after the start of the pulse", "ns", edges, "time"))
+    result = Binning(tuple(axes), experiment.beam_windows)
+    if max(result.shape) > MOST_BINS or result.bins > MOST_TOGETHER:
+        shape = " x ".join(f"{axis.bins} of {axis.name}" for axis in axes)
+        raise ExperimentError(
+            f"{experiment.name}: analysis.axes has {shape} bins; at most {MOST_BINS} of each axis "
+            f"and {MOST_TOGETHER} in all are allowed"
+        )
+    return result
 
 
 def _energy(experiment: Experiment) -> Axis:
@@ -228,13 +279,14 @@ def energy_edges(experiment: Experiment) -> Array:
         If there is no resolution to tell the width of a bin.
     """
     analysis, detector = experiment.analysis, experiment.detector
-    if analysis.edges is not None:
-        if len(analysis.edges) > MOST_BINS + 1:
+    given = analysis.energy_edges
+    if given is not None:
+        if len(given) > MOST_BINS + 1:
             raise ExperimentError(
-                f"{experiment.name}: analysis.edges has {len(analysis.edges) - 1} bins; "
+                f"{experiment.name}: analysis.edges has {len(given) - 1} bins; "
                 f"at most {MOST_BINS} are allowed"
             )
-        return np.asarray(analysis.edges, float)
+        return np.asarray(given, float)
     low, high = detector.threshold, experiment.e_max
     if not detector.resolution.has_width:
         if detector.quenching.sees_recoils:

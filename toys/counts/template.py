@@ -15,7 +15,7 @@ import numpy as np
 from ...generator.arrays import Array
 from ...generator.cross_section import energy_min, structure_factors
 from ...generator.rate import quadrature_nodes, recoil_grid
-from ...reco.arrival import background_shares, window_shares
+from ...reco.arrival import shares, steady_shares
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.background import SIGNAL
@@ -142,18 +142,17 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
     )
     response = chance * (weights * years * live)[:, None]
+    arrivals = {f.name: shares(experiment, f, bins.time) for f in experiment.source.flavours}
     signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
-        timing = "steady" if experiment.source.steady else None
-        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
-        times = np.array([on]), np.array([off])
         moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
         factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
         for structure, factor in factors.items():
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
             key = flavour.name, nucleus.name, structure
-            signal[key], signal_off[key] = (bins.joined(counts, time) for time in times)
+            in_on, in_off = arrivals[flavour.name]
+            signal[key], signal_off[key] = bins.joined(counts, in_on), bins.joined(counts, in_off)
     w = experiment.beam_windows
     tau = w.off_length / w.on_length
     return Templates(experiment, bins, signal, signal_off, backgrounds(experiment, bins), tau)
@@ -202,13 +201,15 @@ def backgrounds(
         if background.timing == "steady":
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period
-            in_on = on * share * experiment.exposure.years * live
+            kept = steady_shares(experiment, background, bins.time)
+            in_on = bins.joined(share, on * kept) * experiment.exposure.years * live
             result[background.name] = Counts(in_on, in_on * (w.off_length / w.on_length))
         else:
-            _, on, off = background_shares(experiment, background)
+            times = shares(experiment, background, bins.time)
             counts = background_per_year(experiment, background)
             in_on, in_off = (
-                counts * part * share * experiment.exposure.years * live for part in (on, off)
+                bins.joined(share, counts * part) * experiment.exposure.years * live
+                for part in times
             )
             result[background.name] = Counts(in_on, in_off)
     return result

@@ -112,8 +112,8 @@ def test_edges(name):
     """Fails if bins are not from threshold to e_max, each two σ at its centre wide."""
     experiment = load(name)
     edges = energy_edges(experiment)
-    if experiment.analysis.edges is not None:
-        np.testing.assert_array_equal(edges, experiment.analysis.edges)
+    if experiment.analysis.energy_edges is not None:
+        np.testing.assert_array_equal(edges, experiment.analysis.energy_edges)
         return
     assert edges[0] == experiment.detector.threshold
     assert edges[-1] == experiment.e_max
