@@ -5,7 +5,7 @@ import tomllib
 import numpy as np
 import pytest
 from csi_2021 import PE, TIME, neutrons, signal, steady
-from nuspill import load
+from nuspill import generate, load
 from nuspill.generator.coupling import structure_couplings
 from nuspill.reco.experiment import source_text
 from nuspill.toys.counts.template import templates
@@ -79,6 +79,23 @@ def test_sum_of_every_bin(by_hand):
     found = templates(experiment)
     ours = sum(by_flavour(experiment).values()) + found.steady + found.beam
     np.testing.assert_allclose(ours, sum(by_hand.values()).ravel(), rtol=3e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [1, 2])
+def test_events_of_backgrounds(window, goodness):
+    """Fails if selected events of a background do not fall in the bins as its template says."""
+    experiment = load(NAME)
+    found = templates(experiment)
+    events = generate(experiment, seed=21, years=200.0, library="np")
+    for name in ("steady", "brn", "nin"):
+        number = {of: n for n, of in experiment.components.items()}[name]
+        counts = found.binning.seen(events, window, events["component"] == number)
+        due = found.backgrounds[name].on if window == 1 else found.backgrounds[name].off
+        if due.sum() == 0:
+            assert not counts.any()
+        else:
+            assert goodness(counts, 100.0 * due) > 1e-4, name
 
 
 def test_tables_are_those_of_the_release(tables, shared):
