@@ -129,8 +129,7 @@ class Binning:
         columns = {name: events[name][chosen] for name in self.columns}
         w = self.windows
         if window == OFF and w is not None and "time" in columns:
-            since = np.asarray(columns["time"], float) - w.off_start
-            columns["time"] = w.on_start + since * (w.on_length / w.off_length)
+            columns["time"] = w.as_in_on(np.asarray(columns["time"], float))
         return self.count(columns)
 
     def count(self, columns: Mapping[str, NDArray[Any]], weights: Array | None = None) -> Array:
@@ -143,13 +142,32 @@ class Binning:
         weights
             Of the events, shape (events,); by default one.
         """
-        numbers = [axis.number(columns[axis.column]) for axis in self.axes]
-        inside = np.logical_and.reduce(
-            [(n >= 0) & (n < axis.bins) for n, axis in zip(numbers, self.axes, strict=True)]
-        )
-        flat = np.ravel_multi_index([n[inside] for n in numbers], self.shape)
+        number = self._numbers([axis.number(columns[axis.column]) for axis in self.axes])
+        inside = number >= 0
         chosen = None if weights is None else weights[inside]
-        return np.bincount(flat, chosen, minlength=self.bins).astype(float)
+        return np.bincount(number[inside], chosen, minlength=self.bins).astype(float)
+
+    def holding(self, places: Array) -> NDArray[np.int64]:
+        """Number of the bin that holds each place, −1 if none does, shape (places,).
+
+        Parameters
+        ----------
+        places
+            In the units of the axes, shape (places, axes).
+        """
+        return self._numbers(
+            [
+                np.searchsorted(axis.edges, column, side="right") - 1
+                for axis, column in zip(self.axes, places.T, strict=True)
+            ]
+        )
+
+    def _numbers(self, along: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Numbers of bins by those along each axis; −1 where one is outside."""
+        inside = np.logical_and.reduce(
+            [(n >= 0) & (n < axis.bins) for n, axis in zip(along, self.axes, strict=True)]
+        )
+        return np.where(inside, np.ravel_multi_index(along, self.shape, mode="clip"), -1)
 
     def joined(self, energy: Array, time: Array) -> Array:
         """Counts of what has energies and times independent of each other, shape (bins,).
@@ -201,7 +219,7 @@ class Binning:
         parts = [axis.interval(int(i)) for axis, i in zip(self.axes, places, strict=True)]
         if len(parts) > 1:
             parts = [
-                f"{axis.name} {part} {axis.unit}"
+                f"{axis.name} {part} {axis.unit}".rstrip()
                 for axis, part in zip(self.axes, parts, strict=True)
             ]
         return f"bin {number} {', '.join(parts)}"

@@ -8,13 +8,10 @@ model's.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
@@ -26,11 +23,10 @@ from ...reco.runs.reading import Reading, reading
 from ...reco.runs.tree import TREE
 from .binning import Binning
 from .model import Data, Model
+from .text import counts_of_text, valid
 
 EXPOSURE = 1e-3
 """Relative difference of protons on target that data and model may have, as rounding."""
-MOST_COUNTS = 2.0**53
-"""Most counts in a bin; greater numbers are not all whole as float64."""
 
 
 def observed(
@@ -45,8 +41,8 @@ def observed(
     ----------
     files
         For each experiment an ntuple (its selected events are counted), ``FILE.root:NAME`` for a
-        histogram of beam-on counts, or a text of a line a bin: the count in beam-on, and where
-        the background is measured that in beam-off.
+        histogram of as many axes as the model's with the counts in beam-on (``:NAME,OTHER`` for
+        those in beam-off too), or a text as `counts_of_text` reads it.
     accept
         Keys, or sections, in which an ntuple may differ from the model; kept in `Data.origins`.
 
@@ -86,10 +82,12 @@ def _counts(
     """Counts in beam-on and, if there are any, in beam-off, and what is known of them."""
     path, _, name = file.partition(".root:")
     if name:
-        return _histogram(Path(path + ".root"), name, bins), None, []
+        on, _, off = name.partition(",")
+        first, *rest = (_histogram(Path(path + ".root"), n, bins) for n in (on, off) if n)
+        return first, rest[0] if rest else None, []
     if file.endswith(".root") or Path(file).is_dir():
         return _events(file, bins, experiment, accept)
-    return *_text(Path(file), bins.bins), []
+    return *counts_of_text(Path(file), bins), []
 
 
 def _events(
@@ -154,33 +152,4 @@ def _histogram(path: Path, name: str, bins: Binning) -> Array:
                 f"{found[-1]:g}, not the model's {axis.bins} from {axis.edges[0]:g} to "
                 f"{axis.edges[-1]:g}"
             )
-    return _valid(path, np.asarray(values, float)).ravel()
-
-
-def _text(path: Path, bins: int) -> tuple[Array, Array | None]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a warning of no data, which is said below
-            numbers = np.loadtxt(path, ndmin=2, comments="#", delimiter=_delimiter(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ExperimentError(f"{path}: cannot be read: {reason}") from error
-    except ValueError as error:
-        raise ExperimentError(f"{path}: is not a table of counts: {error}") from error
-    if numbers.shape[0] != bins or numbers.shape[1] not in {1, 2}:
-        raise ExperimentError(
-            f"{path}: has {numbers.shape[0]} lines of {numbers.shape[1]} numbers; expected are "
-            f"{bins} lines, one a bin, of the count in beam-on and perhaps that in beam-off"
-        )
-    _valid(path, numbers)
-    return numbers[:, 0], numbers[:, 1] if numbers.shape[1] == 2 else None
-
-
-def _delimiter(path: Path) -> str | None:
-    return "," if "," in path.read_text("utf-8") else None
-
-
-def _valid(path: Path, counts: NDArray[Any]) -> Array:
-    if not np.all((counts >= 0) & (counts < MOST_COUNTS)):
-        raise ExperimentError(f"{path}: counts must be 0 or more, and less than {MOST_COUNTS:.0e}")
-    return counts
+    return valid(path, np.asarray(values, float)).ravel()

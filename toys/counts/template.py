@@ -6,7 +6,7 @@ comes from `generator.coupling`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ...generator.rate import quadrature_nodes, recoil_grid
 from ...reco.arrival import shares, steady_shares
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
+from ...reco.response.background import SIGNAL
 from ...reco.response.detector import Shift
 from .binning import Binning, binning
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 MOST_NODES = 16384
 """Recoil energies for which the response is computed at once."""
-SIGNAL = "signal"
-"""Name of the signal among the components, the others are the backgrounds by their names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +82,8 @@ class Templates:
         """The templates with another response to one of the components."""
         if component == SIGNAL:
             return templates(self.experiment, shift)
-        raise NotImplementedError
+        shifted = backgrounds(self.experiment, self.binning, shift, [component])
+        return replace(self, backgrounds={**self.backgrounds, **shifted})
 
     def scaled(self, component: str, factors: Array) -> Templates:
         """The templates with factors on the counts of a component in each bin, shape (bins,)."""
@@ -175,15 +175,29 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 
-def backgrounds(experiment: Experiment, bins: Binning) -> dict[str, Counts]:
-    """Counts of each background that is enabled, by name, in the order of the file."""
+def backgrounds(
+    experiment: Experiment,
+    bins: Binning,
+    shift: Shift | None = None,
+    names: Sequence[str] | None = None,
+) -> dict[str, Counts]:
+    """Counts of each background that is enabled, by name, in the order of the file.
+
+    Parameters
+    ----------
+    shift
+        A response other than the nominal one.
+    names
+        Those that are asked for; by default all.
+    """
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
     result = {}
     for background in experiment.background:
-        if not background.enabled:
+        if not background.enabled or (names is not None and background.name not in names):
             continue
-        share = background_in_bins(experiment, background, bins.energy, experiment.analysis.scale)
+        scale = experiment.analysis.scale
+        share = background_in_bins(experiment, background, bins.energy, scale, shift)
         if background.timing == "steady":
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period
