@@ -8,12 +8,12 @@ act on protons, g_Vp → g_Vp − (2/3) m_W² sin²θ_W ⟨r²⟩. Magnetic mome
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from . import form_factor
 from .constants import CM2_MEV2, SIN2_THETA_W, W_MASS
@@ -161,11 +161,14 @@ class Interaction(Settings):
     form_factor: str | FormFactorTable = setting(
         "helm", "helm, klein-nystrand, fermi, unity, or a table file (q 1/fm, F)"
     )
-    neutron_radius: float | None = setting(
-        None, "rms radius of the neutrons; by default that of the form factor for A", "fm", gt=0
+    neutron_radius: PositiveFloat | dict[str, PositiveFloat] | None = setting(
+        None,
+        "rms radius of the neutrons, or one by element or nucleus ({Cs = 5.09, I = 5.03}); by "
+        "default that of the form factor for A",
+        "fm",
     )
-    proton_radius: float | None = setting(
-        None, "rms radius of the protons; by default that of the neutrons", "fm", gt=0
+    proton_radius: PositiveFloat | dict[str, PositiveFloat] | None = setting(
+        None, "rms radius of the protons, or by element; by default that of the neutrons", "fm"
     )
     axial: bool = setting(False, "add the axial current of the unpaired nucleon")
     kinematic_terms: bool = setting(False, "add −2T/E + T²/E² to (4.1)")
@@ -198,8 +201,36 @@ class Interaction(Settings):
     def _possible_radii(self) -> Self:
         shape = form_factor.model(self.form_factor)
         for radius in (self.neutron_radius, self.proton_radius):
-            shape(np.zeros(1), 1.0, radius)
+            for each in radius.values() if isinstance(radius, dict) else [radius]:
+                shape(np.zeros(1), 1.0, each)
         return self
+
+    def radii(self, nucleus: str) -> tuple[float | None, float | None]:
+        """Rms radii in fm of neutrons and protons of a nucleus, e.g. ``Cs133``, where given."""
+        neutrons = _radius_of(self.neutron_radius, nucleus)
+        return neutrons, _radius_of(self.proton_radius, nucleus) or neutrons
+
+    def unknown_radii(self, nuclei: Iterable[str]) -> list[str]:
+        """Keys of radii that are neither one of these nuclei nor an element of theirs."""
+        known = {name for nucleus in nuclei for name in (nucleus, element_of(nucleus))}
+        return [
+            f"{key}.{name}"
+            for key in ("neutron_radius", "proton_radius")
+            for name in (getattr(self, key) if isinstance(getattr(self, key), dict) else ())
+            if name not in known
+        ]
+
+
+def element_of(nucleus: str) -> str:
+    """Symbol of the element of a nucleus: Cs of ``Cs133``."""
+    return nucleus.rstrip("0123456789")
+
+
+def _radius_of(radius: float | dict[str, float] | None, nucleus: str) -> float | None:
+    """The radius of a nucleus: its own, or its element's, or that of all."""
+    if isinstance(radius, dict):
+        return radius.get(nucleus, radius.get(element_of(nucleus)))
+    return radius
 
 
 def _couplings_of(section: Settings, prefix: str, unit: str, pattern: str) -> Iterator[Coupling]:

@@ -69,9 +69,9 @@ def structure_factors(
     mass = nucleus.mass
     q = np.sqrt(t * (t + 2 * mass)) / HBARC
     shape = form_factor.model(interaction.form_factor)
-    f_n = shape(q, nucleus.a, interaction.neutron_radius)
-    proton_radius = interaction.proton_radius or interaction.neutron_radius
-    f_p = shape(q, nucleus.a, proton_radius) if interaction.proton_radius else f_n
+    neutron_radius, proton_radius = interaction.radii(nucleus.name)
+    f_n = shape(q, nucleus.a, neutron_radius)
+    f_p = f_n if proton_radius == neutron_radius else shape(q, nucleus.a, proton_radius)
     protons, neutrons = nucleus.z * f_p, nucleus.n * f_n
 
     scale = FERMI_CONSTANT**2 * mass / (2 * np.pi) * CM2_MEV2 * KEV

@@ -13,26 +13,38 @@ import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
 from ..generator.settings import Settings, setting
+from .systematic import EffectName as EffectName
+from .systematic import Systematic
 
-EffectName = Literal["flux", "distance", "quenching", "resolution", "threshold", "beam background"]
-"""What a systematic may change; `toys.counts.effect` holds a class for each."""
+AxisName = Literal["energy", "time"]
 
 
-class Systematic(Settings):
-    """A further uncertainty, as a nuisance parameter with a Gaussian pull."""
+class BinAxis(Settings):
+    """One of the axes along which counts are binned."""
 
-    name: str = setting(..., "its pull; the same name elsewhere is the same pull", min_length=1)
-    effect: EffectName = setting(
-        ...,
-        "what is uncertain: neutrinos, metres, energy scale, width, acceptance threshold, or the "
-        "rate of what comes with the beam",
+    name: AxisName = setting(..., "what is binned")
+    edges: list[float] | None = setting(
+        None,
+        "edges of the bins; of the energy by default `analysis.edges` or `analysis.bin_width`",
+        "unit of `scale`; ns after the start of the pulse, as measured",
+        min_length=2,
     )
-    uncertainty: PositiveFloat = setting(..., "relative, one standard deviation", lt=0.5)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.name == "time" and self.edges is None:
+            raise ValueError("the time axis needs `edges`, ns after the start of the pulse")
+        if self.edges is not None and np.any(np.diff(self.edges) <= 0):
+            raise ValueError(f"edges must increase, not {self.edges}")
+        return self
 
 
 class Analysis(Settings):
     """Bins, statistic and nuisance parameters."""
 
+    axes: tuple[BinAxis, ...] = setting(
+        (), "what is binned, one or several of energy and time; by default energy", strict=False
+    )
     bin_width: PositiveFloat = setting(2.0, "width of a bin, in σ at its centre")
     edges: list[float] | None = setting(
         None, "edges of the bins in place of `bin_width`", "unit of `scale`", min_length=2
@@ -63,9 +75,44 @@ class Analysis(Settings):
     def _consistent(self) -> Self:
         if self.edges is not None and np.any(np.diff(self.edges) <= 0):
             raise ValueError(f"edges must increase, not {self.edges}")
-        if self.scale == "reco" and self.edges is None:
+        self._check_axes()
+        if self.scale == "reco" and self.bins_energy and self.energy_edges is None:
             raise ValueError("scale 'reco' needs `edges`")
         names = [s.name for s in self.systematic]
         if len(set(names)) < len(names):
             raise ValueError(f"names of systematics must differ, not {', '.join(names)}")
         return self
+
+    def _check_axes(self) -> None:
+        """Refuse an axis that is there twice, and energies that are given twice or not binned."""
+        names = [axis.name for axis in self.axes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"names of axes must differ, not {', '.join(names)}")
+        if self.edges is None or not self.axes:
+            return
+        if not self.bins_energy:
+            raise ValueError(
+                "edges are those of an energy axis, and axes has none: leave them out, or add "
+                "{ name = 'energy' } to axes"
+            )
+        if self._edges("energy") is not None:
+            raise ValueError("edges are given twice: in axes as those of the energy, and alone")
+
+    def _edges(self, name: AxisName) -> list[float] | None:
+        """Edges that `axes` gives."""
+        return next((axis.edges for axis in self.axes if axis.name == name), None)
+
+    @property
+    def bins_energy(self) -> bool:
+        """Whether energy is binned."""
+        return not self.axes or "energy" in [axis.name for axis in self.axes]
+
+    @property
+    def energy_edges(self) -> list[float] | None:
+        """Edges of the energy, if they are given."""
+        return self._edges("energy") or self.edges
+
+    @property
+    def time_edges(self) -> list[float] | None:
+        """Edges of the time, ns after the start of the pulse; None where it is not binned."""
+        return self._edges("time")

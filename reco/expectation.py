@@ -6,6 +6,7 @@ is what an ntuple must hold, within Poisson errors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy as np
 from ..generator.arrays import Array
 from ..generator.beam import FlavourFlux
 from ..generator.rate import above, flux_averaged_cross_section, quadrature_nodes, recoil_grid
-from .arrival import background_shares, window_shares
+from .arrival import background_shares, shares, window_shares
 from .experiment import Experiment
 from .response.background import Background, BackgroundShape, shape
+from .response.detector import Shift
 
 TRUTH_LOSS = 1e-4
 """Part of the selected events that may lie below the derived truth threshold."""
@@ -120,40 +122,46 @@ def expectations(experiment: Experiment, low: float | None = None) -> list[Expec
     for flavour in experiment.source.flavours:
         total = sum(above(c, low) for c in experiment.channels if c.flavour is flavour)
         timing = "steady" if experiment.source.steady else None
-        shares = window_shares(experiment, timing, flavour.lives, 0.0)
-        result.append(
-            _expectation(
-                flavour.component, flavour.name, total, accepted[flavour.name] * live, shares
-            )
-        )
+        parts = window_shares(experiment, timing, flavour.lives, 0.0)
+        selected = accepted[flavour.name] * live
+        kept = [float(part[0]) for part in shares(experiment, flavour, None)]
+        result.append(_expectation(flavour.component, flavour.name, total, selected, parts, kept))
     for background in experiment.background:
         if background.enabled:
             total = background_per_year(experiment, background)
             everything = np.array([-np.inf, np.inf])
             chance = float(background_in_bins(experiment, background, everything, "reco")[0])
-            shares = background_shares(experiment, background)
-            number = experiment.component_of(background)
-            result.append(
-                _expectation(number, background.name, total, total * chance * live, shares)
-            )
+            parts = background_shares(experiment, background)
+            _, *kept = background_shares(experiment, background, kept=True)
+            number, selected = experiment.component_of(background), total * chance * live
+            result.append(_expectation(number, background.name, total, selected, parts, kept))
     return result
 
 
 def _expectation(
-    number: int, name: str, total: float, selected: float, shares: tuple[float, float, float]
+    number: int,
+    name: str,
+    total: float,
+    selected: float,
+    parts: tuple[float, float, float],
+    kept: Sequence[float],
 ) -> Expectation:
-    none, on, off = shares
+    none, on, off = parts
     return Expectation(
         number,
         name,
         total,
         (total * none, total * on, total * off),
-        (0.0, selected * on, selected * off),
+        (0.0, selected * kept[0], selected * kept[1]),
     )
 
 
 def background_in_bins(
-    experiment: Experiment, background: Background, edges: Array, scale: str
+    experiment: Experiment,
+    background: Background,
+    edges: Array,
+    scale: str,
+    shift: Shift | None = None,
 ) -> Array:
     """Part of a background that is selected in each bin of reconstructed energy.
 
@@ -163,27 +171,42 @@ def background_in_bins(
         Increasing, shape (bins + 1,); infinite ones are allowed.
     scale
         ``keV_nr`` for bins of e_reco_nr, ``reco`` for bins of e_reco.
+    shift
+        A response other than the nominal one.
 
     Returns
     -------
     array, shape (bins,)
         Windows and veto not included.
+
+    Raises
+    ------
+    ValueError
+        If energies are as measured, and the shift is of what comes before.
     """
+    shift = shift or Shift()
     spectrum = background_shape(experiment, background)
     detector, top = experiment.detector, experiment.energy_top
     if not background.measured:
         x = np.linspace(spectrum.edges[0], spectrum.edges[-1], 4001)
         middle = (x[1:] + x[:-1]) / 2
         parts = [
-            detector.bin_probability(part, edges, "reco" if scale == "reco" else "keV_nr", top)
+            detector.bin_probability(
+                part, edges, "reco" if scale == "reco" else "keV_nr", top, shift
+            )
             for part in np.array_split(middle, 8)
         ]
         return np.diff(spectrum.cdf(x)) @ np.concatenate(parts)
+    if shift != Shift(energy=shift.energy, threshold=shift.threshold):
+        raise ValueError(
+            f"the energies of background '{background.name}' are as measured, so that only their "
+            "scale and the threshold can be others"
+        )
     limits = np.asarray(edges, float)
     if scale == "keV_nr":
         limits = detector.reconstructed(limits)
     low, high = detector.region or (-np.inf, np.inf)
-    least = _on_scale(experiment, background, detector.threshold)
+    least = _on_scale(experiment, background, detector.threshold * shift.threshold)
     if detector.resolution.whole_numbers and background.scale == "reco":  # which are whole numbers
         limits, low, high = np.ceil(limits) - 0.5, np.ceil(low) - 0.5, np.floor(high) + 0.5
         least = np.ceil(least) - 0.5
@@ -193,7 +216,20 @@ def background_in_bins(
         if background.scale == "keV_nr":
             finite = np.isfinite(limits)
             limits[finite] = detector.recoil_equivalent(limits[finite], top)
-    return np.diff(spectrum.cdf(np.maximum(limits, least)))
+    limits = np.maximum(limits, least)
+    if shift.energy != 1:
+        limits = _scaled(experiment, background, limits, 1 / shift.energy)
+    return np.diff(spectrum.cdf(limits))
+
+
+def _scaled(experiment: Experiment, background: Background, energy: Array, factor: float) -> Array:
+    """Energies on the scale of a background whose measured energies are `factor` times theirs."""
+    if background.scale != "keV_nr":
+        return factor * energy
+    scaled = np.array(energy)
+    finite = np.isfinite(energy)
+    scaled[finite] = experiment.detector.quenched_alike(energy[finite], factor)
+    return scaled
 
 
 def _on_scale(experiment: Experiment, background: Background, recoil: float) -> float:

@@ -41,8 +41,11 @@ from .errors import ExperimentError, notice
 from .response.background import Background
 from .response.detector import Detector
 from .response.resolution import with_reference
+from .response.time_efficiency import TimeEfficiency
 from .window import Windows, WindowSettings, windows
 
+ROUNDING = 1e-12
+"""Relative difference of times that is rounding."""
 WHOLE = {"material", "form_factor"}
 """Settings that a layer replaces as a whole, tables too."""
 
@@ -105,12 +108,35 @@ class Experiment(Displayed, Settings):
                 f"detector.quenching '{self.detector.quenching.model}' must increase with T up to "
                 f"{self.energy_top:.4g} keV_nr; it does not near {at:.4g} keV_nr"
             )
+        unknown_radii = self.interaction.unknown_radii(n.name for n in self.target.nuclei)
+        if unknown_radii:
+            nuclei = ", ".join(n.name for n in self.target.nuclei)
+            raise ValueError(f"interaction.{unknown_radii[0]}: the target's nuclei are {nuclei}")
+        self._check_time_axis()
         names = [b.name for b in self.background]
         if len(set(streams_of(names))) < 2 + len(names):
             raise ValueError(f"background names must differ, not {', '.join(names)}")
         if len(names) > 100:
             raise ValueError(f"at most 100 backgrounds, not {len(names)}")
         return self
+
+    def _check_time_axis(self) -> None:
+        """Refuse bins of time outside of beam-on, or where no time is measured."""
+        edges, w = self.analysis.time_edges, self.beam_windows
+        if edges is None:
+            return
+        if self.detector.time_resolution == "exposure":
+            raise ValueError(
+                "analysis.axes: time cannot be binned with detector.time_resolution = 'exposure', "
+                "of which only the window is known"
+            )
+        near = ROUNDING * w.period
+        if edges[0] < w.on_start - near or edges[-1] > w.on_stop + near:
+            raise ValueError(
+                f"analysis.axes: bins of time from {edges[0]:g} to {edges[-1]:g} ns must lie in "
+                f"beam-on, {w.on_start:g} to {w.on_stop:g} ns (windows.on_start, "
+                "windows.on_length)"
+            )
 
     def facts(self) -> dict[str, object]:
         """Name, source, target and exposure."""
@@ -164,6 +190,11 @@ class Experiment(Displayed, Settings):
     def beam_windows(self) -> Windows:
         """Beam-on and beam-off in ns."""
         return windows(self.windows, self.source)
+
+    def time_efficiency(self, background: Background | None = None) -> TimeEfficiency:
+        """Efficiency in time of a background, or of the signal."""
+        own = background.time_efficiency if background else None
+        return own or self.detector.time_efficiency
 
     @property
     def background_pull(self) -> str:
@@ -381,6 +412,9 @@ def _over(data: Json, layer: Mapping[str, Any], origin: str) -> Json:
         given.add(("source",))
     elif isinstance(section, Mapping):
         given |= {("source", key) for key in section}
+    analysis = layer.get("analysis")
+    if isinstance(analysis, Mapping):
+        given |= {("analysis", key) for key in analysis}
     return consistent(data, merged, given, origin)
 
 

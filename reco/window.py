@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat
 
+from ..generator.arrays import Array
 from ..generator.beam import Source
 from ..generator.settings import Settings, setting
 
@@ -55,6 +56,10 @@ class Windows:
     def off_length(self) -> float:
         """Length of beam-off, ns."""
         return self.off_stop - self.off_start
+
+    def as_in_on(self, time: Array) -> Array:
+        """Times in beam-off (ns) as those at the same part of beam-on."""
+        return self.on_start + (time - self.off_start) * (self.on_length / self.off_length)
 
 
 def windows(settings: WindowSettings, source: Source) -> Windows:

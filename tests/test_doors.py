@@ -5,9 +5,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from nuspill import ExperimentError, build, generate, load
-from nuspill.reco.columns import counted
 from nuspill.reco.expectation import expectations
-from nuspill.toys.counts.bins import measured_edges
 from nuspill.toys.counts.model import Data
 from nuspill.toys.fit.search import search
 
@@ -110,11 +108,7 @@ def deviations(experiment, events):
 def observed(experiment, model, events):
     """Selected events in the bins of a model of one experiment."""
     (section,) = model.sections
-    edges = measured_edges(experiment, section.edges)
-    on, off = (
-        counted(events["e_reco"][events["selected"] & (events["window"] == w)], edges)
-        for w in (1, 2)
-    )
+    on, off = (section.binning.seen(events, window) for window in (1, 2))
     counts, beside = np.zeros((1, model.bins)), np.zeros((1, model.bins))
     counts[0, section.on] = on
     if section.off is not None:

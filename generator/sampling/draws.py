@@ -21,14 +21,15 @@ from .stream import BATCH, LOW, PURPOSE, SHIFT, draw
     PLACE_IN_SLICE,  # exponential spacings: pulse, and time of emission
     DEVIATE,  # normal deviates of the energy resolution
     POSITION,  # module and place in the active volume
-    PHOTONS,  # numbers of photo-electrons
+    PHOTONS,  # numbers of photo-electrons, or their light
     VETO,  # dead time
     PION_LIFE,  # lives before the neutrino
     MUON_LIFE,
     TIME_DEVIATE,  # normal deviates of the time resolution
     ENERGY,  # energies of backgrounds
     ACCEPT,  # acceptance of signal events
-) = (np.uint64(i) * PURPOSE for i in range(12))
+    ACCEPT_TIME,  # acceptance of their times, and of those of backgrounds
+) = (np.uint64(i) * PURPOSE for i in range(13))
 
 
 class Draws(NamedTuple):

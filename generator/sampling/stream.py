@@ -258,6 +258,27 @@ def poisson(key, c0, c1, c2, c3, mean):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def gamma(key, c0, c1, c2, c3, shape):  # type: ignore[no-untyped-def]
+    """Gamma deviate of a shape, of scale one (Marsaglia and Tsang 2000).
+
+    Attempts draw as those of `poisson`. Below a shape of one it is that of shape + 1 times a
+    uniform number to the power 1/shape.
+    """
+    if shape <= 0.0:
+        return 0.0
+    d = (shape if shape >= 1.0 else shape + 1.0) - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    attempt = np.uint64(0)
+    while True:
+        w0, w1, w2, w3 = philox(key, c0, c1, c2 + attempt * ATTEMPT, c3)
+        x = math.sqrt(-2.0 * math.log(uniform(w0))) * math.cos(2.0 * math.pi * uniform(w1))
+        v = (1.0 + c * x) ** 3
+        if v > 0.0 and math.log(uniform(w2)) < 0.5 * x * x + d * (1.0 - v + math.log(v)):
+            return d * v if shape >= 1.0 else d * v * uniform(w3) ** (1.0 / shape)
+        attempt += np.uint64(1)
+
+
+@kernel
 def binomial(key, c0, c1, c2, c3, trials, p):  # type: ignore[no-untyped-def]
     """Binomial number of `trials` at probability `p`: inversion, or BTRS (Hörmann 1993)."""
     if trials <= 0 or p <= 0.0:

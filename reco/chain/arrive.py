@@ -8,8 +8,9 @@ import numpy as np
 
 from ...generator.sampling.draws import MUON_LIFE, PION_LIFE, PLACE_IN_SLICE, TIME_DEVIATE, draw_for
 from ...generator.sampling.kernel import kernel
-from ...generator.sampling.stream import BATCH, exponential, normals, piecewise_linear
+from ...generator.sampling.stream import BATCH, exponential, normals, piecewise_linear, uniform
 from .codes import OFF, ON, PROFILE, STEADY
+from .respond import between_points
 
 BLOCK = 16
 """Events looked at together, whether any share a pulse."""
@@ -171,6 +172,32 @@ def find_windows(timing, time_true, time, window):  # type: ignore[no-untyped-de
                 time[i] = 0.5 * (timing.on_start + timing.on_stop)
             elif window[i] == OFF:
                 time[i] = 0.5 * (timing.off_start + timing.off_stop)
+
+
+@kernel
+def keep_by_time(timing, kept, words, time, window, selected):  # type: ignore[no-untyped-def]
+    """Leave of the selected events of a batch what the efficiency in time keeps.
+
+    Parameters
+    ----------
+    timing
+        Windows: a time in beam-off is as late as that at the same part of beam-on.
+    kept
+        Times in beam-on (ns) and efficiencies, shape (2, n).
+    words
+        A word an event.
+    time, window, selected
+        Measured time (ns), window, and whether it is selected, shape (events,); the last is
+        written.
+    """
+    length = timing.on_stop - timing.on_start
+    scale = length / (timing.off_stop - timing.off_start)
+    for i in range(time.size):
+        if selected[i]:
+            late = time[i]
+            if window[i] == OFF:
+                late = timing.on_start + (late - timing.off_start) * scale
+            selected[i] = uniform(words[i]) < between_points(kept, late)
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
-from ...generator.constants import MUON_LIFETIME, PION_LIFETIME
+from ...generator.constants import MUON_LIFETIME
 from ...generator.sampling.names import streams_of
 from ...generator.sampling.sampler import recoil_tables
 from ..expectation import background_shape, mean_per_pulse
@@ -78,6 +78,11 @@ def _sources(experiment: Experiment, mean: Array) -> Sources:
         [0 if source.steady else c.flavour.lives for c in channels]
         + [2 * (b.timing == "delayed") for b in backgrounds]
     )
+    w = experiment.beam_windows
+    kept = [
+        experiment.time_efficiency(b).kernel_table(w.on_start, w.on_stop)
+        for b in (None, *backgrounds)
+    ]
     _, *streams = streams_of([b.name for b in backgrounds])
     empty, n = np.zeros((3, 0)), len(channels)
     return Sources(
@@ -94,11 +99,14 @@ def _sources(experiment: Experiment, mean: Array) -> Sources:
         spectrum_start=_starts(spectra),
         profile=np.ascontiguousarray(np.concatenate([empty, *profiles], axis=1)),
         profile_start=_starts(profiles),
+        kept=np.ascontiguousarray(np.concatenate(kept, axis=1)),
+        kept_start=_starts(kept)[1:],
         component=component.astype(np.int8),
         nu_pdg=nu_pdg.astype(np.int16),
         target=target.astype(np.int32),
         muon=np.where(lives > 1, MUON_LIFETIME, 0.0).astype(np.float32),
-        pion=np.where(lives[n - 1 :] > 0, PION_LIFETIME, 0.0).astype(np.float32),
+        pion=np.where(lives[n - 1 :] > 0, source.pion_life, 0.0).astype(np.float32),
+        decays=lives[n - 1 :] > 0,
         channels=n,
     )
 

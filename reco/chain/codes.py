@@ -14,8 +14,8 @@ STEADY, PROFILE, WITH_PROTONS = 0, 1, 2
 RECOIL, ELECTRON, UNIT, TRUE = 0, 1, 2, 3
 """Scale of a background's energy: keV_nr, keV_ee, unit of e_reco, true recoils."""
 
-NO_SMEARING, ROOT_T, PHOTOELECTRONS, WIDTH_TABLE = 0, 1, 2, 3
-"""Resolutions: none, Gaussian in keV_nr with σ ∝ √T, whole numbers, Gaussian in keV_ee."""
+NO_SMEARING, ROOT_T, PHOTOELECTRONS, WIDTH_TABLE, GAMMA = 0, 1, 2, 3, 4
+"""Resolutions: none, Gaussian in keV_nr with σ ∝ √T, whole numbers, Gaussian or gamma in keV_ee."""
 
 STEP, LOGISTIC, EFFICIENCY_TABLE = 0, 1, 2
 """Efficiencies: one value, a logistic function of e_reco, a table in it."""

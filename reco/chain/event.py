@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from ...generator.sampling.draws import ACCEPT, COUNT, ENERGY, VETO, draw_for, draws_of
+from ...generator.sampling.draws import ACCEPT, ACCEPT_TIME, COUNT, ENERGY, VETO, draw_for, draws_of
 from ...generator.sampling.kernel import kernel
 from ...generator.sampling.sampler import sample_recoils
 from ...generator.sampling.stream import (
@@ -27,7 +27,17 @@ from ...generator.sampling.stream import (
     poisson,
     uniform,
 )
-from .arrive import add_lives, emitted, find_windows, fold, places, settle, smear_time, to_pulses
+from .arrive import (
+    add_lives,
+    emitted,
+    find_windows,
+    fold,
+    keep_by_time,
+    places,
+    settle,
+    smear_time,
+    to_pulses,
+)
 from .codes import ELECTRON, PHOTOELECTRONS, RECOIL, STEADY, STEP, TRUE, UNIT
 from .respond import acceptance, quenched, smear, unquench, unquenched
 
@@ -152,22 +162,22 @@ def begin_source(key, chain, number, source, s, channel, place, c):  # type: ign
     first = number * timing.slice_pulses
     pulses = min(timing.slice_pulses, timing.pulses - first)
     draws = draws_of(key, number, sources.stream[source], s.words, s.spare)
-    n, pion = channel.size, sources.pion[source]
+    n, decays = channel.size, sources.decays[source]
     if source == 0:
         sample_recoils(draws, n, chain.recoils, s.candidates, channel, c.e_nu, c.e_nr)
-    elif pion > 0.0:
+    elif decays:
         channel[:] = sources.channels + source - 1
     total = places(draws, n + 1, place)
     to_pulses(place, total, first, pulses, c.pulse)
     measured = column_of(sources.scale[source], c)
-    moved = pion > 0.0 or timing.sigma > 0.0
+    moved = decays or timing.sigma > 0.0
     for start in range(0, n, BATCH):
         stop = min(start + BATCH, n)
         time = c.time_true[start:stop]
         emitted(chain, source, place[start:stop], time)
-        if pion > 0.0:
+        if decays:
             code = channel[start:stop]
-            add_lives(draws, start, pion, sources.muon, code, time)
+            add_lives(draws, start, sources.pion[source], sources.muon, code, time)
         if timing.sigma > 0.0:
             seen = c.time[start:stop]
             smear_time(draws, start, timing.sigma, sources.timing[source], time, seen)
@@ -183,8 +193,10 @@ def begin_source(key, chain, number, source, s, channel, place, c):  # type: ign
 @kernel
 def in_place(chain, source):  # type: ignore[no-untyped-def]
     """Whether to finish events of a source takes no words, so that their place does not matter."""
-    measured = chain.sources.scale[source] != TRUE
-    return measured and chain.timing.sigma == 0.0 and chain.timing.dead_time == 0.0
+    sources, timing = chain.sources, chain.timing
+    measured = sources.scale[source] != TRUE
+    at_all_times = sources.kept_start[source] == sources.kept_start[source + 1]
+    return measured and at_all_times and timing.sigma == 0.0 and timing.dead_time == 0.0
 
 
 @kernel
@@ -210,6 +222,7 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
     words, scale = draws.words, sources.scale[source]
     low, top = np.float32(response.region_low), np.float32(response.region_high)
     least = np.float32(response.threshold)
+    kept = sources.kept[:, sources.kept_start[source] : sources.kept_start[source + 1]]
     for start in range(0, c.time.size, BATCH):
         stop = min(start + BATCH, c.time.size)
         n = stop - start
@@ -235,6 +248,9 @@ def finish_source(key, chain, number, source, s, channel, c):  # type: ignore[no
         for i in range(n):
             inside = (energy[i] >= least) & (e_reco[i] >= low) & (e_reco[i] <= top)
             selected[i] = selected[i] & inside & (window[i] > 0)
+        if kept.shape[1] > 0:
+            draw_for(ACCEPT_TIME, draws, start, n)
+            keep_by_time(timing, kept, words, c.time[start:stop], window, selected)
         if timing.dead_time > 0.0 and timing.veto_exposures:
             pulse = c.pulse[start:stop]
             for i in range(n):

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ...generator.constants import KEV, MUON_LIFETIME, PION_LIFETIME
+from ...generator.constants import KEV, MUON_LIFETIME
 from ...generator.cross_section import energy_min, recoil_max
 from ...generator.rate import Channel
 from ..columns import COLUMNS, Block
 from ..expectation import background_shape, mean_per_pulse, truth_threshold
 from ..experiment import Experiment
 from ..response.background import BackgroundShape
+from .codes import OFF
 
 Array = NDArray[Any]
 
@@ -62,7 +63,7 @@ class Reference:
                 t = np.linspace(shape.time[0], shape.time[-1], 65537)
                 self.times[kind] = quantiles(t, np.interp(t, shape.time, shape.intensity))
         lives = [c.flavour.lives for c in channels] + [2 * (b.timing == "delayed") for b in extra]
-        life = np.array([[PION_LIFETIME], [MUON_LIFETIME]], np.float32)
+        life = np.array([[source.pion_life], [MUON_LIFETIME]], np.float32)
         self.lives = life * np.greater.outer(lives, [0, 1]).T
         self.delay = np.array([0.0] * len(channels) + [b.delay for b in extra]) * ~self.steady
         # quantiles of T (keV) by channel, and of E by channel and E_min(T); points (e_ee, T)
@@ -145,11 +146,24 @@ class Reference:
             selected &= out["e_reco_nr"] >= np.float32(detector.threshold)
         if detector.region is not None:
             selected &= (e_reco >= detector.region[0]) & (e_reco <= detector.region[1])
+        selected &= self.keep_by_time(rng, label, out["time"], out["window"])
         if detector.dead_time > 0 and detector.dead_time_of == "event":
             selected &= rng.random(len(label)) >= detector.dead_time
         elif detector.dead_time > 0:
             exposures, which = np.unique(out["pulse"] * 4 + out["window"], return_inverse=True)
             selected &= (rng.random(len(exposures)) >= detector.dead_time)[which]
+
+    def keep_by_time(self, rng: Generator, label: Array, time: Array, window: Array) -> Array:
+        """Whether the efficiency in time keeps each event; in no window it does not matter."""
+        keep = np.ones(len(label), bool)
+        models = [self.experiment.time_efficiency(b) for b in (None, *self.backgrounds)]
+        number = np.maximum(np.arange(len(self.mean)) - self.channels + 1, 0)
+        for i, model in enumerate(models):
+            if not model.keeps_all():
+                rows = _rows(number == i, label)
+                late = np.where(window == OFF, self.windows.as_in_on(time), time)[rows]
+                keep[rows] = rng.random(len(late)) < model.at(late)
+        return keep
 
     def sample(self, rng: Generator, label: Array) -> tuple[Array, Array]:
         """E and T of signal events: T from its marginal distribution, E from that at this T."""
@@ -180,6 +194,9 @@ class Reference:
         else:
             if model.whole_numbers:
                 e_reco = rng.poisson(e_ee * self.unit)
+            elif model.is_gamma():
+                form = (e_ee / np.maximum(model.sigma(e_ee, detector.threshold), 1e-30)) ** 2
+                e_reco = self.unit * rng.standard_gamma(form) * (e_ee / np.maximum(form, 1e-30))
             elif not model.has_width:
                 e_reco = e_ee * self.unit
             else:

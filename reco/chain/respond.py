@@ -8,8 +8,8 @@ import numpy as np
 
 from ...generator.sampling.draws import DEVIATE, PHOTONS, draw_for
 from ...generator.sampling.kernel import kernel, kernel_inline
-from ...generator.sampling.stream import SQRT2, normals, poisson
-from .codes import LOGISTIC, PHOTOELECTRONS, ROOT_T, WIDTH_TABLE
+from ...generator.sampling.stream import SQRT2, gamma, normals, poisson
+from .codes import GAMMA, LOGISTIC, PHOTOELECTRONS, ROOT_T, WIDTH_TABLE
 
 
 @kernel_inline
@@ -56,14 +56,21 @@ def acceptance(response, e_reco):  # type: ignore[no-untyped-def]
         value = response.logistic[0] / (
             1.0 + math.exp(-response.logistic[1] * (e_reco - response.logistic[2]))
         )
+        value = max(value + response.logistic[5], 0.0)
         return value * 0.5 if e_reco < response.logistic[4] else value
-    energies, values = response.table[0], response.table[1]
-    if e_reco < energies[0]:
+    return between_points(response.table, e_reco)
+
+
+@kernel
+def between_points(table, x):  # type: ignore[no-untyped-def]
+    """Value at x of points (x, value), linear between them, 0 below and the last one above."""
+    points, values = table[0], table[1]
+    if x < points[0]:
         return 0.0
-    if e_reco >= energies[-1]:
+    if x >= points[-1]:
         return values[-1]
-    i = np.searchsorted(energies, e_reco, side="right") - 1
-    part = (e_reco - energies[i]) / (energies[i + 1] - energies[i])
+    i = np.searchsorted(points, x, side="right") - 1
+    part = (x - points[i]) / (points[i + 1] - points[i])
     return values[i] + part * (values[i + 1] - values[i])
 
 
@@ -107,6 +114,14 @@ def smear(draws, response, start, e_nr, e_ee, e_reco, e_reco_nr):  # type: ignor
             for i in range(n):
                 sigma = curve(response.width, step, e_ee[i])
                 e_reco[i] = max(e_ee[i] + sigma * deviates[i], 0.0)
+        elif response.resolution == GAMMA:
+            for i in range(n):
+                mean = np.float64(e_ee[i])
+                sigma = curve(response.width, response.unquench_step, e_ee[i])
+                form = (mean / sigma) ** 2 if sigma > 0.0 else 0.0
+                c0, c2 = np.uint64(start + i), PHOTONS + draws.high
+                light = gamma(draws.key, c0, draws.block, c2, draws.stream, form)
+                e_reco[i] = mean * light / form if form > 0.0 else mean
         else:
             for i in range(n):
                 e_reco[i] = e_ee[i]

@@ -32,6 +32,10 @@ class Sources(NamedTuple):
     profile: Array
     """Times (ns), density and cumulative of tabulated arrivals one after the other, (3, n)."""
     profile_start: NDArray[np.int64]
+    kept: Array
+    """Times in beam-on (ns) and efficiencies in time, one source after the other, (2, n)."""
+    kept_start: NDArray[np.int64]
+    """First column of each source, and the end; none of a source that is kept at all times."""
     component: NDArray[np.int8]
     """Component of each channel, then of each background; the next two and `muon` are so too."""
     nu_pdg: NDArray[np.int16]
@@ -40,6 +44,8 @@ class Sources(NamedTuple):
     """Mean life of the muon before the neutrino, ns; 0 without."""
     pion: NDArray[np.float32]
     """Mean life of the pion of each source, ns; 0 without."""
+    decays: NDArray[np.bool_]
+    """Whether events of a source come after decays."""
     channels: int
     """Number of channels: background number i has code channels + i."""
 
@@ -81,11 +87,11 @@ class Response(NamedTuple):
     """T in keV_nr at equal steps of √e_ee."""
     unquench_step: float
     resolution: int
-    """Code: NO_SMEARING, ROOT_T, PHOTOELECTRONS or WIDTH_TABLE."""
+    """Code: NO_SMEARING, ROOT_T, PHOTOELECTRONS, WIDTH_TABLE or GAMMA."""
     root_width: float
     """σ/√T of 1, √keV."""
     width: Array
-    """σ of WIDTH_TABLE at equal steps of √e_ee."""
+    """σ of WIDTH_TABLE and GAMMA at equal steps of √e_ee."""
     per_kev: float
     """Units of e_reco in a keV_ee."""
     efficiency: int
@@ -93,7 +99,7 @@ class Response(NamedTuple):
     threshold: float
     """Least e_reco_nr that is selected; least e_reco where that is a whole number."""
     logistic: Array
-    """Plateau, slope, midpoint, cut, half_until; a step uses the first."""
+    """Plateau, slope, midpoint, cut, half_until, offset; a step uses the first."""
     table: Array
     """Energies and efficiencies, (2, n)."""
     region_low: float

@@ -1,4 +1,4 @@
-"""What follows in an experiment's data when a file, a preset or a setting changes its source.
+"""What follows in an experiment's data when a file, a preset or a setting changes part of it.
 
 The source itself says it (`Source.changed`); the backgrounds that come with the beam follow it, as
 their rates a day of beam are those of the source that they were written for.
@@ -20,7 +20,7 @@ Key = tuple[str, ...]
 
 
 def consistent(before: Json, after: Json, given: AbstractSet[Key], origin: str) -> Json:
-    """`after` with what follows from the change of its source.
+    """`after` with what follows from the change of its source, or of its axes.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def consistent(before: Json, after: Json, given: AbstractSet[Key], origin: str) 
     ExperimentError
         If what follows is not clear, naming the key that must be given as well.
     """
+    after = _one_binning(after, given)
     old = _valid(before.get("source"))
     if old is None:
         return after
@@ -53,6 +54,20 @@ def consistent(before: Json, after: Json, given: AbstractSet[Key], origin: str) 
         return after | {"background": [_at(new, old, item, rates) for item in backgrounds]}
     except ValueError as error:
         raise ExperimentError(f"{origin}: {error}") from None
+
+
+def _one_binning(after: Json, given: AbstractSet[Key]) -> Json:
+    """`after` without the short form of energy edges, if axes are given that replace it."""
+    analysis = after.get("analysis")
+    if not isinstance(analysis, dict):
+        return after
+    axes = analysis.get("axes") or ()
+    new = {key[1] for key in given if key[0] == "analysis" and len(key) > 1} & {"axes", "edges"}
+    energy = [axis for axis in axes if isinstance(axis, dict) and axis.get("name") == "energy"]
+    settled = not energy or energy[0].get("edges") is not None
+    if new == {"axes"} and axes and settled and isinstance(axes, (list, tuple)):
+        return after | {"analysis": analysis | {"edges": None}}
+    return after
 
 
 def _valid(source: Any) -> Source | None:

@@ -19,9 +19,9 @@ EXTRA = ""
 REQUIRES: tuple[str, ...] = ()
 NEEDS: tuple[str, ...] = ()
 KEEPS = "e_reco (PE), time; coincidence or not"
-LOSES = "pulses (all -1), order in time; cuts and efficiency are those of sns-csi-2017"
+LOSES = "pulses (all -1), order in time"
 PLACES = "either"
-DEFAULT = "sns-csi-2017"
+DEFAULT = "sns-csi-2021"
 
 FILES = ("dataBeamOnC.txt", "dataBeamOnAC.txt")
 PROTONS = 3.198e23

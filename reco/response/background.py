@@ -18,6 +18,13 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from ...generator.arrays import Array
 from ...generator.beam import PulseShape
 from ...generator.settings import Settings, setting
+from .time_efficiency import TimeEfficiency
+
+RAMP = 1e-6
+"""Part of a bin of a histogram over which the density passes to that of the next."""
+
+SIGNAL = "signal"
+"""Name of the signal among the components; the others are the backgrounds by theirs."""
 
 
 class SpectrumModel(Settings):
@@ -83,6 +90,45 @@ class SpectrumPoints(SpectrumModel):
         return BackgroundShape(e, f, 0.0, float(np.sum((f[1:] + f[:-1]) / 2 * np.diff(e))))
 
 
+class SpectrumBins(SpectrumModel):
+    """Spectrum flat in bins, as a histogram of what was measured; `rate` is that of a count of 1.
+
+    Between two bins it is a ramp of a millionth of them.
+    """
+
+    own_range = True
+    model: Literal["histogram"] = setting(..., "histogram")
+    edges: list[NonNegativeFloat] = setting(..., "edges of the bins, increasing", "unit of `scale`")
+    counts: list[NonNegativeFloat] = setting(..., "counts in the bins, relative to `rate`")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if len(self.counts) < 1 or len(self.edges) != len(self.counts) + 1:
+            raise ValueError(
+                f"edges must be one more than counts, not {len(self.edges)} and {len(self.counts)}"
+            )
+        if np.any(np.diff(self.edges) <= 0) or not np.any(np.asarray(self.counts) > 0):
+            raise ValueError("edges must increase, and some counts be positive")
+        return self
+
+    def highest(self) -> float:
+        """Energy of the last edge."""
+        return self.edges[-1]
+
+    def shape(self, low: float, high: float) -> BackgroundShape:
+        """Spectrum of its bins, whatever the range."""
+        edges, counts = np.asarray(self.edges), np.asarray(self.counts)
+        width = np.diff(edges)
+        ends = np.stack([edges[:-1] + RAMP * width, edges[1:] - RAMP * width], axis=1).ravel()
+        ends[0], ends[-1] = edges[0], edges[-1]
+        return BackgroundShape(ends, np.repeat(counts / width, 2), 0.0, float(counts.sum()))
+
+
+Spectrum = Annotated[
+    Flat | Exponential | SpectrumPoints | SpectrumBins, Field(discriminator="model")
+]
+
+
 class Background(Settings):
     """Settings of one background."""
 
@@ -106,13 +152,24 @@ class Background(Settings):
     range: Annotated[list[NonNegativeFloat], Field(min_length=2, max_length=2)] | None = setting(
         None, "lowest and highest energy; by default detector.threshold to detector.e_max"
     )
-    spectrum: Annotated[Flat | Exponential | SpectrumPoints, Field(discriminator="model")] = (
-        setting(Flat(), "shape")
+    spectrum: Spectrum = setting(Flat(), "shape")
+    time_efficiency: TimeEfficiency | None = setting(
+        None, "acceptance by the measured time; by default detector.time_efficiency"
+    )
+    uncertainty: NonNegativeFloat = setting(
+        0.0,
+        "of its rate, relative, one standard deviation; beside analysis.background_uncertainty",
+        le=10,
+    )
+    pull: str | None = setting(
+        None, "name of the pull of its rate; by default background.EXPERIMENT.NAME", min_length=1
     )
     measured: bool = setting(True, "energies are as measured; false: true recoils, to be smeared")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.name == SIGNAL:
+            raise ValueError(f"'{SIGNAL}' is the name of the signal: give the background another")
         if (self.timing == "table") != (self.profile is not None):
             raise ValueError("give `profile` with timing = 'table', and only then")
         if self.range is not None and not self.range[0] < self.range[1]:

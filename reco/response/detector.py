@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
@@ -17,7 +17,10 @@ from ...generator.settings import Settings, setting
 from .efficiency import Efficiency, Step
 from .quenching import Quenching
 from .resolution import NoResolution, Resolution, with_reference
+from .time_efficiency import Always, TimeEfficiency
 
+ROWS = 256
+"""Recoils whose gamma distributions are looked at together."""
 WHOLE = 1e-9
 """Relative difference from a whole number that is rounding."""
 
@@ -56,6 +59,9 @@ class Detector(Settings):
     time_resolution: NonNegativeFloat | Literal["exposure"] = setting(
         0.0, "Gaussian σ of the time, or 'exposure' where only the window is known", "ns"
     )
+    time_efficiency: TimeEfficiency = setting(
+        Always(), "acceptance by the measured time, of signal and backgrounds"
+    )
     dead_time: float = setting(0.0, "part of the time lost to the veto", ge=0, lt=1)
     dead_time_of: Literal["event", "exposure"] = setting(
         "event", "the veto rejects single events, or whole exposures (one window of one pulse)"
@@ -79,6 +85,10 @@ class Detector(Settings):
             raise ValueError(f"resolution '{self.resolution.model}' needs a quenching model")
         if self.region is not None and not self.region[0] < self.region[1]:
             raise ValueError(f"region must increase, not {self.region}")
+        if self.time_resolution == "exposure" and not self.time_efficiency.keeps_all():
+            raise ValueError(
+                "time_efficiency needs times, which time_resolution = 'exposure' does not have"
+            )
         return self
 
     @property
@@ -135,16 +145,29 @@ class Detector(Settings):
         the energies of a background that are measured (after cuts) efficiency does not apply;
         all else does. `threshold` in keV_nr is by default the detector's.
         """
+        inside = self._inside(e_reco, e_reco_nr, threshold)
+        return np.where(inside, self.efficiency.at(e_reco), 0.0)
+
+    def passes(self, e_reco: ArrayLike, e_reco_nr: ArrayLike) -> NDArray[np.bool_]:
+        """Whether measured events are within the cuts in energy, which know nothing of chance.
+
+        An efficiency that vanishes as a formula is no cut: background is measured there too.
+        """
+        return self._inside(e_reco, e_reco_nr) & ~self.efficiency.cuts(e_reco)
+
+    def _inside(
+        self, e_reco: ArrayLike, e_reco_nr: ArrayLike, threshold: float | None = None
+    ) -> NDArray[np.bool_]:
+        """Whether events are above threshold and in the region."""
         e = np.asarray(e_reco, float)
         least = self.threshold if threshold is None else threshold
         if self.resolution.whole_numbers:
-            above = e >= self.reconstructed(least)
+            inside = e >= self.reconstructed(least)
         else:
-            above = np.asarray(e_reco_nr) >= least
-        value = np.where(above, self.efficiency.at(e), 0.0)
+            inside = np.asarray(e_reco_nr) >= least
         if self.region is not None:
-            value = np.where((e >= self.region[0]) & (e <= self.region[1]), value, 0.0)
-        return value
+            inside = inside & (e >= self.region[0]) & (e <= self.region[1])
+        return np.asarray(inside, np.bool_)
 
     def acceptance_edges(self, high: float) -> Array:
         """Recoil energies in keV_nr, sought up to `high`, at which the acceptance may jump."""
@@ -199,15 +222,31 @@ class Detector(Settings):
         """
         shift = shift or Shift()
         t = np.atleast_1d(np.asarray(recoil, float))
-        bins = _Bins(self, np.asarray(edges, float), scale, high, shift.threshold)
-        e_ee = shift.energy * self.electron_equivalent(t)
+        bins = _Bins(self._with(shift), np.asarray(edges, float), scale, high, shift.threshold)
+        quenching = shift.quenching or self.quenching
+        e_ee = shift.energy * quenching.electron_equivalent(np.maximum(t, 0.0))
         if not self.resolution.has_width:
-            return bins.accepted(e_ee * self.per_kev, self.quenched_alike(t, shift.energy))
+            return bins.accepted(e_ee * self.per_kev, self._seen(t, shift))
         if self.resolution.whole_numbers:
             return self._binned_photoelectrons(e_ee, bins)
-        mean = self.quenched_alike(t, shift.energy) if self.resolution.on_recoil else e_ee
-        sigma = self.resolution.sigma(mean, self.threshold)
-        return self._binned_gaussian(mean, shift.width * sigma, bins)
+        mean = self._seen(t, shift) if self.resolution.on_recoil else e_ee
+        sigma = shift.width * self.resolution.sigma(mean, self.threshold)
+        if self.resolution.is_gamma():
+            return self._binned_gamma(mean, sigma, bins)
+        return self._binned_gaussian(mean, sigma, bins)
+
+    def _with(self, shift: Shift) -> Detector:
+        """The detector with the efficiency of another response."""
+        if shift.efficiency is None:
+            return self
+        return self.model_copy(update={"efficiency": shift.efficiency})
+
+    def _seen(self, recoil: Array, shift: Shift) -> Array:
+        """Recoils that have the quenched energy which those of another response have."""
+        if shift.quenching is None:
+            return self.quenched_alike(recoil, shift.energy)
+        energy = shift.energy * shift.quenching.electron_equivalent(np.maximum(recoil, 0.0))
+        return self.recoil_equivalent(energy, 4 * float(np.max(recoil, initial=0.0)) + 1)
 
     def recoil_sigma(self, recoil: ArrayLike) -> Array:
         """Resolution on the nuclear-recoil scale, keV, at recoils in keV_nr; 0 without any."""
@@ -229,11 +268,32 @@ class Detector(Settings):
         recoil = self.recoil_equivalent(number / self.per_kev, 2 * bins.high + 1)
         return poisson.pmf(number[:, None], mean).T @ bins.accepted(number, recoil)
 
+    def _binned_gamma(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
+        from scipy.special import gammainc
+
+        x, accept = self._fine_bins(float(np.max(mean + 9 * sigma)), bins)
+        shares = np.empty((len(mean), accept.shape[1]))
+        scale = sigma**2 / np.maximum(mean, 1e-300)
+        for rows in np.array_split(np.arange(len(mean)), 1 + len(mean) // ROWS):
+            form = np.maximum(mean[rows] / np.maximum(scale[rows], 1e-300), 1e-12)
+            below = gammainc(form[:, None], x / np.maximum(scale[rows], 1e-300)[:, None])
+            shares[rows] = np.diff(below, axis=1, prepend=0.0) @ accept
+        return shares
+
     def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
         from ..chain.respond import smeared_shares  # compiled: not needed to read settings
 
+        x, accept = self._fine_bins(float(np.max(mean + 9 * sigma)), bins)
+        shares = np.zeros((len(mean), accept.shape[1]))
+        smeared_shares(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), shares)
+        return shares
+
+    def _fine_bins(self, top: float, bins: _Bins) -> tuple[Array, Array]:
+        """Energies up to `top` as they are spread, and acceptance in the fine bin below each.
+
+        Shapes (k,) and (k, bins); the first is that of energies held at 0.
+        """
         on_recoil = self.resolution.on_recoil
-        top = float(np.max(mean + 9 * sigma))
         marks = bins.marks
         if not on_recoil:
             marks = self.electron_equivalent(marks)
@@ -245,13 +305,11 @@ class Detector(Settings):
         else:
             recoil = self.recoil_equivalent(middle, 2 * bins.high + 1)
             accept = bins.accepted(middle * self.per_kev, recoil)
-        shares = np.zeros((len(mean), accept.shape[1]))
-        smeared_shares(x, mean, np.maximum(sigma, 1e-12), np.ascontiguousarray(accept), shares)
-        return shares
+        return x, accept
 
 
 class Shift(NamedTuple):
-    """Factors on the nominal response: what a systematic uncertainty changes."""
+    """What a systematic uncertainty changes of the nominal response, most of it by factors."""
 
     energy: float = 1.0
     """Factor on the mean reconstructed energy: quenching."""
@@ -259,6 +317,10 @@ class Shift(NamedTuple):
     """Factor on the resolution σ."""
     threshold: float = 1.0
     """Factor on the threshold of the acceptance."""
+    quenching: Quenching | None = None
+    """Another quenching; the scale of e_reco_nr, bins and acceptance stay."""
+    efficiency: Efficiency | None = None
+    """Another efficiency."""
 
 
 class _Bins:

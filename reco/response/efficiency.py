@@ -5,11 +5,12 @@ Whatever it is, nothing below `detector.threshold` is selected: see `Detector.ac
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
@@ -40,13 +41,17 @@ class EfficiencyModel(Settings):
         """Energies, in the detector's unit, at which the acceptance may jump or bend."""
         return []
 
+    def cuts(self, energy: ArrayLike) -> NDArray[np.bool_]:
+        """Whether no event of an energy passes, signal or not: by default where it is 0."""
+        return np.asarray(self.at(energy) <= 0, np.bool_)
+
     def kernel_code(self) -> int:
         """Code, from `chain.codes`, of how kernels work it out."""
         return EFFICIENCY_TABLE
 
     def kernel_values(self) -> Array:
-        """Plateau, slope, midpoint, cut, half_until; shape (5,)."""
-        return np.zeros(5)
+        """Plateau, slope, midpoint, cut, half_until, offset; shape (6,)."""
+        return np.zeros(6)
 
     def kernel_table(self, top: float) -> Array:
         """Energies up to `top`, and acceptances, between which kernels interpolate; (2, n).
@@ -88,8 +93,8 @@ class Step(EfficiencyModel):
         return STEP
 
     def kernel_values(self) -> Array:
-        """Plateau, and zeros for what a step does not have; shape (5,)."""
-        return np.array([self.plateau, 0.0, 0.0, 0.0, 0.0])
+        """Plateau, and zeros for what a step does not have; shape (6,)."""
+        return np.array([self.plateau, 0.0, 0.0, 0.0, 0.0, 0.0])
 
     def kernel_table(self, top: float) -> Array:
         """Zeros in place of a table, shape (2, 2)."""
@@ -101,26 +106,53 @@ class Step(EfficiencyModel):
 
 
 class Logistic(EfficiencyModel):
-    """plateau/(1 + exp(−slope (E − midpoint))); 0 below `cut`, half from there to `half_until`."""
+    """plateau/(1 + exp(−slope (E − midpoint))) + offset, and 0 where that is negative.
+
+    It is 0 below `cut`, and half of itself from there to `half_until`.
+    """
 
     model: Literal["logistic"] = setting(..., "logistic function of e_reco")
-    plateau: Fraction = setting(..., "acceptance at high energy")
+    plateau: NonNegativeFloat = setting(..., "acceptance at high energy, less the offset")
     slope: PositiveFloat = setting(..., "slope", "1/unit of e_reco")
     midpoint: float = setting(..., "energy of half the plateau", "unit of e_reco")
     cut: NonNegativeFloat = setting(0.0, "no event is accepted below", "unit of e_reco")
     half_until: NonNegativeFloat = setting(0.0, "half is lost below", "unit of e_reco")
+    offset: float = setting(0.0, "added to all; where the sum is negative, nothing is accepted")
+
+    @model_validator(mode="after")
+    def _probability(self) -> Self:
+        top = self.plateau + self.offset
+        if not 0 < top <= 1 and self.plateau > 0:
+            raise ValueError(
+                f"plateau + offset is the acceptance at high energy, and must be above 0 and at "
+                f"most 1, not {top:g}"
+            )
+        if self.offset > 0:
+            raise ValueError(f"offset must be 0 or negative, not {self.offset:g}")
+        return self
 
     def edges(self) -> list[float]:
-        """Energies at which it jumps."""
-        return [self.cut, self.half_until]
+        """Energies at which it jumps, or rises from 0 with a bend."""
+        if self.offset == 0:
+            return [self.cut, self.half_until]
+        zero = self.midpoint - math.log(-self.plateau / self.offset - 1) / self.slope
+        return [self.cut, self.half_until, zero]
+
+    def cuts(self, energy: ArrayLike) -> NDArray[np.bool_]:
+        """Whether an energy is below `cut`; with an offset the rest of the formula is no cut."""
+        if self.offset == 0:
+            return super().cuts(energy)
+        return np.asarray(np.asarray(energy, float) < self.cut, np.bool_)
 
     def kernel_code(self) -> int:
         """Code of the logistic function, which kernels know."""
         return LOGISTIC
 
     def kernel_values(self) -> Array:
-        """Plateau, slope, midpoint, cut, half_until; shape (5,)."""
-        return np.array([self.plateau, self.slope, self.midpoint, self.cut, self.half_until])
+        """Plateau, slope, midpoint, cut, half_until, offset; shape (6,)."""
+        return np.array(
+            [self.plateau, self.slope, self.midpoint, self.cut, self.half_until, self.offset]
+        )
 
     def kernel_table(self, top: float) -> Array:
         """Zeros in place of a table, shape (2, 2)."""
@@ -131,6 +163,7 @@ class Logistic(EfficiencyModel):
         e = np.asarray(energy, dtype=float)
         # 1/(1 + exp(-x)), written so that it cannot overflow
         value = self.plateau / 2 * (1 + np.tanh(self.slope * (e - self.midpoint) / 2))
+        value = np.maximum(value + self.offset, 0.0)
         return np.where(e < self.cut, 0.0, np.where(e < self.half_until, value / 2, value))
 
 

@@ -1,7 +1,8 @@
 """Energy resolution: how the quenched energy is spread, and in which unit it is measured.
 
 Which one: `sqrt` is the paper's, on the nuclear-recoil scale; `photoelectrons` counts quanta;
-`fano` is for semiconductors; `table` for a measured width; `none` leaves the energy as it is.
+`gamma` is COHERENT's for CsI[Na], wider than Poisson; `fano` is for semiconductors; `table` for a
+measured width; `none` leaves the energy as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...generator.arrays import Array
 from ...generator.settings import Settings, setting
-from ..chain.codes import NO_SMEARING, PHOTOELECTRONS, ROOT_T, WIDTH_TABLE
+from ..chain.codes import GAMMA, NO_SMEARING, PHOTOELECTRONS, ROOT_T, WIDTH_TABLE
 from ..errors import ExperimentError
 
 
@@ -48,6 +49,10 @@ class ResolutionModel(Settings):
         """Whether the width is known, with a threshold in keV_nr."""
         return threshold > 0 or not self.needs_threshold
 
+    def is_gamma(self) -> bool:
+        """Whether energies of this mean and width follow a gamma distribution, not a Gaussian."""
+        return False
+
     @abstractmethod
     def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
         """Width at an energy, both in keV_ee (keV_nr if `on_recoil`).
@@ -74,7 +79,9 @@ class ResolutionModel(Settings):
             )
         if self.whole_numbers:
             return PHOTOELECTRONS
-        return WIDTH_TABLE if self.has_width else NO_SMEARING
+        if not self.has_width:
+            return NO_SMEARING
+        return GAMMA if self.is_gamma() else WIDTH_TABLE
 
     def kernel_widths(self, e_ee: Array, threshold: float = 0.0) -> Array:
         """Widths at energies in keV_ee, between which kernels interpolate.
@@ -168,6 +175,35 @@ class Photoelectrons(ResolutionModel):
         return np.zeros(2)
 
 
+class Gamma(ResolutionModel):
+    """Gamma distribution of the light: mean λ E, shape 1 + b E, so that σ = E/√(1 + b E).
+
+    COHERENT's for CsI[Na], arXiv:2110.07730, P(x) ∝ x^(bE) exp(−a (1 + bE) x) with a = 1/(λ E).
+    """
+
+    needs_quenching = True
+    model: Literal["gamma"] = setting(..., "gamma distribution of photo-electrons")
+    light_yield: PositiveFloat = setting(..., "λ, mean number", "PE/keV_ee")
+    b: PositiveFloat = setting(..., "b, by which the shape grows with energy", "1/keV_ee")
+
+    def is_gamma(self) -> bool:
+        """Whether it is a gamma distribution: it is."""
+        return True
+
+    def unit_of_reco(self) -> str:
+        """Unit of `e_reco`: photo-electrons, not only whole numbers of them."""
+        return "PE"
+
+    def per_kev(self) -> float:
+        """Photo-electrons in a keV_ee: the light yield."""
+        return self.light_yield
+
+    def sigma(self, energy: ArrayLike, threshold: float = 0.0) -> Array:
+        """Width in keV_ee at an energy in keV_ee."""
+        e = np.asarray(energy, dtype=float)
+        return e / np.sqrt(1 + self.b * e)
+
+
 class Fano(ResolutionModel):
     """Gaussian in keV_ee: σ² = noise² + F ε E_ee."""
 
@@ -193,11 +229,18 @@ class Fano(ResolutionModel):
 
 
 class WidthTable(ResolutionModel):
-    """Gaussian in keV_ee with a width linear between points, constant beyond them."""
+    """Gaussian or gamma in keV_ee, of a width linear between points and constant beyond them."""
 
     model: Literal["table"] = setting(..., "table of widths")
     energy: list[NonNegativeFloat] = setting(..., "E_ee, increasing", "keV_ee", min_length=1)
     width: list[NonNegativeFloat] = setting(..., "σ", "keV_ee", min_length=1)
+    distribution: Literal["gaussian", "gamma"] = setting(
+        "gaussian", "what energies of this width follow; a gamma distribution is never below 0"
+    )
+
+    def is_gamma(self) -> bool:
+        """Whether it is a gamma distribution, as chosen in the settings."""
+        return self.distribution == "gamma"
 
     @model_validator(mode="after")
     def _increasing(self) -> Self:
@@ -225,5 +268,5 @@ def with_reference(detector: Any) -> Any:
 
 
 Resolution = Annotated[
-    NoResolution | Sqrt | Photoelectrons | Fano | WidthTable, Field(discriminator="model")
+    NoResolution | Sqrt | Photoelectrons | Gamma | Fano | WidthTable, Field(discriminator="model")
 ]

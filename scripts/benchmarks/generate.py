@@ -191,7 +191,7 @@ def words_per_event(run: Run) -> float:
     sources, timing, response = run.chain.sources, run.chain.timing, run.chain.response
     true = sources.scale == TRUE
     words = np.full(len(sources.mean), 1.0 + (timing.sigma > 0))  # place in the run, measured time
-    words += 2.0 * (sources.pion > 0)
+    words += 2.0 * sources.decays
     words[1:] += 1  # energy
     words[true] += 1 + (response.resolution in (ROOT_T, WIDTH_TABLE))
     words[true] += 4 * (response.resolution == PHOTOELECTRONS)

@@ -178,8 +178,21 @@ def selected_by_hand(experiment, recoil):
         accepted = 0.6655 / (1 + np.exp(-0.4942 * (pe - 10.8507)))
         mean = 13.348 * 0.0878 * recoil
         return poisson.pmf(pe[:, None], mean).T @ accepted
+    if d.resolution.model == "gamma":
+        from scipy.stats import gamma
+
+        energy = 1e3 * np.polyval([*d.quenching.coefficients[::-1], 0.0], 1e-3 * recoil)
+        form, pe = 1 + 9.56 * energy, np.linspace(7.0, 60.0, 801)
+        curve = 1.32045 / (1 + np.exp(-0.285979 * ((pe[1:] + pe[:-1]) / 2 - 10.8646))) - 0.333322
+        scale = 13.351 * energy / form
+        below = gamma.cdf(pe, form[:, None], scale=scale[:, None])
+        return np.diff(below, axis=1) @ np.clip(curve, 0.0, None)
     if d.resolution.model == "none":
         return d.efficiency.plateau * (recoil >= d.threshold)
+    if d.resolution.model == "fano":
+        energy = d.electron_equivalent(recoil)
+        sigma = np.sqrt(0.02038**2 + 0.11 * 2.96e-3 * energy)
+        return ndtr((energy - 0.16) / sigma) - ndtr((energy - 0.8) / sigma)
     sigma = d.resolution.relative * np.sqrt(recoil * d.threshold)
     return d.efficiency.plateau * ndtr((recoil - d.threshold) / sigma)
 

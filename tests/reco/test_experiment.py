@@ -255,14 +255,17 @@ def test_described_keys():
 def test_every_described_key_can_be_set():
     """Fails if a key that is listed is unknown, or no value, when it is set to a wrong one."""
     experiment = load("ess-csi")
-    chosen = ("detector.quenching", "detector.resolution", "detector.efficiency")
+    chosen = tuple(
+        f"detector.{key}" for key in ("quenching", "resolution", "efficiency", "time_efficiency")
+    )
     for key, _, _ in describe_keys(Experiment):
         path = key.replace("<name>", "steady").replace("<flavour>", "nue")
         with pytest.raises(ExperimentError) as caught:
             experiment.replace(**{path: math.nan})
         message = str(caught.value)
         # keys of a model that is not chosen are unknown, and the model itself is a table
-        of_model = key.startswith((*chosen, "background.<name>.spectrum"))
+        models = ("background.<name>.spectrum", "background.<name>.time_efficiency")
+        of_model = key.startswith((*chosen, *models))
         assert of_model or "unknown key" not in message, key
         assert of_model or "valid dictionary" not in message, key
 

@@ -72,7 +72,7 @@ def test_rates_events_and_templates_select_the_same(case, threshold):
     on = sum(x.selected[1] for x in expectations(e)) * e.exposure.years
     assert expected.sum() == pytest.approx(on, rel=2e-3)
     at = chosen & (events["window"] == 1)
-    seen = counted(events["e_reco_nr"][at], model.section(e.name).edges)
+    seen = counted(events["e_reco_nr"][at], model.section(e.name).binning.energy)
     assert stats.chi2.sf(np.sum((seen - expected) ** 2 / expected), len(seen)) > 1e-3
 
 
@@ -150,7 +150,7 @@ def test_a_reference_of_the_resolution_acts_in_events_and_templates():
     model = build([e], ["strength"])
     expected = model.counts(model.truth)
     chosen = events["selected"] & (events["window"] == 1)
-    seen = counted(events["e_reco_nr"][chosen], model.section(e.name).edges)
+    seen = counted(events["e_reco_nr"][chosen], model.section(e.name).binning.energy)
     assert stats.chi2.sf(np.sum((seen - expected) ** 2 / expected), len(seen)) > 1e-3
     assert rates(e)["selected"] * 0.3 == pytest.approx(chosen.sum(), rel=4 / chosen.sum() ** 0.5)
 

@@ -23,14 +23,12 @@ from numpy.typing import NDArray
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
 from ...reco.cluster.workers import ALONE
-from ...reco.columns import Block, counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ...reco.response.background import SIGNAL
 from ...reco.runs.run import Run, plan
-from ..counts.bins import measured_edges
-from ..counts.combination import nuisances_of
-from ..counts.effect import Template
-from ..counts.model import Model, Nuisance, Section
+from ..counts.action import Action, actions_of, components_of
+from ..counts.model import Model, Section
 from ..counts.parameter import STRENGTH
 from ..counts.template import backgrounds
 from ..kernels.throw import at_another_rate, event_seed
@@ -71,38 +69,36 @@ class EventSource:
     run: Run
     """Run with the couplings of the point and the rates of the file."""
     section: Section
-    templates: tuple[Template, ...]
-    """What the signal and each background are part of."""
+    components: tuple[str, ...]
+    """Names of the signal and of each background."""
     base: Array
     """Factors on their rates without pulls, shape (1 + backgrounds,)."""
-    factors: tuple[tuple[int, Nuisance], ...]
+    factors: tuple[tuple[int, Action], ...]
     """Nuisance parameters that are factors, with their numbers among the variables."""
     profiled: Profiled | None
 
     def rates(self, values: Array) -> Array:
         """Factors on the rates of signal and backgrounds for the values of the variables."""
         rates = self.base.copy()
-        for number, nuisance in self.factors:
-            acted_on = [template == nuisance.effect.acts_on for template in self.templates]
-            rates[acted_on] *= np.maximum(nuisance.factor(values[number]), 0.0)
+        for number, action in self.factors:
+            acted_on = [name in action.on for name in self.components]
+            rates[acted_on] *= np.maximum(action.nuisance.factor(values[number]), 0.0)
         return rates
 
     def counts(self, seed: int, values: Array) -> tuple[Array, Array]:
         """Counts of a toy in beam-on and beam-off, shape (bins,) each."""
-        edges = measured_edges(self.run.experiment, self.section.edges)
+        bins = self.section.binning
         run = self.run.with_seed(seed, self.rates(values))
         block = run.make(0, run.events, ALONE)
         parts = self.profiled
         if parts is None or parts.as_it_is:
-            every = np.ones(len(block["component"]), bool)
-            on, off = (_histogram(block, edges, w, every) for w in (ON, OFF))
-            return on, off
+            return bins.seen(block, ON), bins.seen(block, OFF)
         steady = np.isin(block["component"], parts.components)
         found = []
         for window, extra in ((ON, parts.extra), (OFF, parts.tau * parts.extra)):
-            free = _histogram(block, edges, window, steady).astype(float)
+            free = bins.seen(block, window, steady)
             at_another_rate(np.uint64(seed), np.uint64(window), parts.keep, extra, free)
-            found.append(free + _histogram(block, edges, window, ~steady))
+            found.append(free + bins.seen(block, window, ~steady))
         return found[0], found[1]
 
 
@@ -136,28 +132,30 @@ def _source(model: Model, experiment: Experiment, section: Section, truth: Truth
     settings = {
         f"interaction.{p.name}": values[p.name] for p in model.parameters if p.name != STRENGTH.name
     }
-    templates: list[Template] = ["signal"]
-    templates += [
-        "background" if b.timing == "steady" else "beam background" for b in experiment.background
-    ]
+    components = (SIGNAL, *(b.name for b in experiment.background))
     profiled = None
     if model.tau[section.on].any():
         profiled = _profiled(model, experiment, section, truth)
-    base = np.ones(len(templates))
+    base = np.ones(len(components))
     base[0] = values.get(STRENGTH.name, STRENGTH.default)
     if profiled is not None:
-        base[[template == "background" for template in templates]] = profiled.rate
+        steady = components_of(experiment, "background")
+        base[[name in steady for name in components]] = profiled.rate
     factors = tuple(
-        (model.number(n.name), n) for n in nuisances_of(experiment) if n.effect.is_factor
+        (model.number(action.nuisance.name), action)
+        for action in actions_of(experiment)
+        if action.nuisance.effect.is_factor
     )
     run = plan(experiment.replace(**settings))
-    return EventSource(run, section, tuple(templates), base, factors, profiled)
+    return EventSource(run, section, components, base, factors, profiled)
 
 
 def _profiled(model: Model, experiment: Experiment, section: Section, truth: Truth) -> Profiled:
     """The steady-state background that makes a truth's free counts beside all that leaks."""
     on = section.on
-    steady, _, _ = backgrounds(experiment, section.edges)
+    counts = backgrounds(experiment, section.binning)
+    names = components_of(experiment, "background")
+    steady = sum((counts[name].on for name in names), np.zeros(section.binning.bins))
     change = truth.background[on] - model.background_at(truth.values)[on]
     change[np.abs(change) <= ROUNDING * steady.sum()] = 0.0
     wanted = np.maximum(steady + change, 0.0)
@@ -216,9 +214,3 @@ def throw_events(
             elif model.tau[section.on].any():
                 off[row, section.on] = in_off
     return counts, off
-
-
-def _histogram(block: Block, edges: Array, window: int, among: NDArray[np.bool_]) -> Array:
-    """Counts of selected events in a window, shape (bins,)."""
-    chosen = block["selected"] & (block["window"] == window) & among
-    return counted(block["e_reco"][chosen], edges)

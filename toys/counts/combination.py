@@ -7,8 +7,8 @@ same nuisance parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,24 +18,17 @@ from ...generator.coupling import Interaction, structure_couplings
 from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from .effect import (
-    SYSTEMATICS,
-    BackgroundNormalisation,
-    MeasuredInBeamOff,
-    Nominal,
-    SignalNormalisation,
-    Template,
-)
-from .model import Model, Nuisance, Section
-from .parameter import STRENGTH, Parameter, parameter, parameters_of
+from ...reco.response.background import SIGNAL
+from .action import actions_of, nuisances, refuse_without_effect
+from .binning import Binning
+from .effect import Nominal
+from .model import Component, Model, Nuisance, Section
+from .parameter import STRENGTH, Parameter, parameter
 from .polynomial import Polynomial
-from .rows import arranged, beam_rows, check_measurable, steady_rows
+from .rows import arranged, beam_rows, check_beam, check_measurable, leaked_rows, steady_rows
 from .template import Templates, templates
 
 T = TypeVar("T", bound=Settings)
-
-Key = tuple[str, str, str]
-"""Flavour, nucleus and structure of a template."""
 
 
 def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
@@ -56,9 +49,9 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     _refuse_twice(experiments)
     experiments = _named_apart(experiments)
     _agree(experiments)
-    nuisances = _nuisances(experiments)
-    variables = len(parameters) + len(nuisances)
-    space = _Space(parameters, nuisances, variables)
+    pulls = nuisances(experiments)
+    variables = len(parameters) + len(pulls)
+    space = _Space(parameters, pulls, variables)
     pieces = [_piece(experiment, space) for experiment in experiments]
     bins = sum(piece.rows for piece in pieces)
     expected = leaked = Polynomial.constant(np.zeros(bins), variables)
@@ -70,9 +63,9 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
         expected = expected + _placed(piece.expected, start, stop, bins)
         leaked = leaked + _placed(piece.leaked, start, stop, bins)
         tau[start:stop], background[start:stop] = piece.tau, piece.background
-        last = start + len(piece.edges) - 1
+        last = start + piece.binning.bins
         off = slice(last, stop) if last < stop else None
-        sections.append(Section(experiment.name, slice(start, last), off, piece.edges))
+        sections.append(Section(experiment.name, slice(start, last), off, piece.binning))
         start = stop
     expected = expected.without_zeros()
     for i, p in enumerate(parameters):
@@ -83,12 +76,14 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
             )
     values = {c.name: c.value for c in interaction.all_couplings()}
     own = [float(values.get(p.name, p.default)) for p in parameters]
-    truth = np.array(own + [0.0] * len(nuisances))
+    truth = np.array(own + [0.0] * len(pulls))
     leaked = leaked.without_zeros()
     background = background + leaked.at(truth)
+    components = tuple(component for piece in pieces for component in piece.components)
     model = Model(
-        parameters, nuisances, expected, bins, truth, tau, background, tuple(sections), leaked
-    )
+        parameters, pulls, expected, bins, truth, tau, background, tuple(sections), leaked,
+        components,
+    )  # fmt: skip
     _not_empty(model)
     return model
 
@@ -125,112 +120,107 @@ class _Piece:
     tau: Array
     background: Array
     leaked: Polynomial
-    edges: Array
+    binning: Binning
+    components: tuple[Component, ...]
 
 
 def _piece(experiment: Experiment, space: _Space) -> _Piece:
-    on_off = experiment.analysis.statistic == "on-off"
     counts = templates(experiment)
     check_measurable(counts)
-    nominal = _nominal(counts, space, _signal_rows)
-    _refuse_without_effect(experiment, nominal)
-    rows = len(nominal.steady)
+    check_beam(counts)
+    refuse_without_effect(counts)
+    on_off = experiment.analysis.statistic == "on-off"
+    beam, steady = (counts.named(steady=steady) for steady in (False, True))
+    rows = len(steady_rows(counts, counts.steady, counts.tau * counts.steady))
     zeros = np.zeros(rows)
-    leaked = Polynomial.constant(zeros, space.size)
-    total = _changed("signal", nominal, space, experiment)
-    total = total + _changed("beam background", nominal, space, experiment)
+    none = Polynomial.constant(zeros, space.size)
+    signal = _changed(counts, SIGNAL, space, arranged)
+    of_beam = {name: _changed(counts, name, space, beam_rows) for name in beam}
+    of_steady = {name: _rows(counts, name, space, steady_rows) for name in steady}
+    total = signal + sum(of_beam.values(), none)
     if not on_off:
-        total = total + _changed("background", nominal, space, experiment)
-        return _Piece(total, rows, zeros, zeros, leaked, counts.edges)
+        of_steady = {name: _changed(counts, name, space, steady_rows) for name in steady}
+        total = total + sum(of_steady.values(), none)
+        components = {SIGNAL: signal, **of_beam, **of_steady}
+        return _Piece(
+            total, rows, zeros, zeros, none, counts.binning, _components(counts, components)
+        )
+    leaked = none
     if any(off.any() for off in counts.signal_off.values()):
-        leaked = _changed("signal", _nominal(counts, space, _leaked_rows), space, experiment)
-    beam_off = counts.beam_off / counts.tau
-    beside = replace(nominal, beam=beam_off)
-    leaked = leaked + (_changed("beam background", beside, space, experiment) - beam_off)
-    background = counts.steady + beam_off
-    return _Piece(total, rows, zeros + counts.tau, background, leaked, counts.edges)
+        leaked = _changed(counts, SIGNAL, space, leaked_rows)
+    beside = {name: _changed(counts, name, space, leaked_rows) for name in beam}
+    components = {SIGNAL: signal + leaked}
+    components |= {name: of_beam[name] + beside[name] for name in beam} | of_steady
+    for name, off in beside.items():
+        leaked = leaked + (off - leaked_rows(counts, *_both(counts, name)))
+    background = counts.steady + counts.beam_off / counts.tau
+    return _Piece(
+        total, rows, zeros + counts.tau, background, leaked, counts.binning,
+        _components(counts, components),
+    )  # fmt: skip
 
 
-def _signal_rows(counts: Templates, key: Key) -> Array:
-    """Signal of a template in rows."""
-    return arranged(counts, counts.signal[key], counts.signal_off[key])
+def _components(counts: Templates, rows: Mapping[str, Polynomial]) -> tuple[Component, ...]:
+    """Components in the order of the file, by their counts in rows, of which beam-on is first."""
+    bins = counts.binning.bins
+    section = counts.experiment.name
+    on_off = counts.experiment.analysis.statistic == "on-off"
+    free = counts.named(steady=True) if on_off else ()
+    result = []
+    for name in (SIGNAL, *counts.backgrounds):
+        in_on = {powers: np.asarray(c)[:bins] for powers, c in rows[name].terms.items()}
+        on = rows[name].with_terms(in_on).without_zeros()
+        result.append(Component(name, section, on, name in free))
+    return tuple(result)
 
 
-def _leaked_rows(counts: Templates, key: Key) -> Array:
-    """What of the signal is part of a free background."""
-    return counts.signal_off[key] / counts.tau
+Arrangement = Callable[[Templates, Array, Array], Array]
+"""Rows of what has some counts in beam-on and in beam-off."""
 
 
-def _nominal(
-    counts: Templates, space: _Space, rows_of: Callable[[Templates, Key], Array]
-) -> Nominal:
-    """Counts before any nuisance parameter, the signal in the rows that are asked for."""
+def _rows(counts: Templates, name: str, space: _Space, arrangement: Arrangement) -> Polynomial:
+    """A component in rows, before any nuisance parameter."""
+    if name == SIGNAL:
+        return _signal(counts, space, arrangement)
+    return Polynomial.constant(arrangement(counts, *_both(counts, name)), space.size)
+
+
+def _both(counts: Templates, name: str) -> tuple[Array, Array]:
+    """Counts of a background in beam-on and in beam-off, shape (bins,) each."""
+    return counts.backgrounds[name].on, counts.backgrounds[name].off
+
+
+def _changed(counts: Templates, name: str, space: _Space, arrangement: Arrangement) -> Polynomial:
+    """A component with all that nuisance parameters do to it: shapes, then factors on all."""
+    nominal = Nominal(name, counts, lambda changed: _rows(changed, name, space, arrangement))
+    rows = nominal.counts
     experiment = counts.experiment
-    return Nominal(
-        _signal(counts, space, rows_of),
-        lambda shift: _signal(templates(experiment, shift), space, rows_of),
-        steady_rows(counts),
-        beam_rows(counts),
-        counts.edges,
-        counts.tau,
-    )
-
-
-def _changed(name: Template, nominal: Nominal, space: _Space, experiment: Experiment) -> Polynomial:
-    """A template with all that nuisance parameters do to it: shapes, then factors on all."""
-    template = nominal.template(name)
-    if not isinstance(template, Polynomial):
-        template = Polynomial.constant(template, space.size)
-    for nuisance in sorted(nuisances_of(experiment), key=lambda n: n.effect.is_factor):
-        if nuisance.effect.acts_on == name:
+    for action in sorted(actions_of(experiment), key=lambda a: a.nuisance.effect.is_factor):
+        nuisance = action.nuisance
+        if name in action.on:
             x = space.nuisance(nuisance)
             try:
-                template = nuisance.effect.applied(template, nominal, x, nuisance.uncertainty)
+                rows = nuisance.effect.applied(rows, nominal, x, nuisance.uncertainty)
             except ValueError as error:
                 raise ExperimentError(
                     f"{experiment.name}: analysis.systematic '{nuisance.name}' "
                     f"({nuisance.effect.name} of {nuisance.uncertainty:g}): {error}"
                 ) from None
-    return template
+    return rows
 
 
-def _refuse_without_effect(experiment: Experiment, nominal: Nominal) -> None:
-    """Refuse systematics of a background that is not there, or is free in each bin."""
-    for number, systematic in enumerate(experiment.analysis.systematic):
-        acts_on = SYSTEMATICS[systematic.effect].acts_on
-        where = f"{experiment.name}: analysis.systematic.{number} ('{systematic.name}')"
-        counts = {"background": nominal.steady, "beam background": nominal.beam}.get(acts_on)
-        if counts is not None and not counts.any():
-            raise ExperimentError(
-                f"{where}: effect = '{systematic.effect}' acts on the {acts_on}, of which none is "
-                "expected: give it a rate (background.<name>.rate)"
-                + (", or, if it is as dense in beam-off, take statistic = 'pulls' or "
-                   "'on-off-scaled': 'on-off' leaves it free in each bin"
-                   if experiment.analysis.statistic == "on-off" else "")
-            )  # fmt: skip
-        if acts_on == "background" and experiment.analysis.statistic == "on-off":
-            raise ExperimentError(
-                f"{where}: effect = '{systematic.effect}' acts on the steady-state background, "
-                "which statistic = 'on-off' leaves free in each bin; use pulls or on-off-scaled"
-            )
-
-
-SCALE = 0.01
-"""A background factor that beam-off measures is 1 + SCALE z, so that z is of the order of one."""
-
-
-def _signal(
-    counts: Templates, space: _Space, rows_of: Callable[[Templates, Key], Array]
-) -> Polynomial:
-    """Signal of an experiment: couplings times templates."""
+def _signal(counts: Templates, space: _Space, arrangement: Arrangement) -> Polynomial:
+    """Signal of an experiment in rows: couplings times templates."""
     interaction = _symbolic(counts.experiment.interaction, space)
-    result = Polynomial.constant(np.zeros(len(steady_rows(counts))), space.size)
+    nothing = np.zeros(counts.binning.bins)
+    result = Polynomial.constant(np.zeros(len(arrangement(counts, nothing, nothing))), space.size)
     couplings: dict[str, dict[str, Any]] = {}
     for key in counts.signal:
         flavour, _, structure = key
         if flavour not in couplings:
             couplings[flavour] = structure_couplings(interaction, flavour)
-        result = result + couplings[flavour][structure] * rows_of(counts, key)
+        rows = arrangement(counts, counts.signal[key], counts.signal_off[key])
+        result = result + couplings[flavour][structure] * rows
     for i, p in enumerate(space.parameters):
         if p.name == STRENGTH.name:
             result = result * Polynomial.variable(i, space.size)
@@ -251,53 +241,6 @@ def _with(settings: T, path: Sequence[str], value: Any) -> T:
     return unchecked(
         settings, **{first: _with(getattr(settings, first), rest, value) if rest else value}
     )
-
-
-def nuisances_of(experiment: Experiment) -> tuple[Nuisance, ...]:
-    """Nuisance parameters of an experiment, those of the background last."""
-    analysis = experiment.analysis
-    nuisances = []
-    if analysis.signal_uncertainty > 0:
-        effect = SignalNormalisation()
-        nuisances.append(Nuisance(analysis.signal_pull, effect, analysis.signal_uncertainty))
-    nuisances += [
-        Nuisance(s.name, SYSTEMATICS[s.effect], s.uncertainty) for s in analysis.systematic
-    ]
-    name, uncertainty = experiment.background_pull, analysis.background_uncertainty
-    if analysis.statistic == "pulls" and uncertainty > 0:
-        nuisances.append(Nuisance(name, BackgroundNormalisation(), uncertainty))
-    elif analysis.statistic == "on-off-scaled":
-        nuisances.append(Nuisance(name, MeasuredInBeamOff(), SCALE))
-    if analysis.factors == "linear":
-        return tuple(replace(n, effect=n.effect.as_linear()) for n in nuisances)
-    return tuple(nuisances)
-
-
-def _nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
-    """Nuisance parameters of all experiments; the same name is the same parameter.
-
-    Raises
-    ------
-    ExperimentError
-        If experiments give one name two meanings or uncertainties.
-    """
-    known: dict[str, tuple[Nuisance, str]] = {}
-
-    for experiment in experiments:
-        for nuisance in nuisances_of(experiment):
-            old, owner = known.get(nuisance.name, (nuisance, ""))
-            if old != nuisance:
-                raise ExperimentError(
-                    f"{experiment.name}: analysis: pull '{nuisance.name}' is "
-                    f"{nuisance.effect.name} of {nuisance.uncertainty:g}, but in {owner} "
-                    f"{old.effect.name} of {old.uncertainty:g}; "
-                    "a shared pull must be the same, another one needs another name"
-                )
-            known.setdefault(nuisance.name, (nuisance, experiment.name))
-    clash = {n.name for n, _ in known.values()} & set(parameters_of(experiments[0].interaction))
-    if clash:
-        raise ExperimentError(f"a pull may not have the name of a parameter: {', '.join(clash)}")
-    return tuple(nuisance for nuisance, _ in known.values())
 
 
 def _refuse_twice(experiments: Sequence[Experiment]) -> None:
@@ -356,9 +299,8 @@ def _not_empty(model: Model) -> None:
     """Refuse bins that expect neither signal nor background: a count there has no likelihood."""
     counts = model.counts(model.truth)
     for section in model.sections:
-        edges = section.edges
         places = [
-            (number, f"bin {i} [{edges[i]:.4g}, {edges[i + 1]:.4g}]")
+            (number, section.binning.describe(i))
             for i, number in enumerate(range(section.on.start, section.on.stop))
         ]
         if section.off is not None:
@@ -368,5 +310,5 @@ def _not_empty(model: Model) -> None:
                 raise ExperimentError(
                     f"{section.name}: {place} expects {counts[number]:.3g} counts, which must be "
                     "positive: give it a background (background.<name>.rate), or other bins "
-                    "(analysis.edges, detector.e_max)"
+                    "(analysis.edges, analysis.axes, detector.e_max)"
                 )

@@ -1,14 +1,14 @@
 """Effects: what a nuisance parameter does to the expected counts of an experiment.
 
-A further effect is a class here (a `SignalChange` with `signal_at`, another `Shape`, or a
-`Factor`), put in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`. It acts on a template:
-the signal, the steady-state background, or what comes with the beam.
+A further effect is a class here (a `Variation` with `shift`, another `Shape`, or a `Factor`), put
+in `SYSTEMATICS`, and its name in `reco.analysis.EffectName`. It acts on components: the signal, or
+backgrounds.
 
 A factor on counts is (1 + σ)^η of the nuisance parameter η, log-normal, or by `analysis.factors =
 "linear"`, as in the paper, 1 + σ η; factors multiply one another and all else. A shape is a
 parabola in η through the expected counts at −1, 0 and +1 standard deviations, or the square of one
 in bins where a parabola falls below zero: counts that are impossible would hold a fit. An
-uncertainty so large that it is not the signal at two standard deviations is refused.
+uncertainty so large that it does not lead to the counts at two standard deviations is refused.
 """
 
 from __future__ import annotations
@@ -16,57 +16,59 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal, Protocol, Self, get_args
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
-from ...reco.analysis import EffectName
-from ...reco.response.detector import Shift
+from ...reco.response.detector import Detector, Shift
+from ...reco.response.efficiency import Efficiency
+from ...reco.systematic import EffectName, Systematic
 from .polynomial import Polynomial
+from .template import Templates
 
 ROUNDING = 1e-9
 """Below zero by this part, counts are zero."""
 TWO = 2.0
 """Standard deviations at which an interpolation is compared with what it stands for."""
 FAR = 0.1
-"""Part of a bin's signal by which it may be off there; of the largest bin's, the square of it."""
+"""Part of a bin's counts by which it may be off there; of the largest bin's, the square of it."""
+LEAST_FACTOR = 0.01
+"""Least factor of a normalisation that is not log-normal."""
+ALIKE = 1e-6
+"""Relative difference of two uncertainties that are taken as one."""
 FARTHEST = 8.0
 """Standard deviations within which an effect leaves no counts below zero."""
 Modifier = Literal["normsys", "histosys", "normfactor"]
-Template = Literal["signal", "background", "beam background"]
-"""What an effect may act on; the background is the steady-state one."""
+Kind = Literal["signal", "background", "beam background"]
+"""What an effect acts on: signal, steady-state backgrounds, or those that come with the beam."""
 
 
 @dataclass(frozen=True, eq=False)
 class Nominal:
-    """Expected counts of an experiment before any nuisance parameter, as `rows` arranges them."""
+    """Expected counts of a component before any nuisance parameter, as `rows` arranges them."""
 
-    signal: Polynomial
-    """Coefficients of shape (rows,)."""
-    shifted: Callable[[Shift], Polynomial]
-    """The signal with another response."""
-    steady: Array
-    """Steady-state background, shape (rows,)."""
-    beam: Array
-    """Backgrounds that come with the beam, shape (rows,)."""
-    edges: Array
-    """Edges of the bins, in the unit of `analysis.scale`, shape (bins + 1,)."""
-    tau: float
-    """Length of beam-off over that of beam-on."""
+    component: str
+    templates: Templates
+    """Templates of the experiment, in bins."""
+    rows: Callable[[Templates], Polynomial]
+    """The component of some templates in rows, coefficients of shape (rows,)."""
 
-    def template(self, name: Template) -> Polynomial | Array:
-        """The signal, or a background of shape (rows,), by the name of what effects act on."""
-        backgrounds = {"background": self.steady, "beam background": self.beam}
-        return self.signal if name == "signal" else backgrounds[name]
+    @cached_property
+    def counts(self) -> Polynomial:
+        """The component as it is expected."""
+        return self.rows(self.templates)
 
-    def in_rows(self, on: Array) -> Array:
-        """What is steady, and has counts `on` in the bins of beam-on, shape (bins,), in rows."""
-        has_off = len(self.steady) == len(self.edges)
-        return np.append(on, self.tau * on.sum()) if has_off else on
+    def shifted(self, shift: Shift) -> Polynomial:
+        """The component with another response."""
+        return self.rows(self.templates.shifted(self.component, shift))
+
+    def scaled(self, factors: Array) -> Polynomial:
+        """The component with factors on its counts in each bin, shape (bins,)."""
+        return self.rows(self.templates.scaled(self.component, factors))
 
 
 class Effect(Protocol):
@@ -77,12 +79,12 @@ class Effect(Protocol):
         """Name in experiment files and in errors."""
 
     @property
-    def acts_on(self) -> Template:
-        """The template that it changes."""
+    def acts_on(self) -> Kind:
+        """The components that it changes, if it is not told which."""
 
     @property
     def is_factor(self) -> bool:
-        """Whether it multiplies all counts of its template, whatever else acts on them."""
+        """Whether it multiplies all counts of a component, whatever else acts on them."""
 
     @property
     def has_pull(self) -> bool:
@@ -92,8 +94,17 @@ class Effect(Protocol):
     def modifier(self) -> Modifier | None:
         """Kind of its modifier in a HistFactory workspace; None where that has no counterpart."""
 
+    def of(self, systematic: Systematic) -> Effect:
+        """The effect with what a systematic says of it."""
+
     def as_linear(self) -> Effect:
-        """The same with a factor 1 + σ η if it is a factor."""
+        """The same with a factor 1 + σ η if it is a factor whose distribution is not given."""
+
+    def lowest(self, uncertainty: float) -> float:
+        """The η at which a factor falls to LEAST_FACTOR; −∞ where it does not."""
+
+    def factor(self, uncertainty: float, eta: Array) -> Array:
+        """What multiplies the counts, of an effect that is a factor; of the shape of `eta`."""
 
     def rate(self, uncertainty: float) -> float:
         """The r if η comes as exp(r η), for an uncertainty σ, relative; 0 if it comes by itself."""
@@ -101,12 +112,12 @@ class Effect(Protocol):
     def applied(
         self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
     ) -> Polynomial:
-        """A template with what the nuisance parameter does to it.
+        """A component with what the nuisance parameter does to it.
 
         Parameters
         ----------
         template
-            What it acts on, with effects that were applied before; factors come last.
+            The component, with effects that were applied before; factors come last.
         x
             The η, or exp(r η).
         uncertainty
@@ -116,10 +127,10 @@ class Effect(Protocol):
 
 @dataclass(frozen=True)
 class Factor:
-    """A factor on one of the templates: (1 + σ)^(power η), or 1 + σ η."""
+    """A factor on a component: (1 + σ)^(power η), or 1 + σ η."""
 
     name: str = "factor"
-    acts_on: Template = "signal"
+    acts_on: Kind = "signal"
     is_factor: bool = True
     has_pull: bool = True
     modifier: Modifier | None = "normsys"
@@ -127,10 +138,23 @@ class Factor:
     """Power of what is uncertain that the counts go with."""
     linear: bool = False
 
+    def of(self, systematic: Systematic) -> Effect:  # noqa: ARG002
+        """The same: a factor has its uncertainty alone."""
+        return self
+
     def as_linear(self) -> Self:
         """The linear one; counts that go with another power than one have none, and stay."""
         linear: Modifier = "histosys"
         return replace(self, linear=True, modifier=linear) if self.power == 1 else self
+
+    def lowest(self, uncertainty: float) -> float:
+        """The least η of the linear one."""
+        return (LEAST_FACTOR - 1) / uncertainty if self.linear else -np.inf
+
+    def factor(self, uncertainty: float, eta: Array) -> Array:
+        """The factor itself, of the shape of `eta`."""
+        rate = self.rate(uncertainty)
+        return np.exp(rate * eta) if rate else 1 + uncertainty * eta
 
     def rate(self, uncertainty: float) -> float:
         """The r of exp(r η); 0 of the linear one."""
@@ -143,7 +167,7 @@ class Factor:
         x: Polynomial,
         uncertainty: float,
     ) -> Polynomial:
-        """The template times the factor."""
+        """The component times the factor."""
         return template * (1.0 + x * uncertainty if self.linear else x)
 
 
@@ -159,7 +183,7 @@ class BackgroundNormalisation(Factor):
     """A factor on the steady-state background, `analysis.background_uncertainty`."""
 
     name: str = "background"
-    acts_on: Template = "background"
+    acts_on: Kind = "background"
 
 
 @dataclass(frozen=True)
@@ -167,7 +191,7 @@ class MeasuredInBeamOff(Factor):
     """A factor on the steady-state background that beam-off measures, without a pull."""
 
     name: str = "background, measured in beam-off,"
-    acts_on: Template = "background"
+    acts_on: Kind = "background"
     has_pull: bool = False
     modifier: Modifier | None = "normfactor"
     linear: bool = True
@@ -178,7 +202,7 @@ class BeamBackground(Factor):
     """A factor on the backgrounds that come with the beam, neutrons for example."""
 
     name: str = "beam background"
-    acts_on: Template = "beam background"
+    acts_on: Kind = "beam background"
 
 
 @dataclass(frozen=True)
@@ -197,18 +221,109 @@ class Distance(Factor):
 
 
 @dataclass(frozen=True)
+class Rate(Factor):
+    """The rate of components: log-normal, normal, or with another uncertainty downwards."""
+
+    name: str = "rate"
+    is_given: bool = False
+    """Whether the systematic itself says which distribution it has."""
+
+    def of(self, systematic: Systematic) -> Effect:
+        """The rate with the distribution that is given, if one is."""
+        up, down = systematic.uncertainty, systematic.uncertainty_down
+        if down is not None and up is not None:
+            alike = abs(up - down) <= ALIKE * down
+            return replace(self.as_linear(), is_given=True) if alike else Asymmetric(down=down)
+        if systematic.distribution is None:
+            return self
+        given = self.as_linear() if systematic.distribution == "normal" else self
+        return replace(given, is_given=True)
+
+    def as_linear(self) -> Self:
+        """The linear one, unless it is given otherwise."""
+        return self if self.is_given else super().as_linear()
+
+
+@dataclass(frozen=True)
+class Asymmetric:
+    """A factor of 1 + σ at +1 and 1 − σ' at −1 standard deviation, monotonic in between.
+
+    It is a + b exp(r η), which a log-normal (a = 0) and a normal one (r → 0) are too.
+    """
+
+    name: str = "rate"
+    acts_on: Kind = "signal"
+    is_factor: bool = True
+    has_pull: bool = True
+    modifier: Modifier | None = None
+    down: float = 0.0
+    """The σ'."""
+
+    def of(self, systematic: Systematic) -> Effect:  # noqa: ARG002
+        """The same: it is made with what a systematic says."""
+        return self
+
+    def as_linear(self) -> Self:
+        """The same, as its distribution is given."""
+        return self
+
+    def rate(self, uncertainty: float) -> float:
+        """The r of exp(r η)."""
+        return math.log(uncertainty / self.down)
+
+    def _parts(self, uncertainty: float) -> tuple[float, float]:
+        """The a and b."""
+        b = uncertainty * self.down / (uncertainty - self.down)
+        return 1 - b, b
+
+    def lowest(self, uncertainty: float) -> float:
+        """The η at which it falls to LEAST_FACTOR; −∞ if it never does."""
+        a, b = self._parts(uncertainty)
+        share = (LEAST_FACTOR - a) / b
+        return math.log(share) / self.rate(uncertainty) if share > 0 else -np.inf
+
+    def factor(self, uncertainty: float, eta: Array) -> Array:
+        """The factor itself, of the shape of `eta`."""
+        a, b = self._parts(uncertainty)
+        return a + b * np.exp(self.rate(uncertainty) * eta)
+
+    def applied(
+        self,
+        template: Polynomial,
+        nominal: Nominal,  # noqa: ARG002
+        x: Polynomial,
+        uncertainty: float,
+    ) -> Polynomial:
+        """The component times the factor."""
+        a, b = self._parts(uncertainty)
+        return template * (x * b + a)
+
+
+@dataclass(frozen=True)
 class Shape(ABC):
     """An effect that changes bins by different factors; η comes by itself."""
 
     name: str = "shape"
-    acts_on: Template = "signal"
+    acts_on: Kind = "signal"
     is_factor: bool = False
     has_pull: bool = True
     modifier: Modifier | None = None
 
+    def of(self, systematic: Systematic) -> Effect:  # noqa: ARG002
+        """The same: the shape has its uncertainty alone."""
+        return self
+
     def as_linear(self) -> Self:
         """The same, as it is no factor."""
         return self
+
+    def lowest(self, uncertainty: float) -> float:  # noqa: ARG002
+        """No limit: it leaves no counts below zero."""
+        return -np.inf
+
+    def factor(self, uncertainty: float, eta: Array) -> Array:  # noqa: ARG002
+        """No factor: each bin has its own."""
+        raise TypeError(f"effect '{self.name}' is no factor on all bins")
 
     def rate(self, uncertainty: float) -> float:  # noqa: ARG002
         """Nought: η comes by itself."""
@@ -218,82 +333,198 @@ class Shape(ABC):
     def applied(
         self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
     ) -> Polynomial:
-        """The template and what is added to it."""
+        """The component and what is added to it."""
 
 
 @dataclass(frozen=True)
-class SignalChange(Shape):
-    """An effect by the signal that is expected with a factor on what is uncertain."""
+class Variation(Shape):
+    """An effect by what is expected of another response."""
 
     @abstractmethod
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal with a factor on what is uncertain, coefficients of shape (rows,)."""
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:
+        """The response at η standard deviations of an uncertainty σ."""
 
     def applied(
         self, template: Polynomial, nominal: Nominal, x: Polynomial, uncertainty: float
     ) -> Polynomial:
-        """The template and what leads through the signal at factors 1/(1 + σ), 1 and 1 + σ.
+        """The component and what leads through its counts at −1, 0 and +1 standard deviations.
 
         Raises
         ------
         ValueError
-            If that is far from the signal at two standard deviations.
+            If that is far from the counts at two standard deviations.
         """
-        change = _through(nominal, x, uncertainty, partial(self.signal_at, nominal))
+        detector = nominal.templates.experiment.detector
+        down, up = (nominal.shifted(self.shift(detector, uncertainty, eta)) for eta in (-1.0, 1.0))
+        change = _through(nominal.counts, x, down, up)
         for eta in (-TWO, TWO):
-            exact = self.signal_at(nominal, (1 + uncertainty) ** eta)
+            exact = nominal.shifted(self.shift(detector, uncertainty, eta))
             _check(nominal, change, x, eta, exact)
         return template + change
 
 
+def _factor(uncertainty: float, eta: float) -> float:
+    """The factor (1 + σ)^η."""
+    factor = (1 + uncertainty) ** abs(eta)
+    return factor if eta > 0 else 1 / factor
+
+
 @dataclass(frozen=True)
-class Quenching(SignalChange):
+class Quenching(Variation):
     """The scale of the mean reconstructed energy."""
 
     name: str = "quenching"
 
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal at another energy scale."""
-        return nominal.shifted(Shift(energy=factor))
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
+        """Another energy scale."""
+        return Shift(energy=_factor(uncertainty, eta))
 
 
 @dataclass(frozen=True)
-class Resolution(SignalChange):
+class EnergyScale(Quenching):
+    """The same by another name, as backgrounds are not quenched."""
+
+    name: str = "energy scale"
+
+
+@dataclass(frozen=True)
+class QuenchingParameters(Variation):
+    """Parameters of the quenching model, changed together: one of the eigen-variations of a fit."""
+
+    name: str = "quenching parameters"
+    change: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    """What is added to each key at one standard deviation."""
+
+    def of(self, systematic: Systematic) -> Effect:
+        """The effect with what is added to which keys."""
+        given = systematic.change or {}
+        change = [(key, tuple(np.atleast_1d(value).tolist())) for key, value in given.items()]
+        return replace(self, change=tuple(change))
+
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:
+        """The quenching at η standard deviations.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such numbers.
+        """
+        old = detector.quenching.model_dump()
+        new = {}
+        for key, change in self.change:
+            value: Any = old.get(key)
+            numbers = value if isinstance(value, list) else [value]
+            known = all(isinstance(number, float) for number in numbers)
+            if not known or len(numbers) != len(change):
+                raise ValueError(
+                    f"change.{key} has {len(change)} numbers, and detector.quenching "
+                    f"'{old['model']}' has {key} = {value}: they must be as many"
+                )
+            changed = (np.array(numbers) + eta * uncertainty * np.array(change)).tolist()
+            new[key] = changed if isinstance(value, list) else changed[0]
+        return Shift(quenching=detector.quenching.model_copy(update=new))
+
+
+@dataclass(frozen=True)
+class EfficiencyCurves(Shape):
+    """The efficiency, between the curves that are given for −1 and +1 standard deviations.
+
+    Counts are linear in it, so that nothing is known of two, and nothing is to be checked there.
+    """
+
+    name: str = "efficiency"
+    down: Efficiency | None = field(default=None, hash=False)
+    up: Efficiency | None = field(default=None, hash=False)
+
+    def of(self, systematic: Systematic) -> Effect:
+        """The effect with its curves."""
+        return replace(self, down=systematic.efficiency_down, up=systematic.efficiency_up)
+
+    def applied(
+        self,
+        template: Polynomial,
+        nominal: Nominal,
+        x: Polynomial,
+        uncertainty: float,  # noqa: ARG002
+    ) -> Polynomial:
+        """The component and what leads through its counts by the three curves."""
+        down, up = (nominal.shifted(Shift(efficiency=curve)) for curve in (self.down, self.up))
+        return template + _through(nominal.counts, x, down, up)
+
+
+@dataclass(frozen=True)
+class TemplatePair(Shape):
+    """Any change of shape: factors on the counts of each bin at −1 and +1 standard deviation.
+
+    Where they are 1 ∓ δ and nowhere a bin would be empty within FARTHEST, counts are linear in η.
+    """
+
+    name: str = "templates"
+    modifier: Modifier | None = "histosys"
+    down: tuple[float, ...] = ()
+    up: tuple[float, ...] = ()
+
+    def of(self, systematic: Systematic) -> Effect:
+        """The effect with its factors."""
+        return replace(self, down=tuple(systematic.down or ()), up=tuple(systematic.up or ()))
+
+    def applied(
+        self,
+        template: Polynomial,
+        nominal: Nominal,
+        x: Polynomial,
+        uncertainty: float,  # noqa: ARG002
+    ) -> Polynomial:
+        """The component and what leads through its counts times the factors.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many factors as bins.
+        """
+        bins = nominal.templates.binning.bins
+        if {len(self.down), len(self.up)} != {bins}:
+            raise ValueError(
+                f"up has {len(self.up)} factors and down {len(self.down)}; there are {bins} bins"
+            )
+        down, up = np.array(self.down), np.array(self.up)
+        least = 1 - FARTHEST * np.abs(up - 1).max()
+        if np.allclose(up + down, 2.0, rtol=0, atol=ROUNDING) and least >= 0:
+            return template + (nominal.scaled(up) - nominal.counts) * x
+        return template + _through(nominal.counts, x, nominal.scaled(down), nominal.scaled(up))
+
+
+@dataclass(frozen=True)
+class Resolution(Variation):
     """The width of the resolution."""
 
     name: str = "resolution"
 
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal at another width."""
-        return nominal.shifted(Shift(width=factor))
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
+        """Another width."""
+        return Shift(width=_factor(uncertainty, eta))
 
 
 @dataclass(frozen=True)
-class Threshold(SignalChange):
+class Threshold(Variation):
     """The threshold of the acceptance."""
 
     name: str = "threshold"
 
-    def signal_at(self, nominal: Nominal, factor: float) -> Polynomial:
-        """The signal at another threshold."""
-        return nominal.shifted(Shift(threshold=factor))
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
+        """Another threshold."""
+        return Shift(threshold=_factor(uncertainty, eta))
 
 
-def _through(
-    nominal: Nominal,
-    eta: Polynomial,
-    uncertainty: float,
-    signal_at: Callable[[float], Polynomial],
-) -> Polynomial:
-    """What leads the signal through its values at factors 1/(1 + σ), 1 and 1 + σ on something.
+def _through(nominal: Polynomial, eta: Polynomial, down: Polynomial, up: Polynomial) -> Polynomial:
+    """What leads counts through those at −1, 0 and +1 standard deviations η.
 
     It leaves nothing negative: it is a parabola in η; in bins where that falls below zero, the
     square of one through the roots.
     """
-    up, down = signal_at(1 + uncertainty), signal_at(1 / (1 + uncertainty))
     parts = {
-        powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal.signal, up)]
-        for powers, value in nominal.signal.terms.items()
+        powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal, up)]
+        for powers, value in nominal.terms.items()
         for zero in [np.zeros(np.shape(value))]
     }
     dips = np.any([_dips(*part) for part in parts.values()], axis=0)
@@ -311,13 +542,13 @@ def _through(
 def _check(
     nominal: Nominal, change: Polynomial, x: Polynomial, eta: float, exact: Polynomial
 ) -> None:
-    """Refuse what an interpolation leads to at η if the signal there is another."""
+    """Refuse what an interpolation leads to at η if the counts there are others."""
     (number,) = (i for i, power in enumerate(next(iter(x.terms))) if power)
-    there = dict(nominal.signal.terms)
+    there = dict(nominal.counts.terms)
     for powers, counts in change.terms.items():
         rest = (*powers[:number], 0, *powers[number + 1 :])
         there[rest] = there.get(rest, 0.0) + counts * eta ** powers[number]
-    for powers, counts in nominal.signal.terms.items():
+    for powers, counts in nominal.counts.terms.items():
         size = np.abs(np.asarray(counts, float))
         error = np.abs(np.asarray(there[powers] - exact.terms.get(powers, 0.0)))
         allowed = FAR * size + FAR**2 * np.max(size)
@@ -325,7 +556,8 @@ def _check(
             worst = int(np.argmax(error / np.maximum(allowed, 1e-300)))
             raise ValueError(
                 f"at {eta:+g} standard deviations the interpolation through those of 1 is off by "
-                f"{error[worst] / max(size[worst], 1e-300):.0%} of the signal in bin {worst}, and "
+                f"{error[worst] / max(size[worst], 1e-300):.0%} of the {nominal.component} in bin "
+                f"{worst}, and "
                 f"may be by {FAR:.0%}: give a smaller uncertainty, or wider bins"
             )
 
@@ -363,7 +595,19 @@ def _dips(down: Array, zero: Array, up: Array) -> NDArray[np.bool_]:
 
 SYSTEMATICS: Mapping[str, Effect] = {
     effect.name: effect
-    for effect in (Flux(), Distance(), Quenching(), Resolution(), Threshold(), BeamBackground())
+    for effect in (
+        Flux(),
+        Distance(),
+        Quenching(),
+        Resolution(),
+        Threshold(),
+        BeamBackground(),
+        Rate(),
+        EnergyScale(),
+        QuenchingParameters(),
+        EfficiencyCurves(),
+        TemplatePair(),
+    )
 }
 """Effects of `analysis.systematic` by name."""
 

@@ -19,12 +19,11 @@ from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ...reco.runs.origin import Origin
 from ..kernels.terms import Terms, compile_terms
+from .binning import Binning
+from .effect import LEAST_FACTOR as LEAST_FACTOR
 from .effect import Effect
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
-
-LEAST_FACTOR = 0.01
-"""Least factor of a linear normalisation."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,12 @@ class Nuisance:
 
     @property
     def lower(self) -> float:
-        """Least value: a factor 1 + σ η cannot fall below LEAST_FACTOR."""
-        is_linear = self.effect.is_factor and self.rate == 0
-        return (LEAST_FACTOR - 1) / self.uncertainty if is_linear else -np.inf
+        """Least value: a factor cannot fall below LEAST_FACTOR."""
+        return self.effect.lowest(self.uncertainty)
 
     def factor(self, eta: ArrayLike) -> Array:
         """What multiplies the counts, of an effect that is a factor; of the shape of `eta`."""
-        eta = np.asarray(eta, float)
-        return np.exp(self.rate * eta) if self.rate else 1 + self.uncertainty * eta
+        return self.effect.factor(self.uncertainty, np.asarray(eta, float))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +66,22 @@ class Section:
     """Bins of the experiment in beam-on."""
     off: slice | None
     """The bin of its beam-off counts, all together; None where the model has no such bin."""
-    edges: Array
-    """Edges of the bins in beam-on, shape (bins + 1,)."""
+    binning: Binning
+    """Bins of beam-on; those of beam-off are the same, on the time of beam-off."""
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """What an experiment expects of the signal or of one background, in beam-on."""
+
+    name: str
+    """``signal``, or the name of the background."""
+    section: str
+    """Name of the section of the experiment."""
+    on: Polynomial
+    """Counts in beam-on at any values of the variables, coefficients of shape (bins,)."""
+    is_free: bool = False
+    """Whether it is free in each bin, so that beam-off measures it: `on` is by its rate alone."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,6 +103,8 @@ class Model(Displayed):
     """Where the bins of each experiment lie, in their order."""
     leaked: Polynomial = ZERO
     """What of B varies with the variables: counts in beam-off over τ, shape (bins,); see `rows`."""
+    components: tuple[Component, ...] = ()
+    """Components of each experiment in their order, which add up to `counts` in beam-on."""
 
     def facts(self) -> dict[str, object]:
         """Experiments, variables, bins, and the counts expected at the files' own couplings."""
@@ -176,6 +189,7 @@ class Model(Displayed):
             truth=self.truth[rest],
             background=self.background_at(point),
             leaked=self.leaked.restrict(numbers),
+            components=tuple(replace(c, on=c.on.restrict(numbers)) for c in self.components),
         )
 
 

@@ -8,30 +8,25 @@ model's.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
-from ...reco.columns import counted
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.runs.belonging import EXPOSURE_KEY, differences, refuse, refuse_unknown
 from ...reco.runs.origin import Origin
 from ...reco.runs.reading import Reading, reading
 from ...reco.runs.tree import TREE
-from .bins import measured_edges
+from .binning import Binning
 from .model import Data, Model
+from .text import counts_of_text, valid
 
 EXPOSURE = 1e-3
 """Relative difference of protons on target that data and model may have, as rounding."""
-MOST_COUNTS = 2.0**53
-"""Most counts in a bin; greater numbers are not all whole as float64."""
 
 
 def observed(
@@ -46,8 +41,8 @@ def observed(
     ----------
     files
         For each experiment an ntuple (its selected events are counted), ``FILE.root:NAME`` for a
-        histogram of beam-on counts, or a text of a line a bin: the count in beam-on, and where
-        the background is measured that in beam-off.
+        histogram of as many axes as the model's with the counts in beam-on (``:NAME,OTHER`` for
+        those in beam-off too), or a text as `counts_of_text` reads it.
     accept
         Keys, or sections, in which an ntuple may differ from the model; kept in `Data.origins`.
 
@@ -64,7 +59,7 @@ def observed(
     counts, off = np.zeros(model.bins), np.zeros(model.bins)
     origins: list[Origin] = []
     for section, experiment, file in zip(model.sections, experiments, files, strict=True):
-        on_bins, off_bins, origin = _counts(file, section.edges, experiment, accept)
+        on_bins, off_bins, origin = _counts(file, section.binning, experiment, accept)
         origins += origin
         needs = bool(model.tau[section.on].any()) or section.off is not None
         if needs and off_bins is None:
@@ -82,28 +77,28 @@ def observed(
 
 
 def _counts(
-    file: str, edges: Array, experiment: Experiment, accept: Collection[str]
+    file: str, bins: Binning, experiment: Experiment, accept: Collection[str]
 ) -> tuple[Array, Array | None, list[Origin]]:
     """Counts in beam-on and, if there are any, in beam-off, and what is known of them."""
     path, _, name = file.partition(".root:")
     if name:
-        return _histogram(Path(path + ".root"), name, edges), None, []
+        on, _, off = name.partition(",")
+        first, *rest = (_histogram(Path(path + ".root"), n, bins) for n in (on, off) if n)
+        return first, rest[0] if rest else None, []
     if file.endswith(".root") or Path(file).is_dir():
-        return _events(file, edges, experiment, accept)
-    return *_text(Path(file), len(edges) - 1), []
+        return _events(file, bins, experiment, accept)
+    return *counts_of_text(Path(file), bins), []
 
 
 def _events(
-    file: str, edges: Array, experiment: Experiment, accept: Collection[str]
+    file: str, bins: Binning, experiment: Experiment, accept: Collection[str]
 ) -> tuple[Array, Array, list[Origin]]:
     ntuple = reading(file)
     origin = _origin(ntuple, experiment, accept)
-    measured = measured_edges(experiment, edges)
-    counts = {window: np.zeros(len(edges) - 1) for window in (ON, OFF)}
-    for block in ntuple.blocks(["e_reco", "window", "selected"]):
+    counts = {window: np.zeros(bins.bins) for window in (ON, OFF)}
+    for block in ntuple.blocks([*bins.columns, "window", "selected"]):
         for window, sums in counts.items():
-            chosen = block["selected"] & (block["window"] == window)
-            sums += counted(block["e_reco"][chosen], measured)
+            sums += bins.seen(block, window)
     return counts[ON], counts[OFF], [origin]
 
 
@@ -134,49 +129,27 @@ def _refuse_exposure(ntuple: Reading, experiment: Experiment) -> None:
     )
 
 
-def _histogram(path: Path, name: str, edges: Array) -> Array:
+def _histogram(path: Path, name: str, bins: Binning) -> Array:
     import uproot
 
     try:
         with uproot.open(path) as file:
             if name == TREE:
                 raise ExperimentError(f"{path}: give the ntuple itself, without ':{TREE}'")
-            values, file_edges = file[name].to_numpy()
+            values, *edges = file[name].to_numpy()
     except (OSError, KeyError, ValueError, AttributeError, uproot.DeserializationError) as error:
         raise ExperimentError(f"{path}: has no histogram '{name}': {error}") from error
-    if len(file_edges) != len(edges) or not np.allclose(file_edges, edges, rtol=1e-6):
+    if len(edges) != len(bins.axes):
         raise ExperimentError(
-            f"{path}: histogram '{name}' has {len(file_edges) - 1} bins from {file_edges[0]:g} to "
-            f"{file_edges[-1]:g}, not the model's {len(edges) - 1} from {edges[0]:g} to "
-            f"{edges[-1]:g}"
+            f"{path}: histogram '{name}' has {len(edges)} axes, not the model's "
+            f"{len(bins.axes)}: {', '.join(bins.names)}"
         )
-    return _valid(path, np.asarray(values, float))
-
-
-def _text(path: Path, bins: int) -> tuple[Array, Array | None]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a warning of no data, which is said below
-            numbers = np.loadtxt(path, ndmin=2, comments="#", delimiter=_delimiter(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ExperimentError(f"{path}: cannot be read: {reason}") from error
-    except ValueError as error:
-        raise ExperimentError(f"{path}: is not a table of counts: {error}") from error
-    if numbers.shape[0] != bins or numbers.shape[1] not in {1, 2}:
-        raise ExperimentError(
-            f"{path}: has {numbers.shape[0]} lines of {numbers.shape[1]} numbers; expected are "
-            f"{bins} lines, one a bin, of the count in beam-on and perhaps that in beam-off"
-        )
-    _valid(path, numbers)
-    return numbers[:, 0], numbers[:, 1] if numbers.shape[1] == 2 else None
-
-
-def _delimiter(path: Path) -> str | None:
-    return "," if "," in path.read_text("utf-8") else None
-
-
-def _valid(path: Path, counts: NDArray[Any]) -> Array:
-    if not np.all((counts >= 0) & (counts < MOST_COUNTS)):
-        raise ExperimentError(f"{path}: counts must be 0 or more, and less than {MOST_COUNTS:.0e}")
-    return counts
+    for number, (found, axis) in enumerate(zip(edges, bins.axes, strict=True)):
+        if len(found) != len(axis.edges) or not np.allclose(found, axis.edges, rtol=1e-6):
+            which = f" on axis {number} ({axis.name})" if len(edges) > 1 else ""
+            raise ExperimentError(
+                f"{path}: histogram '{name}' has {len(found) - 1} bins{which} from {found[0]:g} to "
+                f"{found[-1]:g}, not the model's {axis.bins} from {axis.edges[0]:g} to "
+                f"{axis.edges[-1]:g}"
+            )
+    return valid(path, np.asarray(values, float)).ravel()

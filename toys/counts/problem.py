@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .binning import numbered
 from .effect import BackgroundNormalisation, SignalNormalisation
-from .model import Model, Nuisance, Section
+from .model import Component, Model, Nuisance, Section
 from .parameter import Parameter
 from .polynomial import Polynomial
 
@@ -37,10 +38,14 @@ def counting(
     nuisances = tuple(Nuisance(effect.name, effect, value) for effect, value in pulls if value > 0)
     size = 1 + len(nuisances)
     mu = Polynomial.variable(0, size)
+    counts = {"signal": mu * s, "background": Polynomial.constant(b, size)}
     expected = mu * s + b
     for i, nuisance in enumerate(nuisances, 1):
-        eta = Polynomial.variable(i, size) * nuisance.uncertainty
-        expected = expected + eta * (mu * s if nuisance.effect.acts_on == "signal" else b)
+        change = (
+            Polynomial.variable(i, size) * nuisance.uncertainty * counts[nuisance.effect.acts_on]
+        )
+        counts[nuisance.effect.acts_on] = counts[nuisance.effect.acts_on] + change
+        expected = expected + change
     zeros = np.zeros(len(s))
     return Model(
         (Parameter("mu", "", r"$\mu$", lower, default=1.0),),
@@ -50,7 +55,8 @@ def counting(
         np.array([1.0] + [0.0] * len(nuisances)),
         zeros,
         zeros,
-        (Section("counts", slice(0, len(s)), None, np.arange(len(s) + 1.0)),),
+        (Section("counts", slice(0, len(s)), None, numbered(len(s))),),
+        components=tuple(Component(name, "counts", on) for name, on in counts.items()),
     )
 
 

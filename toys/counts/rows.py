@@ -16,9 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from ...generator.arrays import Array
-from ...reco.arrival import background_shares, window_shares
+from ...reco.arrival import background_shares, shares
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from .binning import Binning
 from .template import Templates
 
 ROUNDING = 1e-9
@@ -33,24 +34,34 @@ def arranged(counts: Templates, on: Array, off: Array) -> Array:
     return on - off / counts.tau if statistic == "on-off" else np.append(on, off.sum())
 
 
-def steady_rows(counts: Templates) -> Array:
-    """Steady-state background in rows; that of `on-off` is its B."""
+def steady_rows(counts: Templates, on: Array, off: Array) -> Array:  # noqa: ARG001
+    """Rows of a steady-state background; that of `on-off` is part of its B."""
     scaled = counts.experiment.analysis.statistic == "on-off-scaled"
-    return np.append(counts.steady, counts.tau * counts.steady.sum()) if scaled else counts.steady
+    return np.append(on, counts.tau * on.sum()) if scaled else on
 
 
-def beam_rows(counts: Templates) -> Array:
-    """Backgrounds that come with the beam, in rows.
+def beam_rows(counts: Templates, on: Array, off: Array) -> Array:
+    """Rows of a background that comes with the beam; what is nothing but rounding is zero."""
+    rows = arranged(counts, on, off)
+    return np.where(np.abs(rows) <= ROUNDING * (on + off).sum(), np.maximum(rows, 0.0), rows)
+
+
+def leaked_rows(counts: Templates, on: Array, off: Array) -> Array:  # noqa: ARG001
+    """What of a component is part of the free background of `on-off`, which beam-off measures."""
+    return off / counts.tau
+
+
+def check_beam(counts: Templates) -> None:
+    """Refuse backgrounds of which nothing is left in a bin of `on-off`.
 
     Raises
     ------
     ExperimentError
-        If beam-off holds more of them than beam-on, so that nothing is left of a bin of `on-off`.
+        If beam-off holds more of them than beam-on.
     """
     rows = arranged(counts, counts.beam, counts.beam_off)
     if np.any(rows < -ROUNDING * (counts.beam + counts.beam_off).sum()):
         raise _more_in_off(counts.experiment)
-    return np.maximum(rows, 0.0)
 
 
 def check_measurable(counts: Templates) -> None:
@@ -64,15 +75,16 @@ def check_measurable(counts: Templates) -> None:
     experiment = counts.experiment
     statistic = experiment.analysis.statistic
     for flavour in experiment.source.flavours if statistic != "pulls" else ():
-        timing = "steady" if experiment.source.steady else None
-        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
-        if on - off / counts.tau <= ROUNDING * on:
+        on, off = shares(experiment, flavour, counts.binning.time)
+        if on.sum() - off.sum() / counts.tau <= ROUNDING * on.sum():
             raise ExperimentError(
                 f"{experiment.name}: analysis.statistic = '{statistic}': beam-off holds "
-                f"{off / max(on, 1e-300):.2g} of the {flavour.name} events of beam-on, and "
-                f"windows.off_ratio {counts.tau:.3g} is its length: it must be less; take other "
-                "windows (windows.on_length, windows.off_start), or statistic = 'pulls'"
+                f"{off.sum() / max(on.sum(), 1e-300):.2g} of the {flavour.name} events of beam-on, "
+                f"and windows.off_ratio {counts.tau:.3g} is its length: it must be less; take "
+                "other windows (windows.on_length, windows.off_start), or statistic = 'pulls'"
             )
+        if statistic == "on-off" and np.any(on - off / counts.tau < -ROUNDING * on.sum()):
+            raise _late(experiment, flavour.name, on - off / counts.tau, counts.binning)
     if statistic == "on-off-scaled" and not counts.steady.any():
         raise ExperimentError(
             f"{experiment.name}: beam-off expects 0 counts of steady-state background, which "
@@ -81,11 +93,22 @@ def check_measurable(counts: Templates) -> None:
         )
 
 
+def _late(experiment: Experiment, name: str, rows: Array, bins: Binning) -> ExperimentError:
+    """Error that names the bin of time with more of a component in beam-off for its length."""
+    axis = bins.axis("time")
+    where = f" in the bin of time {axis.interval(int(np.argmin(rows)))} ns" if axis else ""
+    return ExperimentError(
+        f"{experiment.name}: analysis.statistic = 'on-off': beam-off holds more {name} events for "
+        f"its length than beam-on{where}, which leaves less than none of them there: take "
+        "statistic = 'on-off-scaled' or 'pulls', or other windows (windows.off_start)"
+    )
+
+
 def _more_in_off(experiment: Experiment) -> ExperimentError:
     """Error that names the background of which most is in beam-off for its length."""
     w = experiment.beam_windows
     shares = {
-        b.name: background_shares(experiment, b)
+        b.name: background_shares(experiment, b, kept=True)
         for b in experiment.background
         if b.enabled and b.timing != "steady"
     }

@@ -6,8 +6,8 @@ comes from `generator.coupling`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +15,12 @@ import numpy as np
 from ...generator.arrays import Array
 from ...generator.cross_section import energy_min, structure_factors
 from ...generator.rate import quadrature_nodes, recoil_grid
-from ...reco.arrival import background_shares, window_shares
+from ...reco.arrival import shares, steady_shares
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
+from ...reco.response.background import SIGNAL
 from ...reco.response.detector import Shift
-from .bins import bin_edges
+from .binning import Binning, binning
 
 if TYPE_CHECKING:
     import hist
@@ -30,44 +31,89 @@ MOST_NODES = 16384
 
 
 @dataclass(frozen=True, eq=False)
+class Counts:
+    """Expected counts of one component in bins."""
+
+    on: Array
+    """In beam-on, shape (bins,)."""
+    off: Array
+    """In beam-off, shape (bins,)."""
+
+
+@dataclass(frozen=True, eq=False)
 class Templates:
     """Expected counts of an experiment in its bins, over its exposure, veto included."""
 
     experiment: Experiment
-    edges: Array
-    """Edges of the bins, shape (bins + 1,)."""
+    binning: Binning
     signal: Mapping[tuple[str, str, str], Array]
     """Signal in beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one."""
     signal_off: Mapping[tuple[str, str, str], Array]
     """Signal in beam-off: what of it comes so late."""
-    steady: Array
-    """Steady-state backgrounds in beam-on, shape (bins,); τ times as many are in beam-off."""
-    beam: Array
-    """Backgrounds that come with the beam, in beam-on."""
-    beam_off: Array
-    """Backgrounds that come with the beam, in beam-off."""
+    backgrounds: Mapping[str, Counts]
+    """Backgrounds by name, in the order of the file; those that are not enabled are left out."""
     tau: float
     """Length of beam-off over that of beam-on."""
 
-    def hist(self) -> hist.Hist[Any]:
-        """The signal in beam-on, with axes flavour, nucleus, structure and energy."""
-        from hist import Hist
-
-        names = [sorted({key[i] for key in self.signal}) for i in range(3)]
-        unit = self.experiment.detector.unit if self.on_reco else "keV_nr"
-        result: Hist[Any] = Hist.new.StrCat(names[0], name="flavour").StrCat(
-            names[1], name="nucleus"
-        ).StrCat(names[2], name="structure").Var(
-            self.edges, name="energy", label=f"reconstructed energy, {unit}", flow=False
-        ).Double()  # fmt: skip
-        for key, counts in self.signal.items():
-            result[(*key, slice(None))] = counts
-        return result
+    def named(self, *, steady: bool) -> tuple[str, ...]:
+        """Names of the steady-state backgrounds, or of those that come with the beam."""
+        timing = {b.name: b.timing for b in self.experiment.background}
+        return tuple(name for name in self.backgrounds if (timing[name] == "steady") == steady)
 
     @property
-    def on_reco(self) -> bool:
-        """Whether bins are of e_reco, else of e_reco_nr."""
-        return self.experiment.analysis.scale == "reco"
+    def steady(self) -> Array:
+        """Steady-state backgrounds in beam-on, shape (bins,); τ times as many are in beam-off."""
+        return self._sum(self.backgrounds[name].on for name in self.named(steady=True))
+
+    @property
+    def beam(self) -> Array:
+        """Backgrounds that come with the beam, in beam-on, shape (bins,)."""
+        return self._sum(self.backgrounds[name].on for name in self.named(steady=False))
+
+    @property
+    def beam_off(self) -> Array:
+        """Backgrounds that come with the beam, in beam-off, shape (bins,)."""
+        return self._sum(self.backgrounds[name].off for name in self.named(steady=False))
+
+    def _sum(self, counts: Iterable[Array]) -> Array:
+        return sum(counts, np.zeros(self.binning.bins))
+
+    def shifted(self, component: str, shift: Shift) -> Templates:
+        """The templates with another response to one of the components."""
+        if component == SIGNAL:
+            return templates(self.experiment, shift)
+        shifted = backgrounds(self.experiment, self.binning, shift, [component])
+        return replace(self, backgrounds={**self.backgrounds, **shifted})
+
+    def scaled(self, component: str, factors: Array) -> Templates:
+        """The templates with factors on the counts of a component in each bin, shape (bins,)."""
+        if component == SIGNAL:
+            signal, signal_off = (
+                {key: counts * factors for key, counts in part.items()}
+                for part in (self.signal, self.signal_off)
+            )
+            return replace(self, signal=signal, signal_off=signal_off)
+        old = self.backgrounds[component]
+        changed = {component: Counts(old.on * factors, old.off * factors)}
+        return replace(self, backgrounds={**self.backgrounds, **changed})
+
+    def hist(self) -> hist.Hist[Any]:
+        """The signal in beam-on, with axes flavour, nucleus, structure and those of the bins."""
+        from hist import Hist, axis, storage
+
+        names = [sorted({key[i] for key in self.signal}) for i in range(3)]
+        kinds = ("flavour", "nucleus", "structure")
+        axes: list[Any] = [
+            axis.StrCategory(of, name=name) for name, of in zip(kinds, names, strict=True)
+        ]
+        axes += [
+            axis.Variable(a.edges, name=a.name, label=f"{a.label}, {a.unit}", flow=False)
+            for a in self.binning.axes
+        ]
+        result: Hist[Any] = Hist(*axes, storage=storage.Double())
+        for key, counts in self.signal.items():
+            result[(*key, ...)] = counts.reshape(self.binning.shape)
+        return result
 
 
 def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
@@ -78,7 +124,8 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
     shift
         A response other than the nominal one, for the signal.
     """
-    edges = bin_edges(experiment)
+    bins = binning(experiment)
+    edges = bins.energy
     detector, scale = experiment.detector, experiment.analysis.scale
     years, live = experiment.exposure.years, 1 - detector.dead_time
     end_points = {channel.end_point for channel in experiment.channels}
@@ -95,21 +142,20 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
     )
     response = chance * (weights * years * live)[:, None]
+    arrivals = {f.name: shares(experiment, f, bins.time) for f in experiment.source.flavours}
     signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
-        timing = "steady" if experiment.source.steady else None
-        _, on, off = window_shares(experiment, timing, flavour.lives, 0.0)
         moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
         factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
         for structure, factor in factors.items():
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
-            signal[flavour.name, nucleus.name, structure] = counts * on
-            signal_off[flavour.name, nucleus.name, structure] = counts * off
-    steady, beam, beam_off = backgrounds(experiment, edges)
+            key = flavour.name, nucleus.name, structure
+            in_on, in_off = arrivals[flavour.name]
+            signal[key], signal_off[key] = bins.joined(counts, in_on), bins.joined(counts, in_off)
     w = experiment.beam_windows
     tau = w.off_length / w.on_length
-    return Templates(experiment, edges, signal, signal_off, steady, beam, beam_off, tau)
+    return Templates(experiment, bins, signal, signal_off, backgrounds(experiment, bins), tau)
 
 
 def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
@@ -129,22 +175,41 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 
-def backgrounds(experiment: Experiment, edges: Array) -> tuple[Array, Array, Array]:
-    """Steady-state counts in beam-on, and beam-related ones in beam-on and beam-off, (bins,)."""
-    steady, beam, beam_off = (np.zeros(len(edges) - 1) for _ in range(3))
+def backgrounds(
+    experiment: Experiment,
+    bins: Binning,
+    shift: Shift | None = None,
+    names: Sequence[str] | None = None,
+) -> dict[str, Counts]:
+    """Counts of each background that is enabled, by name, in the order of the file.
+
+    Parameters
+    ----------
+    shift
+        A response other than the nominal one.
+    names
+        Those that are asked for; by default all.
+    """
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
+    result = {}
     for background in experiment.background:
-        if not background.enabled:
+        if not background.enabled or (names is not None and background.name not in names):
             continue
-        share = background_in_bins(experiment, background, edges, experiment.analysis.scale)
+        scale = experiment.analysis.scale
+        share = background_in_bins(experiment, background, bins.energy, scale, shift)
         if background.timing == "steady":
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period
-            steady += on * share * experiment.exposure.years * live
+            kept = steady_shares(experiment, background, bins.time)
+            in_on = bins.joined(share, on * kept) * experiment.exposure.years * live
+            result[background.name] = Counts(in_on, in_on * (w.off_length / w.on_length))
         else:
-            _, on, off = background_shares(experiment, background)
+            times = shares(experiment, background, bins.time)
             counts = background_per_year(experiment, background)
-            beam += counts * on * share * experiment.exposure.years * live
-            beam_off += counts * off * share * experiment.exposure.years * live
-    return steady, beam, beam_off
+            in_on, in_off = (
+                bins.joined(share, counts * part) * experiment.exposure.years * live
+                for part in times
+            )
+            result[background.name] = Counts(in_on, in_off)
+    return result

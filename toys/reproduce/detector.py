@@ -178,7 +178,7 @@ def figure_13() -> Result:
     line = printed()["text"]["prompt_line"]
     ends = [float(recoil_max(line, n.mass)) for n in chosen.target.nuclei]
     shown = _Flavours(
-        chosen, expected.edges, signal, np.sqrt(expected.steady), float(np.mean(ends))
+        chosen, expected.binning.energy, signal, np.sqrt(expected.steady), float(np.mean(ends))
     )
     tables = _bins_13(shown), _end_point_13(shown)
     return Result("fig13", "CsI by flavour", tables, _draw_13(shown))

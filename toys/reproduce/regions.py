@@ -38,7 +38,7 @@ def figure_12() -> Result:
         scan = _scan(model)
         profile = Profile(model, PLANE)
         along = profile(*_ellipse(chosen))
-        counts_only = len(model.section(name).edges) == 2
+        counts_only = model.section(name).binning.bins == 1
         between, failed = _area_of_strength(chosen) if counts_only else (None, 0)
         failures.append(scan.failed + profile.failed + failed)
         rows.append(

@@ -98,7 +98,7 @@ def recoil_scale(e_reco: NDArray[Any], experiment: Experiment) -> NDArray[np.flo
 def passes(block: Block, experiment: Experiment) -> NDArray[np.bool_]:
     """Whether events pass the cuts: in a window, above threshold, in the region."""
     recoil = np.asarray(block["e_reco_nr"], np.float64) * (1 + REPEATED)
-    accepted = experiment.detector.acceptance(np.asarray(block["e_reco"], float), recoil) > 0
+    accepted = experiment.detector.passes(np.asarray(block["e_reco"], float), recoil)
     return np.asarray(accepted & (np.asarray(block["window"]) > 0), np.bool_)
 
 

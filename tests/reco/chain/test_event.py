@@ -20,6 +20,7 @@ ESS, SNS = "ess-csi", "sns-csi-2017"
 QUIET = {"background.steady.enabled": False}
 PROFILE = {"time": [0.0, 100.0, 5000.0], "intensity": [0.0, 3.0, 1.0]}
 LONG = {"time": [0.0, 1e7, 5e7], "intensity": [1.0, 3.0, 1.0]}  # three periods of the SNS
+FALLING = {"model": "exponential", "start": 520.0, "rate": 2e-4}
 FANO = {"model": "fano", "fano": 0.119, "pair_energy": 3.65, "noise": 20.0}
 REACTOR = {
     "source": {
@@ -228,6 +229,56 @@ SETTINGS = {
         QUIET | {"detector.quenching": {
             "model": "polynomial", "coefficients": [0.0554628, 4.30681, -111.707, 840.384],
         }},
+        2e6,
+    ),
+    "gamma": (
+        SNS,
+        QUIET | {
+            "detector.resolution": {"model": "gamma", "light_yield": 13.35, "b": 9.56},
+            "detector.efficiency": {
+                "model": "logistic", "plateau": 1.32, "slope": 0.286, "midpoint": 10.9,
+                "offset": -0.333,
+            },
+            "detector.region": [0.0, 60.0],
+        },
+        2e6,
+    ),
+    "gamma wider than its mean": (
+        ESS,
+        QUIET | {"detector.resolution": {
+            "model": "table", "energy": [0.1, 2.0], "width": [0.2, 0.5], "distribution": "gamma",
+        }},
+        2e6,
+    ),
+    "efficiency in time": (
+        SNS,
+        {"detector.time_efficiency": FALLING, "detector.dead_time": 0.1,
+         "windows.off_ratio": 2.0} | backgrounds(
+            {"timing": "prompt", "delay": 2000.0},
+            {"timing": "delayed", "rate": 500.0, "time_efficiency": {"model": "none"}},
+            {"timing": "table", "profile": PROFILE, "measured": False, "range": [2.0, 40.0]},
+            {"timing": "steady", "rate": 1e6},
+            {"timing": "steady", "rate": 1e6, "time_efficiency": {
+                "model": "table", "time": [0.0, 3000.0, 6000.0], "efficiency": [0.2, 1.0, 0.0]}},
+        ),
+        3e6,
+    ),
+    "efficiency and resolution in time": (
+        SNS,
+        {"detector.time_efficiency": FALLING, "detector.time_resolution": 300.0}
+        | backgrounds({"timing": "steady", "rate": 1e5}),
+        3e6,
+    ),
+    "efficiency in time, whole period": (
+        ESS, {"detector.time_efficiency": FALLING | {"rate": 1e-6}, "windows.record": "all"}, 2e6,
+    ),
+    "steady source, efficiency in time": (
+        "ess-ge", REACTOR | {"detector.time_efficiency": FALLING | {"rate": 1e-6}}, 2e6,
+    ),
+    "pulse of prompt neutrinos": (
+        SNS,
+        {"source.pulse_of": "numu", "source.pulse_shape": PROFILE, "windows.on_length": 2500.0}
+        | backgrounds({"timing": "delayed", "rate": 500.0}),
         2e6,
     ),
     "magnetic moment": ("ess-ge", QUIET | {"interaction.moment.numu": 50.0}, 2e6),

@@ -81,7 +81,7 @@ def equal():
 EXPERIMENTS = {"compass": "ess-csi", "compass-root": "ess-csi", "nexus": "ess-csi",
                "ev44": "ess-csi", "lh5": "ess-csi", "fits": "ess-si", "next": "ess-xe",
                "nuhepmc": "ess-csi", "sbc": "ess-c3f8", "coherent-2017": "sns-csi-2017",
-               "coherent-2021": "sns-csi-2017"}  # fmt: skip
+               "coherent-2021": "sns-csi-2021"}  # fmt: skip
 """Of every format that can be read."""
 
 

@@ -68,6 +68,15 @@ def test_events_of_2021(shared, tmp_path):
     assert told["protons_on_target"] == 3.198e23
 
 
+def test_published_counts_2021(shared, tmp_path):
+    """Fails if the region of the analysis does not hold the published counts, as by default."""
+    import_events(shared / "coherent_csi_2021", tmp_path / "a.root")
+    events, told = read(tmp_path / "a.root")
+    found = [int((events["selected"] & (events["window"] == w)).sum()) for w in (1, 2)]
+    assert found == [1578, 1295]
+    assert told["experiment"]["name"] == "sns-csi-2021"
+
+
 DAMAGE = {
     "text": ("1.0, 0.25, none", "1 lines without 3 numbers", True),
     "two numbers": ("1.0, 0.25", "1 lines without 3 numbers", True),

@@ -35,6 +35,24 @@ def test_logistic_far_below_its_midpoint():
     np.testing.assert_allclose(edge.at([0.0, 9.0, 11.0]), [0.0, 0.0, 1.0], atol=1e-12)
 
 
+def test_logistic_cut_at_zero():
+    """Fails if an offset is not added, or what is negative is not 0, or half of it is not half."""
+    curve = Logistic(
+        model="logistic", plateau=1.32045, slope=0.285979, midpoint=10.8646, offset=-0.333322,
+        half_until=9.0,
+    )  # fmt: skip
+    x = np.linspace(0, 60, 601)
+    formula = 1.32045 / (1 + np.exp(-0.285979 * (x - 10.8646))) - 0.333322
+    due = np.clip(formula, 0, None) * np.where(x < 9.0, 0.5, 1.0)
+    np.testing.assert_allclose(curve.at(x), due, atol=1e-12)
+    zero = curve.edges()[-1]
+    assert 7.0 < zero < 7.1
+    assert curve.at(zero - 1e-6) == 0.0 < curve.at(zero + 1e-6)
+    assert not curve.cuts([zero - 1.0]).any()  # background may be measured there
+    cut = Logistic(model="logistic", plateau=0.7, slope=1.0, midpoint=9.0, cut=5.0)
+    assert list(cut.cuts([4.9, 5.0])) == [True, False]
+
+
 def test_table():
     """Fails if it is not linear between points, 0 below the first, constant above the last."""
     table = EfficiencyTable(model="table", energy=[1.0, 3.0], efficiency=[0.2, 0.6])
@@ -48,6 +66,9 @@ def test_table():
         {"model": "step", "plateau": -0.1},
         {"model": "logistic", "plateau": 0.5, "slope": 0.0, "midpoint": 1.0},
         {"model": "logistic", "plateau": 1.5, "slope": 1.0, "midpoint": 1.0},
+        {"model": "logistic", "plateau": 1.5, "slope": 1.0, "midpoint": 1.0, "offset": -0.2},
+        {"model": "logistic", "plateau": 0.5, "slope": 1.0, "midpoint": 1.0, "offset": -0.5},
+        {"model": "logistic", "plateau": 0.5, "slope": 1.0, "midpoint": 1.0, "offset": 0.1},
         {"model": "logistic", "plateau": 0.5, "slope": 1.0},
         {"model": "table", "energy": [1.0, 1.0], "efficiency": [0.1, 0.2]},
         {"model": "table", "energy": [1.0, 2.0], "efficiency": [0.1, 1.2]},

@@ -135,7 +135,7 @@ def test_a_resolution_spreads_by_its_width(model):
 def test_templates_expect_what_is_generated(models):
     experiment = with_models(**models)
     model = build([experiment], ["strength"])
-    expected, edges = model.counts(model.truth), model.section(experiment.name).edges
+    expected, edges = model.counts(model.truth), model.section(experiment.name).binning.energy
     events = generate(experiment, seed=11, years=experiment.exposure.years, library="np")
     chosen = events["selected"] & (events["window"] == 1)
     counts = np.histogram(events["e_reco_nr"][chosen], edges)[0]

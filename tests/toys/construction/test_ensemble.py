@@ -349,8 +349,8 @@ def test_event_level_toys(name):
     experiment = load(name, settings)
     model = build([experiment], ["strength"])
     toys = 300
-    assert truth_threshold(experiment) < model.section(name).edges[0]
-    counts = events_as_toys(experiment, model.section(name).edges, toys, 1000)
+    assert truth_threshold(experiment) < model.section(name).binning.energy[0]
+    counts = events_as_toys(experiment, model.section(name).binning.energy, toys, 1000)
     mean = model.counts(model.truth)
     total = merged(counts.sum(axis=0), toys * mean)
     p = chi2.sf(np.sum((total[:, 0] - total[:, 1]) ** 2 / total[:, 1]), len(total))

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from nuspill.generator.cross_section import structure_factors
 from nuspill.reco.chain.codes import ON
-from nuspill.reco.columns import counted
-from nuspill.toys.counts.bins import bin_edges, measured_edges
+from nuspill.toys.counts.binning import binning
 
 
 @pytest.fixture(scope="session", name="event_templates")
@@ -36,7 +35,7 @@ def from_events(experiment, events, years, weight=None):
     counts, variances
         Arrays of shape (bins,) by (flavour, nucleus, structure).
     """
-    edges = measured_edges(experiment, bin_edges(experiment))
+    bins = binning(experiment)
     scale = experiment.exposure.years / years
     counts, variances = {}, {}
     for channel in experiment.channels:
@@ -56,6 +55,6 @@ def from_events(experiment, events, years, weight=None):
         for structure, factor in factors.items():
             w = start * (factor * powers).sum(axis=0) / sample * scale
             key = channel.flavour.name, channel.nucleus.name, structure
-            counts[key] = counted(events["e_reco"][chosen], edges, w)
-            variances[key] = counted(events["e_reco"][chosen], edges, w**2)
+            columns = {name: events[name][chosen] for name in bins.columns}
+            counts[key], variances[key] = bins.count(columns, w), bins.count(columns, w**2)
     return counts, variances

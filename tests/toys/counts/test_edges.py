@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 from nuspill import build, generate, load
-from nuspill.reco.columns import counted
 from nuspill.reco.expectation import expectations
 from nuspill.toys.construction.ensemble import Truth
 from nuspill.toys.construction.event_toys import sources_at, throw_events
-from nuspill.toys.counts.bins import measured_edges
 from nuspill.toys.counts.template import templates
 from scipy import stats
 
@@ -77,8 +75,7 @@ def test_events_lie_in_the_bins_of_the_templates(case, threshold):
     due, (section,) = model.counts(model.truth), model.sections
     events = generate(e, seed=12, years=e.exposure.years, library="np")
     chosen = events["selected"] & (events["window"] == 1)
-    edges = measured_edges(e, section.edges)
-    assert goodness(counted(events["e_reco"][chosen], edges), due) > 1e-3
+    assert goodness(section.binning.seen(events, 1), due) > 1e-3
     selected = sum(x.selected[1] for x in expectations(e)) * e.exposure.years
     assert abs(chosen.sum() - selected) < 4 * np.sqrt(selected)
     if threshold != "below":

@@ -28,8 +28,9 @@ class FirstBin(Shape):
     modifier: str | None = "histosys"
 
     def applied(self, template, nominal, x, uncertainty):
-        first = np.arange(len(nominal.steady)) == 0
-        return template + nominal.signal * (x * uncertainty) * np.where(first, 1.0, 0.0)
+        first = np.arange(nominal.templates.binning.bins) == 0
+        more = nominal.scaled(np.where(first, 1 + uncertainty, 1.0)) - nominal.counts
+        return template + more * x
 
 
 def with_effect(effect):
@@ -96,11 +97,11 @@ class Tilt(Shape):
     modifier: str | None = "histosys"
 
     def applied(self, template, nominal, x, uncertainty):
-        low, high = nominal.edges[:-1], nominal.edges[1:]
+        edges = nominal.templates.binning.energy
+        low, high = edges[:-1], edges[1:]
         middle = (low[0] + high[-1]) / 2
         slope = ((low + high) / 2 - middle) / (high[-1] - middle)
-        counts = nominal.steady[: len(slope)] * slope * uncertainty
-        return template + x * nominal.in_rows(counts)
+        return template + x * (nominal.scaled(1 + slope * uncertainty) - nominal.counts)
 
 
 BEAM = {"name": "neutrons", "timing": "prompt", "rate": 0.3}

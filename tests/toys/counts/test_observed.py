@@ -59,7 +59,7 @@ def test_histogram(csi, tmp_path):
     """Fails if a TH1 of ROOT is not read, or one with other bins is."""
     e, model, counts = csi
     path = tmp_path / "data.root"
-    edges = model.section("ess-csi").edges
+    edges = model.section("ess-csi").binning.energy
     with uproot.recreate(path) as file:
         file["folder/h"] = counts, edges
         file["shifted"] = counts, edges + 0.1
@@ -70,7 +70,7 @@ def test_histogram(csi, tmp_path):
     np.testing.assert_array_equal(data.counts, counts[None])
     for name, part in {
         "shifted": "bins from", "short": f"{len(counts) - 1} bins", "negative": "0 or more",
-        "plane": "no histogram", "nosuch": "no histogram", "folder": "no histogram",
+        "plane": "2 axes", "nosuch": "no histogram", "folder": "no histogram",
     }.items():  # fmt: skip
         with pytest.raises(ExperimentError, match=part) as error:
             observed(model, [e], [f"{path}:{name}"])
@@ -86,7 +86,7 @@ def test_ntuple(statistic, tmp_path):
     write(plan(e, 3), path)
     events = generate(e, seed=3, library="np")
     data = observed(model, [e], [str(path)])
-    edges = model.section("ess-csi").edges
+    edges = model.section("ess-csi").binning.energy
     energy = events["e_reco_nr"].astype(float)
     for window, counts in ((1, data.counts[0]), (2, data.off[0])):
         chosen = events["selected"] & (events["window"] == window)

@@ -63,7 +63,8 @@ def own_events(e, model, seed):
     events = generate(e, seed=seed, years=e.exposure.years, library="np", selected_only=True)
     (section,) = model.sections
     on, off = (
-        counted(events["e_reco_nr"][events["window"] == window], section.edges) for window in (1, 2)
+        counted(events["e_reco_nr"][events["window"] == window], section.binning.energy)
+        for window in (1, 2)
     )
     counts, beside = np.zeros(model.bins), np.zeros(model.bins)
     counts[section.on] = on

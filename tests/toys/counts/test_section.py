@@ -22,7 +22,7 @@ def test_sections_of_three_statistics():
     np.testing.assert_array_equal(bins, np.arange(model.bins))
     assert [s.off is not None for s in model.sections] == [True, False, False]
     for section, experiment in zip(model.sections, experiments, strict=True):
-        np.testing.assert_array_equal(section.edges, FEW)
+        np.testing.assert_array_equal(section.binning.energy, FEW)
         alone = build([experiment])
         own = alone.section(section.name)
         counts, expected = model.asimov().counts[0], alone.asimov().counts[0]

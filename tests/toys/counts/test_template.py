@@ -8,7 +8,7 @@ from nuspill import ExperimentError, generate, load, shipped_experiments
 from nuspill.generator.coupling import structure_couplings
 from nuspill.reco.expectation import background_in_bins
 from nuspill.reco.response.detector import Shift
-from nuspill.toys.counts.bins import bin_edges
+from nuspill.toys.counts.binning import energy_edges
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.template import templates
 from scipy.special import ndtr
@@ -26,7 +26,7 @@ def test_rows_sum_to_the_selection(name):
     detector, top = experiment.detector, experiment.energy_top
     recoil = np.geomspace(0.03, experiment.end_point, 60)
     for scale in ("keV_nr", "reco"):
-        inner = bin_edges(experiment)
+        inner = energy_edges(experiment)
         edges = np.concatenate([[-np.inf], inner, [np.inf]])
         rows = detector.bin_probability(recoil, edges, scale, top)
         assert np.all(rows >= 0)
@@ -98,7 +98,7 @@ def test_background_in_bins(name):
     experiment = load(name)
     for background in experiment.background:
         for scale in ("keV_nr", "reco"):
-            edges = np.concatenate([[-np.inf], bin_edges(experiment), [np.inf]])
+            edges = np.concatenate([[-np.inf], energy_edges(experiment), [np.inf]])
             found = background_in_bins(experiment, background, edges, scale)
             (total,) = background_in_bins(
                 experiment, background, np.array([-np.inf, np.inf]), "reco"
@@ -111,9 +111,9 @@ def test_background_in_bins(name):
 def test_edges(name):
     """Fails if bins are not from threshold to e_max, each two σ at its centre wide."""
     experiment = load(name)
-    edges = bin_edges(experiment)
-    if experiment.analysis.edges is not None:
-        np.testing.assert_array_equal(edges, experiment.analysis.edges)
+    edges = energy_edges(experiment)
+    if experiment.analysis.energy_edges is not None:
+        np.testing.assert_array_equal(edges, experiment.analysis.energy_edges)
         return
     assert edges[0] == experiment.detector.threshold
     assert edges[-1] == experiment.e_max
@@ -130,11 +130,11 @@ def test_edges(name):
 def test_edges_that_cannot_be():
     """Fails if bins without a width, or without end, are made."""
     with pytest.raises(ExperimentError, match=r"analysis\.edges must be given"):
-        bin_edges(load("ess-csi", {"detector.resolution": "none"}))
+        energy_edges(load("ess-csi", {"detector.resolution": "none"}))
     with pytest.raises(ExperimentError, match="more than 1000 bins"):
-        bin_edges(load("ess-csi", {"analysis.bin_width": 1e-4}))
+        energy_edges(load("ess-csi", {"analysis.bin_width": 1e-4}))
     with pytest.raises(ExperimentError, match="5000 bins; at most 1000"):
-        bin_edges(load("ess-csi", {"analysis.edges": np.linspace(1, 46, 5001).tolist()}))
+        energy_edges(load("ess-csi", {"analysis.edges": np.linspace(1, 46, 5001).tolist()}))
 
 
 MODELS = {
@@ -196,7 +196,10 @@ def test_events_follow_the_templates(name, model, event_templates):
     for channel in experiment.channels:
         mine = chosen & (events["component"] == channel.flavour.component)
         mine &= events["target"] == channel.nucleus.pdg
-        seen.append(_counted(events[column][mine], found.edges))
+        if found.binning.time is None:
+            seen.append(_counted(events[column][mine], found.binning.energy))
+        else:
+            seen.append(found.binning.seen(events, 1, mine))
         couplings = structure_couplings(experiment.interaction, channel.flavour.name)
         due.append(
             scale
@@ -222,7 +225,7 @@ def test_events_follow_the_templates(name, model, event_templates):
             if experiment.analysis.scale == "reco":
                 continue
             ends = {(c.flavour.name, c.nucleus.name): c.end_point for c in experiment.channels}
-            below = [found.edges[1:] < 0.5 * ends[k[:2]] for k in keys]
+            below = [found.binning.energy[1:] < 0.5 * ends[k[:2]] for k in keys]
             tables = [[x[b] for x, b in zip(t, below, strict=True)] for t in tables]
             if not any(b.any() for b in below):  # one bin to the end
                 continue
@@ -252,7 +255,7 @@ def test_backgrounds_follow_the_templates(name):
     events = generate(experiment, seed=4, years=years, library="np", selected_only=True)
     column = "e_reco" if experiment.analysis.scale == "reco" else "e_reco_nr"
     mine = (events["component"] >= 10) & (events["window"] == 1)
-    seen = _counted(events[column][mine], found.edges)
+    seen = _counted(events[column][mine], found.binning.energy)
     due = (found.steady + found.beam) * years / experiment.exposure.years
     p, bins = agree([seen], [due], [due], 10.0)
     assert p > LEAST, f"p = {p:.2g} in {bins} bins"

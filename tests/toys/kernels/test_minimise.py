@@ -9,6 +9,7 @@ import pytest
 from iminuit import Minuit
 from nuspill.reco.cluster.workers import Here
 from nuspill.reco.errors import ExperimentError
+from nuspill.toys.counts.binning import numbered
 from nuspill.toys.counts.effect import Quenching
 from nuspill.toys.counts.model import Data, Model, Nuisance, Section
 from nuspill.toys.counts.parameter import Parameter
@@ -72,7 +73,7 @@ def random_model(rng, kind):
         np.append(truth, np.zeros(pulls)),
         tau,
         np.where(tau > 0, beside, 0.0),
-        (Section("test", slice(0, bins), None, np.arange(bins + 1.0)),),
+        (Section("test", slice(0, bins), None, numbered(bins)),),
     )
 
 

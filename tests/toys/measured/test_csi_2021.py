@@ -1,0 +1,123 @@
+"""sns-csi-2021 against plain NumPy and SciPy, and its tables against the release."""
+
+import tomllib
+
+import numpy as np
+import pytest
+from csi_2021 import PE, TIME, neutrons, signal, steady
+from nuspill import generate, load
+from nuspill.generator.coupling import structure_couplings
+from nuspill.reco.experiment import source_text
+from nuspill.toys.counts.template import templates
+
+NAME = "sns-csi-2021"
+EXPECTED = {"steady": 1286.0, "brn": 18.4, "nin": 5.6}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """The tables of the file: the pulse and each background, as text says them."""
+    data = tomllib.loads(source_text(NAME))
+    backgrounds = {item["name"]: item for item in data["background"]}
+    return data["source"]["pulse_shape"], backgrounds
+
+
+def in_us(shape):
+    return np.array(shape["time"]) / 1e3, np.array(shape["intensity"])
+
+
+@pytest.fixture(scope="module")
+def by_hand(tables):
+    """Expected counts by component, shape (9, 11) each."""
+    pulse, backgrounds = tables
+    counts = signal(in_us(pulse))
+    for name in ("brn", "nin"):
+        item = backgrounds[name]
+        spectrum = item["spectrum"]["counts"]
+        counts[name] = neutrons(EXPECTED[name], spectrum, *in_us(item["profile"]))
+    counts["steady"] = steady(EXPECTED["steady"], backgrounds["steady"]["spectrum"]["counts"])
+    return counts
+
+
+def by_flavour(experiment):
+    """Signal of the templates by flavour, shape (bins,)."""
+    counts = {}
+    for (flavour, _, structure), part in templates(experiment).signal.items():
+        factor = structure_couplings(experiment.interaction, flavour)[structure]
+        counts[flavour] = counts.get(flavour, 0.0) + factor * part
+    return counts
+
+
+def test_standard_model_prediction(by_hand):
+    """Fails if the prediction is not 320.8 within 0.5 %, by hand and by the templates."""
+    ours = sum(part.sum() for part in by_flavour(load(NAME)).values())
+    assert ours == pytest.approx(320.8, rel=0.005)
+    assert sum(by_hand[f].sum() for f in ("numu", "nue", "numubar")) == pytest.approx(
+        ours, rel=1e-3
+    )
+
+
+def test_every_bin(by_hand):
+    """Fails if a component differs by 1e-3 in a bin of photo-electrons and time.
+
+    Bins that hold less than 1e-4 of a component may differ by 1e-7 of it.
+    """
+    experiment = load(NAME)
+    ours = by_flavour(experiment)
+    ours |= {name: counts.on for name, counts in templates(experiment).backgrounds.items()}
+    assert list(ours) == ["numu", "nue", "numubar", "steady", "brn", "nin"]
+    for name, counts in ours.items():
+        due = by_hand[name]
+        np.testing.assert_allclose(
+            counts.reshape(due.shape), due, rtol=1e-3, atol=1e-7 * due.sum(), err_msg=name
+        )
+
+
+def test_sum_of_every_bin(by_hand):
+    """Fails if all that is expected in a bin differs by 3e-4."""
+    experiment = load(NAME)
+    found = templates(experiment)
+    ours = sum(by_flavour(experiment).values()) + found.steady + found.beam
+    np.testing.assert_allclose(ours, sum(by_hand.values()).ravel(), rtol=3e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [1, 2])
+def test_events_of_backgrounds(window, goodness):
+    """Fails if selected events of a background do not fall in the bins as its template says."""
+    experiment = load(NAME)
+    found = templates(experiment)
+    events = generate(experiment, seed=21, years=200.0, library="np")
+    for name in ("steady", "brn", "nin"):
+        number = {of: n for n, of in experiment.components.items()}[name]
+        counts = found.binning.seen(events, window, events["component"] == number)
+        due = found.backgrounds[name].on if window == 1 else found.backgrounds[name].off
+        if due.sum() == 0:
+            assert not counts.any()
+        else:
+            assert goodness(counts, 100.0 * due) > 1e-4, name
+
+
+def test_tables_are_those_of_the_release(tables, shared):
+    """Fails if a table of the file is not the release's: rebinned, within 3e-4 of the component."""
+    pulse, backgrounds = tables
+    folder = shared / "coherent_csi_2021"
+    waveform = np.loadtxt(folder / "numu_waveform.csv", delimiter=",").T
+    np.testing.assert_allclose(in_us(pulse), waveform, rtol=1e-6)
+    for name in ("brn", "nin"):
+        item = backgrounds[name]
+        energy, counts = np.loadtxt(folder / f"{name}PE.txt").T
+        np.testing.assert_allclose(item["spectrum"]["counts"], counts[energy < 60], rtol=1e-5)
+        time, density = np.loadtxt(folder / f"{name}Trec.txt").T
+        edges = np.append(time - 0.005, time[-1] + 0.005)
+        released = np.diff(np.interp(TIME, edges, np.append(0, np.cumsum(density))))
+        fine = np.linspace(0, 6, 60_001)
+        table = np.interp((fine[1:] + fine[:-1]) / 2, *in_us(item["profile"]), left=0, right=0)
+        ours = np.histogram((fine[1:] + fine[:-1]) / 2, TIME, weights=table)[0]
+        np.testing.assert_allclose(ours / ours.sum(), released / released.sum(), atol=3e-4)
+    events = np.loadtxt(folder / "dataBeamOnAC.txt")
+    chosen = events[(events[:, 0] < 60) & (events[:, 1] < 6)]
+    counts = np.histogram(chosen[:, 0], np.arange(0, 61, 2))[0]
+    np.testing.assert_array_equal(backgrounds["steady"]["spectrum"]["counts"], counts)
+    assert counts.sum() == 1295
+    assert PE[-1] == 60
