@@ -1,8 +1,10 @@
-"""Intervals from values on a grid, and the levels of regions."""
+"""Intervals, contours and areas from values on a grid, and the levels of regions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,31 @@ def open_ends(model: Model, name: str, x: Array) -> tuple[float, ...]:
 def is_clipped(intervals: Iterable[Sequence[float]], ends: Sequence[float]) -> bool:
     """Whether intervals reach ends of a range, so that those of the region are beyond."""
     return any(edge in ends for interval in intervals for edge in interval)
+
+
+def outlines(x: Array, y: Array, z: Array, level: float) -> list[list[Array]]:
+    """Pieces of the region z < level: for each its outer boundary, then its holes, all closed."""
+    from contourpy import FillType, contour_generator
+
+    top = 1e6 * max(abs(level), 1.0)
+    high = np.pad(np.minimum(z, top), 1, constant_values=top)
+    wide, tall = np.pad(x, 1, mode="edge"), np.pad(y, 1, mode="edge")
+    generator = contour_generator(wide, tall, high, fill_type=FillType.OuterOffset)
+    filled: Any = generator.filled(-np.inf, level)
+    points, offsets = filled
+    return [
+        [np.asarray(p[a:b]) for a, b in pairwise(o)] for p, o in zip(points, offsets, strict=True)
+    ]
+
+
+def total_area(pieces: Sequence[Sequence[Array]]) -> float:
+    """Area of the pieces that `outlines` gives, holes left out."""
+
+    def area(line: Array) -> float:
+        x, y = line[:, 0], line[:, 1]
+        return abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))) / 2
+
+    return sum(area(outer) - sum(area(hole) for hole in holes) for outer, *holes in pieces)
 
 
 def threshold(cl: float, parameters: int) -> float:
@@ -56,3 +83,10 @@ def intervals(x: Array, outside: Array) -> list[list[float]]:
     if inside[-1]:
         pieces.append([begin, float(x[-1])])
     return pieces
+
+
+def contours(axes: Sequence[Array], outside: Array) -> tuple[list[Array], float]:
+    """Closed boundaries in a plane of where `outside` ≤ 0, and the area."""
+    x, y = axes
+    pieces = outlines(x, y, outside.reshape(len(y), len(x)), 0.0)
+    return [line for piece in pieces for line in piece], total_area(pieces)
