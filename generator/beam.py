@@ -70,13 +70,23 @@ class SpectrumTable(Settings):
     per_year: PositiveFloat | None = setting(
         None, "neutrinos of this flavour a year; by default protons x neutrinos a proton"
     )
+    flux: PositiveFloat | None = setting(
+        None, "in place of `per_year`, at the detector while the source is on", "1/(cm² s)"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.line is None) == (self.energy is None and self.density is None):
             raise ValueError("give either `line` or `energy` and `density`")
+        if self.per_year is not None and self.flux is not None:
+            raise ValueError("give `per_year` or `flux`, not both")
         _ = self.spectrum
         return self
+
+    @property
+    def has_number(self) -> bool:
+        """Whether it says how many neutrinos there are."""
+        return self.per_year is not None or self.flux is not None
 
     @cached_property
     def spectrum(self) -> Spectrum:
@@ -185,7 +195,7 @@ class Source(Settings):
     def _check_neutrinos(self) -> None:
         """Refuse a flavour whose number of neutrinos is not known."""
         tables = self.spectra.values() if self.spectra is not None else [None]
-        if self.neutrinos is None and any(t is None or t.per_year is None for t in tables):
+        if self.neutrinos is None and any(t is None or not t.has_number for t in tables):
             known = ", ".join(f"{n:g} at {e:g} GeV" for e, n in NEUTRINOS_PER_PROTON.items())
             energy = self.proton_energy
             shown = "not given" if energy is None else f"{energy:g} GeV"
@@ -280,10 +290,18 @@ class Source(Settings):
             ]
         else:
             fluxes = [
-                FlavourFlux(name, table.spectrum, table.per_year or shared, 0)
+                FlavourFlux(name, table.spectrum, self._per_year(table) or shared, 0)
                 for name, table in self.spectra.items()
             ]
         return tuple(sorted(fluxes, key=lambda flavour: flavour.component))
+
+    def _per_year(self, table: SpectrumTable) -> float | None:
+        """Neutrinos a year that a flavour's table says, if it does."""
+        if table.flux is None:
+            return table.per_year
+        on = 1.0 if self.steady else self.pulse_width / self.period
+        sphere = 4 * np.pi * (self.distance * 100) ** 2
+        return float(table.flux * sphere * self.hours_per_year * 3600 * on)
 
     def fluence_per_year(self, flavour: FlavourFlux) -> float:
         """Neutrinos of a flavour through a cm² at the detector in a year of operation."""
@@ -298,7 +316,8 @@ class Source(Settings):
           that a published number, rounded as it is, is kept while none of them changes.
         - `power`, where the source states it, goes with `protons_per_year` if that is given.
         - `neutrinos_per_proton` is that of `NEUTRINOS_PER_PROTON` at another `proton_energy`.
-        - `per_year` of a spectrum goes as protons × neutrinos a proton.
+        - `per_year` of a spectrum goes as protons × neutrinos a proton; its `flux` as the beam
+          power, if that is known, over the square of the distance.
         - `window` keeps its tail after the pulse of another `pulse_width` or `pulse_shape`.
 
         Parameters
@@ -393,8 +412,9 @@ class Source(Settings):
         return {"pulse_width": width, "window": width + (self.window - self.pulse_width)}
 
     def _spectra_after(self, data: Mapping[str, Any]) -> Json:
-        """`spectra` with each `per_year` in proportion to protons and neutrinos a proton."""
-        own = [name for name, table in (self.spectra or {}).items() if table.per_year is not None]
+        """`spectra` with each `per_year` or `flux` in proportion to what makes neutrinos."""
+        tables = self.spectra or {}
+        own = [name for name, table in tables.items() if table.has_number]
         try:
             after = Source.model_validate(data)
         except ValidationError:
@@ -405,12 +425,16 @@ class Source(Settings):
         for key in ("proton_energy", "neutrinos_per_proton") if own else ():
             if None in (self.neutrinos, after.neutrinos) and data[key] != getattr(self, key):
                 raise ValueError(
-                    f"source.{key} = {data[key]} leaves source.spectra.{own[0]}.per_year open: "
-                    "give it as well"
+                    f"source.{key} = {data[key]} leaves source.spectra.{own[0]}."
+                    f"{'flux' if tables[own[0]].flux else 'per_year'} open: give it as well"
                 )
         spectra = {name: dict(table) for name, table in data["spectra"].items()}
+        flux_ratio = (self.distance / after.distance) ** 2
+        if self.beam_power is not None and after.beam_power is not None:
+            flux_ratio *= after.beam_power / self.beam_power
         for name in own:
-            spectra[name]["per_year"] *= ratio
+            key, factor = ("per_year", ratio) if tables[name].flux is None else ("flux", flux_ratio)
+            spectra[name][key] *= factor
         return {"spectra": spectra}
 
 

@@ -13,22 +13,8 @@ import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
 from ..generator.settings import Settings, setting
-
-EffectName = Literal["flux", "distance", "quenching", "resolution", "threshold", "beam background"]
-"""What a systematic may change; `toys.counts.effect` holds a class for each."""
-
-
-class Systematic(Settings):
-    """A further uncertainty, as a nuisance parameter with a Gaussian pull."""
-
-    name: str = setting(..., "its pull; the same name elsewhere is the same pull", min_length=1)
-    effect: EffectName = setting(
-        ...,
-        "what is uncertain: neutrinos, metres, energy scale, width, acceptance threshold, or the "
-        "rate of what comes with the beam",
-    )
-    uncertainty: PositiveFloat = setting(..., "relative, one standard deviation", lt=0.5)
-
+from .systematic import EffectName as EffectName
+from .systematic import Systematic
 
 AxisName = Literal["energy", "time"]
 

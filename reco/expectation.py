@@ -17,6 +17,7 @@ from ..generator.rate import above, flux_averaged_cross_section, quadrature_node
 from .arrival import background_shares, shares, window_shares
 from .experiment import Experiment
 from .response.background import Background, BackgroundShape, shape
+from .response.detector import Shift
 
 TRUTH_LOSS = 1e-4
 """Part of the selected events that may lie below the derived truth threshold."""
@@ -156,7 +157,11 @@ def _expectation(
 
 
 def background_in_bins(
-    experiment: Experiment, background: Background, edges: Array, scale: str
+    experiment: Experiment,
+    background: Background,
+    edges: Array,
+    scale: str,
+    shift: Shift | None = None,
 ) -> Array:
     """Part of a background that is selected in each bin of reconstructed energy.
 
@@ -166,27 +171,42 @@ def background_in_bins(
         Increasing, shape (bins + 1,); infinite ones are allowed.
     scale
         ``keV_nr`` for bins of e_reco_nr, ``reco`` for bins of e_reco.
+    shift
+        A response other than the nominal one.
 
     Returns
     -------
     array, shape (bins,)
         Windows and veto not included.
+
+    Raises
+    ------
+    ValueError
+        If energies are as measured, and the shift is of what comes before.
     """
+    shift = shift or Shift()
     spectrum = background_shape(experiment, background)
     detector, top = experiment.detector, experiment.energy_top
     if not background.measured:
         x = np.linspace(spectrum.edges[0], spectrum.edges[-1], 4001)
         middle = (x[1:] + x[:-1]) / 2
         parts = [
-            detector.bin_probability(part, edges, "reco" if scale == "reco" else "keV_nr", top)
+            detector.bin_probability(
+                part, edges, "reco" if scale == "reco" else "keV_nr", top, shift
+            )
             for part in np.array_split(middle, 8)
         ]
         return np.diff(spectrum.cdf(x)) @ np.concatenate(parts)
+    if shift.quenching or shift.efficiency or shift.width != 1:
+        raise ValueError(
+            f"the energies of background '{background.name}' are as measured, so that only their "
+            "scale and the threshold can be others"
+        )
     limits = np.asarray(edges, float)
     if scale == "keV_nr":
         limits = detector.reconstructed(limits)
     low, high = detector.region or (-np.inf, np.inf)
-    least = _on_scale(experiment, background, detector.threshold)
+    least = _on_scale(experiment, background, detector.threshold * shift.threshold)
     if detector.resolution.whole_numbers and background.scale == "reco":  # which are whole numbers
         limits, low, high = np.ceil(limits) - 0.5, np.ceil(low) - 0.5, np.floor(high) + 0.5
         least = np.ceil(least) - 0.5
@@ -196,7 +216,20 @@ def background_in_bins(
         if background.scale == "keV_nr":
             finite = np.isfinite(limits)
             limits[finite] = detector.recoil_equivalent(limits[finite], top)
-    return np.diff(spectrum.cdf(np.maximum(limits, least)))
+    limits = np.maximum(limits, least)
+    if shift.energy != 1:
+        limits = _scaled(experiment, background, limits, 1 / shift.energy)
+    return np.diff(spectrum.cdf(limits))
+
+
+def _scaled(experiment: Experiment, background: Background, energy: Array, factor: float) -> Array:
+    """Energies on the scale of a background whose measured energies are `factor` times theirs."""
+    if background.scale != "keV_nr":
+        return factor * energy
+    scaled = np.array(energy)
+    finite = np.isfinite(energy)
+    scaled[finite] = experiment.detector.quenched_alike(energy[finite], factor)
+    return scaled
 
 
 def _on_scale(experiment: Experiment, background: Background, recoil: float) -> float:

@@ -44,6 +44,8 @@ def _pull(experiment: Experiment) -> str:
 def _background(background: Background, key: str) -> str:
     if not background.enabled and key != "enabled":
         return f"background.{background.name}.enabled = false"
+    if key == "pull" and background.uncertainty == 0:
+        return f"background.{background.name}.uncertainty = 0"
     steady = key == "delay" and background.timing == "steady"
     return f"background.{background.name}.timing = 'steady'" if steady else ""
 

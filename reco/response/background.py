@@ -23,6 +23,9 @@ from .time_efficiency import TimeEfficiency
 RAMP = 1e-6
 """Part of a bin of a histogram over which the density passes to that of the next."""
 
+SIGNAL = "signal"
+"""Name of the signal among the components; the others are the backgrounds by theirs."""
+
 
 class SpectrumModel(Settings):
     """What spectra have in common; a new one gives `shape`."""
@@ -153,10 +156,20 @@ class Background(Settings):
     time_efficiency: TimeEfficiency | None = setting(
         None, "acceptance by the measured time; by default detector.time_efficiency"
     )
+    uncertainty: NonNegativeFloat = setting(
+        0.0,
+        "of its rate, relative, one standard deviation; beside analysis.background_uncertainty",
+        le=10,
+    )
+    pull: str | None = setting(
+        None, "name of the pull of its rate; by default background.EXPERIMENT.NAME", min_length=1
+    )
     measured: bool = setting(True, "energies are as measured; false: true recoils, to be smeared")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.name == SIGNAL:
+            raise ValueError(f"'{SIGNAL}' is the name of the signal: give the background another")
         if (self.timing == "table") != (self.profile is not None):
             raise ValueError("give `profile` with timing = 'table', and only then")
         if self.range is not None and not self.range[0] < self.range[1]:

@@ -222,17 +222,31 @@ class Detector(Settings):
         """
         shift = shift or Shift()
         t = np.atleast_1d(np.asarray(recoil, float))
-        bins = _Bins(self, np.asarray(edges, float), scale, high, shift.threshold)
-        e_ee = shift.energy * self.electron_equivalent(t)
+        bins = _Bins(self._with(shift), np.asarray(edges, float), scale, high, shift.threshold)
+        quenching = shift.quenching or self.quenching
+        e_ee = shift.energy * quenching.electron_equivalent(np.maximum(t, 0.0))
         if not self.resolution.has_width:
-            return bins.accepted(e_ee * self.per_kev, self.quenched_alike(t, shift.energy))
+            return bins.accepted(e_ee * self.per_kev, self._seen(t, shift))
         if self.resolution.whole_numbers:
             return self._binned_photoelectrons(e_ee, bins)
-        mean = self.quenched_alike(t, shift.energy) if self.resolution.on_recoil else e_ee
+        mean = self._seen(t, shift) if self.resolution.on_recoil else e_ee
         sigma = shift.width * self.resolution.sigma(mean, self.threshold)
         if self.resolution.is_gamma():
             return self._binned_gamma(mean, sigma, bins)
         return self._binned_gaussian(mean, sigma, bins)
+
+    def _with(self, shift: Shift) -> Detector:
+        """The detector with the efficiency of another response."""
+        if shift.efficiency is None:
+            return self
+        return self.model_copy(update={"efficiency": shift.efficiency})
+
+    def _seen(self, recoil: Array, shift: Shift) -> Array:
+        """Recoils that have the quenched energy which those of another response have."""
+        if shift.quenching is None:
+            return self.quenched_alike(recoil, shift.energy)
+        energy = shift.energy * shift.quenching.electron_equivalent(np.maximum(recoil, 0.0))
+        return self.recoil_equivalent(energy, 4 * float(np.max(recoil, initial=0.0)) + 1)
 
     def recoil_sigma(self, recoil: ArrayLike) -> Array:
         """Resolution on the nuclear-recoil scale, keV, at recoils in keV_nr; 0 without any."""
@@ -295,7 +309,7 @@ class Detector(Settings):
 
 
 class Shift(NamedTuple):
-    """Factors on the nominal response: what a systematic uncertainty changes."""
+    """What a systematic uncertainty changes of the nominal response, most of it by factors."""
 
     energy: float = 1.0
     """Factor on the mean reconstructed energy: quenching."""
@@ -303,6 +317,19 @@ class Shift(NamedTuple):
     """Factor on the resolution σ."""
     threshold: float = 1.0
     """Factor on the threshold of the acceptance."""
+    quenching: Quenching | None = None
+    """Another quenching; the scale of e_reco_nr, bins and acceptance stay."""
+    efficiency: Efficiency | None = None
+    """Another efficiency."""
+    delay: float = 0.0
+    """Added to all times, ns."""
+    spread: float = 1.0
+    """Factor on the widths of the pulse, or of a background's profile, and of the resolution."""
+
+    @property
+    def moves_times(self) -> bool:
+        """Whether arrival times are others."""
+        return self.delay != 0 or self.spread != 1
 
 
 class _Bins:

@@ -30,6 +30,8 @@ FREE = {
     "daq": "of recorded data alone; it has been applied",
 }
 """Keys, or sections, that decide nothing of the selected events, and why."""
+FREE_OF_BACKGROUNDS = ("uncertainty", "pull")
+"""Keys of each background that are of the fit alone."""
 HYPOTHESIS = "interaction"
 EXPOSURE_KEY = "exposure.years"
 TOLERANCE = 1e-9
@@ -115,8 +117,15 @@ def _differences(data: Experiment, model: Experiment, free: set[str]) -> Iterato
         free = free | {"windows"}
     a, b = (each.model_dump(mode="json") for each in (data, model))
     for difference in _unlike(a, b, ""):
-        if not any(_is_in(difference.key, key) for key in free):
+        if not any(_is_in(difference.key, key) for key in free) and not _of_fit(difference.key):
             yield difference
+
+
+def _of_fit(key: str) -> bool:
+    """Whether a key is one of a background that a fit alone reads."""
+    return key.startswith("background.") and key.endswith(
+        tuple(f".{name}" for name in FREE_OF_BACKGROUNDS)
+    )
 
 
 def _unlike(a: Any, b: Any, key: str) -> Iterator[Difference]:

@@ -20,7 +20,11 @@ def shipped(name):
     return Source(**tomllib.loads(text))
 
 
+BEAMS = tuple(name for name in shipped_sources() if shipped(name).spectra is None)
+
+
 def test_which_sources_are_shipped():
+    assert set(shipped_sources()) == {*BEAMS, "leibstadt"}
     assert {"ess", "sns", "ess-28hz", "ess-2.5gev", "ess-3gev"} <= set(shipped_sources())
 
 
@@ -30,10 +34,11 @@ def test_shipped_source_is_valid_and_bears_its_name(name):
     source = shipped(name)
     assert source.name == name
     assert source.pulse_width <= source.beam_window < source.period
-    assert {f.name for f in source.flavours} == {"numu", "nue", "numubar"}
+    flavours = {"numu", "nue", "numubar"} if name in BEAMS else {"nuebar"}
+    assert {f.name for f in source.flavours} == flavours
 
 
-@pytest.mark.parametrize("name", shipped_sources())
+@pytest.mark.parametrize("name", BEAMS)
 def test_protons_agree_with_power_and_energy(name):
     # power × 5 000 h / (energy × e), to the rounding of the published numbers
     source = shipped(name)
@@ -141,6 +146,36 @@ def test_neutrinos_of_their_own_need_no_yield():
     assert Source(protons_per_year=1.0, spectra=spectra).flavours[0].per_year == 1e27
 
 
+def test_flux_at_the_detector():
+    # neutrinos a cm² in a year are those of the seconds in which the source is on
+    spectra = {"nuebar": {"line": 3.0, "flux": 2e13}}
+    reactor = {"protons_per_year": 1.0, "spectra": spectra, "hours_per_year": 8000.0}
+    pulses = {"repetition": 10.0, "pulse_width": 2e7}  # on for a fifth
+    for settings, on in (({"steady": True}, 1.0), (pulses, 0.2)):
+        source = Source(**reactor, **settings, distance=12.0)
+        (nuebar,) = source.flavours
+        assert source.fluence_per_year(nuebar) == approx(2e13 * 8000 * 3600 * on)
+    far = Source(**source.changed({"distance": 24.0}))
+    assert far.spectra["nuebar"].flux == approx(2e13 / 4)
+    shorter = Source(**source.changed({"hours_per_year": 4000.0}))
+    assert shorter.fluence_per_year(shorter.flavours[0]) == approx(2e13 * 4000 * 3600 * 0.2)
+    assert shorter.spectra["nuebar"].flux == 2e13
+
+
+def test_flux_goes_with_the_power():
+    # twice the power is twice the flux, and the same flux for half the hours
+    spectra = {"numu": {"line": 29.8, "flux": 1e7}}
+    beam = Source(power=1.0, proton_energy=1.0, neutrinos_per_proton=0.1, spectra=spectra)
+    assert Source(**beam.changed({"power": 2.0})).spectra["numu"].flux == approx(2e7)
+    assert Source(**beam.changed({"hours_per_year": 2500})).spectra["numu"].flux == approx(1e7)
+
+
+def test_prompt_neutrinos_of_a_measured_pulse():
+    # a pulse of numu already holds the life of the pion
+    assert Source(power=5.0, proton_energy=2.0).pion_life == approx(26.033)
+    assert Source(power=5.0, proton_energy=2.0, pulse_of="numu").pion_life == 0.0
+
+
 def test_window_of_a_tabulated_pulse():
     # the end of the shape, not that of a flat pulse which there is not
     shape = {"time": [0, 400, 1000], "intensity": [0, 1, 0]}
@@ -157,7 +192,7 @@ def test_a_change_of_nothing_changes_nothing():
         source = shipped(name)
         given = {key: getattr(source, key) for key in ("power", "repetition", "pulse_width")}
         assert Source(**source.changed(given)) == source
-        assert Source(**source.changed({"hours_per_year": 5000})) == source
+        assert Source(**source.changed({"hours_per_year": source.hours_per_year})) == source
         assert Source(**source.changed({})) == source
 
 

@@ -189,6 +189,10 @@ def selected_by_hand(experiment, recoil):
         return np.diff(below, axis=1) @ np.clip(curve, 0.0, None)
     if d.resolution.model == "none":
         return d.efficiency.plateau * (recoil >= d.threshold)
+    if d.resolution.model == "fano":
+        energy = d.electron_equivalent(recoil)
+        sigma = np.sqrt(0.02038**2 + 0.11 * 2.96e-3 * energy)
+        return ndtr((energy - 0.16) / sigma) - ndtr((energy - 0.8) / sigma)
     sigma = d.resolution.relative * np.sqrt(recoil * d.threshold)
     return d.efficiency.plateau * ndtr((recoil - d.threshold) / sigma)
 

@@ -7,11 +7,13 @@ is the same parameter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ...reco.response.background import SIGNAL
 from .effect import (
     SYSTEMATICS,
     BackgroundNormalisation,
@@ -21,7 +23,7 @@ from .effect import (
 )
 from .model import Nuisance
 from .parameter import parameters_of
-from .template import SIGNAL, Templates
+from .template import Templates
 
 SCALE = 0.01
 """A background factor that beam-off measures is 1 + SCALE z, so that z is of the order of one."""
@@ -61,13 +63,14 @@ def actions_of(experiment: Experiment) -> tuple[Action, ...]:
         signal = Nuisance(analysis.signal_pull, SignalNormalisation(), analysis.signal_uncertainty)
         actions.append(Action(signal, (SIGNAL,), "analysis.signal_uncertainty"))
     for number, systematic in enumerate(analysis.systematic):
-        effect = SYSTEMATICS[systematic.effect]
-        nuisance = Nuisance(systematic.name, effect, systematic.uncertainty)
-        on = components_of(experiment, effect.acts_on)
+        effect = SYSTEMATICS[systematic.effect].of(systematic)
+        nuisance = Nuisance(systematic.name, effect, systematic.uncertainty or 1.0)
+        on = systematic.on or components_of(experiment, effect.acts_on)
         actions.append(Action(nuisance, on, f"analysis.systematic.{number} ('{systematic.name}')"))
-    actions += _on_steady(experiment)
+    actions += _on_steady(experiment) + _on_each(experiment)
     if analysis.factors == "linear":
         actions = [replace(a, nuisance=_linear(a.nuisance)) for a in actions]
+    _refuse_twice(experiment, actions)
     return tuple(actions)
 
 
@@ -86,6 +89,33 @@ def _on_steady(experiment: Experiment) -> list[Action]:
         measured = Nuisance(name, MeasuredInBeamOff(), SCALE)
         return [Action(measured, on, "analysis.statistic")]
     return []
+
+
+def _on_each(experiment: Experiment) -> list[Action]:
+    """The rates of single backgrounds."""
+    own = re.sub(r"#\d+$", "", experiment.name)  # the same detector at other settings
+    actions = []
+    for background in experiment.background:
+        if background.enabled and background.uncertainty > 0:
+            pull = background.pull or f"background.{own}.{background.name}"
+            nuisance = Nuisance(pull, BackgroundNormalisation(), background.uncertainty)
+            key = f"background.{background.name}.uncertainty"
+            actions.append(Action(nuisance, (background.name,), key))
+    return actions
+
+
+def _refuse_twice(experiment: Experiment, actions: Sequence[Action]) -> None:
+    """Refuse a pull that would act twice on one component."""
+    seen: dict[tuple[str, str], Action] = {}
+    for action in actions:
+        for component in action.on:
+            other = seen.setdefault((action.nuisance.name, component), action)
+            if other is not action and other.nuisance == action.nuisance:
+                raise ExperimentError(
+                    f"{experiment.name}: {action.key} and {other.key}: pull "
+                    f"'{action.nuisance.name}' acts twice on '{component}': give one of them "
+                    "another name"
+                )
 
 
 def nuisances(experiments: Sequence[Experiment]) -> tuple[Nuisance, ...]:
@@ -119,7 +149,11 @@ def refuse_without_effect(counts: Templates) -> None:
     """Refuse systematics of a background that is not there, or is free in each bin."""
     experiment = counts.experiment
     free = experiment.analysis.statistic == "on-off"
+    for action in actions_of(experiment):
+        _refuse_missing(counts, action, free=free)
     for number, systematic in enumerate(experiment.analysis.systematic):
+        if systematic.on is not None:
+            continue
         acts_on = SYSTEMATICS[systematic.effect].acts_on
         where = f"{experiment.name}: analysis.systematic.{number} ('{systematic.name}')"
         expected = {"background": counts.steady, "beam background": counts.beam}.get(acts_on)
@@ -134,4 +168,19 @@ def refuse_without_effect(counts: Templates) -> None:
             raise ExperimentError(
                 f"{where}: effect = '{systematic.effect}' acts on the steady-state background, "
                 "which statistic = 'on-off' leaves free in each bin; use pulls or on-off-scaled"
+            )
+
+
+def _refuse_missing(counts: Templates, action: Action, *, free: bool) -> None:
+    """Refuse what acts on a component that is told by its name, and is not there or free."""
+    where = f"{counts.experiment.name}: {action.key}"
+    steady = counts.named(steady=True)
+    for name in action.on:
+        if name != SIGNAL and name not in counts.backgrounds:
+            there = ", ".join((SIGNAL, *counts.backgrounds))
+            raise ExperimentError(f"{where}: on: no component '{name}'; there are: {there}")
+        if free and name in steady:
+            raise ExperimentError(
+                f"{where}: acts on '{name}', which statistic = 'on-off' leaves free in each bin; "
+                "use pulls or on-off-scaled"
             )

@@ -18,6 +18,7 @@ from ...generator.coupling import Interaction, structure_couplings
 from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ...reco.response.background import SIGNAL
 from .action import actions_of, nuisances, refuse_without_effect
 from .binning import Binning
 from .effect import Nominal
@@ -25,7 +26,7 @@ from .model import Component, Model, Nuisance, Section
 from .parameter import STRENGTH, Parameter, parameter
 from .polynomial import Polynomial
 from .rows import arranged, beam_rows, check_beam, check_measurable, leaked_rows, steady_rows
-from .template import SIGNAL, Templates, templates
+from .template import Templates, templates
 
 T = TypeVar("T", bound=Settings)
 

@@ -20,12 +20,10 @@ from ...reco.errors import ExperimentError
 from ...reco.runs.origin import Origin
 from ..kernels.terms import Terms, compile_terms
 from .binning import Binning
+from .effect import LEAST_FACTOR as LEAST_FACTOR
 from .effect import Effect
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
-
-LEAST_FACTOR = 0.01
-"""Least factor of a linear normalisation."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,12 @@ class Nuisance:
 
     @property
     def lower(self) -> float:
-        """Least value: a factor 1 + σ η cannot fall below LEAST_FACTOR."""
-        is_linear = self.effect.is_factor and self.rate == 0
-        return (LEAST_FACTOR - 1) / self.uncertainty if is_linear else -np.inf
+        """Least value: a factor cannot fall below LEAST_FACTOR."""
+        return self.effect.lowest(self.uncertainty)
 
     def factor(self, eta: ArrayLike) -> Array:
         """What multiplies the counts, of an effect that is a factor; of the shape of `eta`."""
-        eta = np.asarray(eta, float)
-        return np.exp(self.rate * eta) if self.rate else 1 + self.uncertainty * eta
+        return self.effect.factor(self.uncertainty, np.asarray(eta, float))
 
 
 @dataclass(frozen=True, eq=False)

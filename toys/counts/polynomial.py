@@ -106,6 +106,10 @@ class Polynomial:
         """Whether any term has the variable."""
         return any(p[number] and np.any(np.asarray(c) != 0) for p, c in self.terms.items())
 
+    def holds(self, powers: Powers) -> bool:
+        """Whether it has a term of these powers."""
+        return powers in self.terms and bool(np.any(np.asarray(self.terms[powers]) != 0))
+
     def slope(self, powers: Powers, number: int) -> tuple[Powers, float]:
         """Powers and factor of the derivative of a monomial by a variable that it holds."""
         rate = self.rates.get(number)

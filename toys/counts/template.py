@@ -6,7 +6,7 @@ comes from `generator.coupling`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ...generator.rate import quadrature_nodes, recoil_grid
 from ...reco.arrival import shares, steady_shares
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
+from ...reco.response.background import SIGNAL
 from ...reco.response.detector import Shift
 from .binning import Binning, binning
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 MOST_NODES = 16384
 """Recoil energies for which the response is computed at once."""
-SIGNAL = "signal"
-"""Name of the signal among the components, the others are the backgrounds by their names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +82,8 @@ class Templates:
         """The templates with another response to one of the components."""
         if component == SIGNAL:
             return templates(self.experiment, shift)
-        raise NotImplementedError
+        shifted = backgrounds(self.experiment, self.binning, shift, [component])
+        return replace(self, backgrounds={**self.backgrounds, **shifted})
 
     def scaled(self, component: str, factors: Array) -> Templates:
         """The templates with factors on the counts of a component in each bin, shape (bins,)."""
@@ -124,6 +124,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
     shift
         A response other than the nominal one, for the signal.
     """
+    shift = shift or Shift()
     bins = binning(experiment)
     edges = bins.energy
     detector, scale = experiment.detector, experiment.analysis.scale
@@ -134,7 +135,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
             1e-5 * experiment.end_point,
             experiment.end_point,
             *end_points,
-            *_breaks(experiment, edges, shift or Shift()),
+            *_breaks(experiment, edges, shift),
         )
     )
     parts = np.array_split(nodes, 1 + nodes.size // MOST_NODES)  # memory: nodes times fine bins
@@ -142,7 +143,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
     )
     response = chance * (weights * years * live)[:, None]
-    arrivals = {f.name: shares(experiment, f, bins.time) for f in experiment.source.flavours}
+    arrivals = {f.name: shares(experiment, f, bins.time, shift) for f in experiment.source.flavours}
     signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
@@ -168,6 +169,9 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     jumps = detector.acceptance_edges(high)
     marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]])
     marks = detector.quenched_alike(marks[np.isfinite(marks)], 1 / shift.energy)
+    if shift.quenching is not None:
+        other = detector.model_copy(update={"quenching": shift.quenching})
+        marks = other.recoil_equivalent(detector.electron_equivalent(marks), 2 * high)
     if not detector.resolution.has_width:
         return marks
     marks = marks[(marks > 0) & (marks < 2 * high)]
@@ -175,23 +179,38 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     return (marks[:, None] + spread[:, None] * np.array([-6, -3, -1, 0, 1, 3, 6])).ravel()
 
 
-def backgrounds(experiment: Experiment, bins: Binning) -> dict[str, Counts]:
-    """Counts of each background that is enabled, by name, in the order of the file."""
+def backgrounds(
+    experiment: Experiment,
+    bins: Binning,
+    shift: Shift | None = None,
+    names: Sequence[str] | None = None,
+) -> dict[str, Counts]:
+    """Counts of each background that is enabled, by name, in the order of the file.
+
+    Parameters
+    ----------
+    shift
+        A response other than the nominal one.
+    names
+        Those that are asked for; by default all.
+    """
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
+    shift = shift or Shift()
     result = {}
     for background in experiment.background:
-        if not background.enabled:
+        if not background.enabled or (names is not None and background.name not in names):
             continue
-        share = background_in_bins(experiment, background, bins.energy, experiment.analysis.scale)
-        if background.timing == "steady":
+        scale = experiment.analysis.scale
+        share = background_in_bins(experiment, background, bins.energy, scale, shift)
+        if background.timing == "steady" and not shift.moves_times:
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period
             kept = steady_shares(experiment, background, bins.time)
             in_on = bins.joined(share, on * kept) * experiment.exposure.years * live
             result[background.name] = Counts(in_on, in_on * (w.off_length / w.on_length))
         else:
-            times = shares(experiment, background, bins.time)
+            times = shares(experiment, background, bins.time, shift)
             counts = background_per_year(experiment, background)
             in_on, in_off = (
                 bins.joined(share, counts * part) * experiment.exposure.years * live

@@ -13,8 +13,10 @@ arXiv:1911.00762) by a constant:
   channel NAME_off of one bin. Ours is 1 + 0.01 z.
 - a background free in each bin: a shapefactor common to NAME and NAME_off, of as many bins.
 
-What is quadratic in a pull has no counterpart and is refused: systematics whose effect has no
-`modifier`. Every monomial of the model is a sample.
+- templates at ±1 standard deviation that differ by as much: a `histosys` likewise.
+
+What is quadratic in a pull, or has another uncertainty downwards, has no counterpart and is
+refused: systematics whose effect has no `modifier`. Every monomial of the model is a sample.
 
 Bounds of all parameters are in the measurement: ours where we have them, the 1 % of a factor at
 which it is least, and else so far away that no fit gets there, as JSON has no infinity.
@@ -22,7 +24,8 @@ which it is least, and else so far away that no fit gets there, as JSON has no i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,7 +34,7 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from .combination import build
 from .effect import SYSTEMATICS
-from .model import Data, Model, Nuisance
+from .model import Data, Model, Nuisance, Section
 from .parameter import STRENGTH
 from .polynomial import Powers
 
@@ -65,10 +68,12 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     exported = [f"'{name}'" for name, effect in SYSTEMATICS.items() if effect.modifier]
     for experiment in experiments:
         for systematic in experiment.analysis.systematic:
-            if SYSTEMATICS[systematic.effect].modifier is None:
+            effect = SYSTEMATICS[systematic.effect].of(systematic)
+            if effect.modifier is None:
+                reason = "has uncertainty_down" if effect.is_factor else "is quadratic in its pull"
                 raise ExperimentError(
                     f"{experiment.name}: analysis.systematic '{systematic.name}': effect = "
-                    f"'{systematic.effect}' is quadratic in its pull, which HistFactory does not "
+                    f"'{systematic.effect}' {reason}, which HistFactory does not "
                     f"have; only {', '.join(exported)} can be exported"
                 )
     model = build(experiments, [STRENGTH.name])
@@ -78,10 +83,11 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
     # without bounds here, pyhf has 0 to 10 for factors, and -5 to 5 for pulls
     parameters: list[Json] = [_bounded(STRENGTH.name, [0.0, MOST_FACTOR], inits=[1.0])]
     parameters += [_bounded(n.name, _bounds(n)) for n in model.nuisances]
-    for section in model.sections:
+    for section, experiment in zip(model.sections, experiments, strict=True):
+        names = _Names(model, section, experiment)
         name, on = section.name, section.on
         beam_off = f"{name}_off"
-        samples = _samples(model, on)
+        samples = _samples(model, names, on)
         if np.any(model.tau[on] > 0):
             factor = f"{name}.background"
             nominal = np.where(model.background[on] > 0, model.background[on], 1.0)
@@ -95,7 +101,7 @@ def workspace(experiments: Sequence[Experiment], data: Data | None = None) -> Js
         channels.append({"name": name, "samples": samples})
         observations.append({"name": name, "data": data.counts[0, on].tolist()})
         if section.off is not None:
-            channels.append({"name": beam_off, "samples": _samples(model, section.off)})
+            channels.append({"name": beam_off, "samples": _samples(model, names, section.off)})
             observations.append({"name": beam_off, "data": data.counts[0, section.off].tolist()})
     return {
         "version": "1.0.0",
@@ -120,7 +126,7 @@ def _bounds(nuisance: Nuisance) -> list[float]:
     return [low, high]
 
 
-def _samples(model: Model, part: slice) -> list[Json]:
+def _samples(model: Model, names: _Names, part: slice) -> list[Json]:
     """Signal and backgrounds of a channel, a sample a monomial of the model's polynomial."""
     first = len(model.parameters)
     counts, changes = _monomials(model, part)
@@ -128,7 +134,8 @@ def _samples(model: Model, part: slice) -> list[Json]:
     for powers in sorted(counts, key=sum, reverse=True):
         nuisances = [n for power, n in zip(powers[first:], model.nuisances, strict=True) if power]
         nominal = counts[powers]
-        sample = _sample(_name(powers, nuisances, samples), nominal, strength=bool(powers[0]))
+        name = names.name(powers, {sample["name"] for sample in samples})
+        sample = _sample(name, nominal, strength=bool(powers[0]))
         sample["modifiers"] += [_factor(nuisance) for nuisance in nuisances]
         sample["modifiers"] += [_pull(n, nominal, change) for n, change in changes[powers].items()]
         if any(sample["data"]) or sample["modifiers"]:
@@ -149,12 +156,7 @@ def _monomials(
         if np.abs(values).max() <= ROUNDING * largest:
             continue
         pulls = [(i, n) for i, n in numbered if powers[i] and n.rate == 0 and n.weight]
-        if sum(powers[i] for i, _ in pulls) > 1:
-            names = " and ".join(f"'{nuisance.name}'" for _, nuisance in pulls)
-            raise ExperimentError(
-                f"{names}: analysis.factors = 'linear': the product of two linear factors is not "
-                "in HistFactory; leave factors log-normal"
-            )
+        _refuse_products(powers, pulls)
         base = powers
         for i, nuisance in pulls:
             base = (*powers[:i], 0, *powers[i + 1 :])
@@ -178,11 +180,56 @@ def _monomials(
     return counts, changes
 
 
-def _name(powers: Powers, nuisances: Sequence[Nuisance], samples: Sequence[Json]) -> str:
-    """Name of a sample by what it is: the signal, or a background."""
-    name = "signal" if powers[0] else nuisances[0].effect.acts_on if nuisances else "background"
-    taken = {sample["name"] for sample in samples}
-    return name if name not in taken else f"{name} without pull"
+def _refuse_products(powers: Powers, pulls: Sequence[tuple[int, Nuisance]]) -> None:
+    """Refuse a monomial with more than one of the pulls that come by themselves."""
+    if sum(powers[i] for i, _ in pulls) < 2:
+        return
+    names = " and ".join(f"'{nuisance.name}'" for _, nuisance in pulls)
+    for i, nuisance in pulls:
+        if powers[i] > 1:
+            raise ExperimentError(
+                f"'{nuisance.name}': effect = '{nuisance.effect.name}' is not linear in its pull: "
+                "up and down are not 1 + δ and 1 - δ with δ of at most 0.125, and what HistFactory "
+                "has in place of our square is another function"
+            )
+    raise ExperimentError(
+        f"{names}: analysis.factors = 'linear', or distribution = 'normal': the product of two "
+        "linear factors is not in HistFactory; leave factors log-normal"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Names:
+    """Names of samples by what they are: the signal, or backgrounds.
+
+    Where pulls act on single backgrounds these have their own names, else that of their kind.
+    """
+
+    model: Model
+    section: Section
+    experiment: Experiment
+
+    def name(self, powers: Powers, taken: Collection[str]) -> str:
+        """Name of the sample of a monomial beside those that are taken."""
+        name = "signal" if powers[0] else self._background(powers)
+        same = [other for other in taken if other.split(" without pull")[0] == name]
+        return name + " without pull" * bool(same) + (f" {len(same)}" if len(same) > 1 else "")
+
+    def _background(self, powers: Powers) -> str:
+        model, e = self.model, self.experiment
+        single = any(b.uncertainty for b in e.background) or any(
+            s.on for s in e.analysis.systematic
+        )
+        if single:
+            owners = [
+                component.name
+                for component in model.components
+                if component.section == self.section.name and component.on.holds(powers)
+            ]
+            return " + ".join(owners) or "background"
+        first = len(model.parameters)
+        nuisances = [n for power, n in zip(powers[first:], model.nuisances, strict=True) if power]
+        return nuisances[0].effect.acts_on if nuisances else "background"
 
 
 def _factor(nuisance: Nuisance) -> Json:

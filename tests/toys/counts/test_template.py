@@ -196,7 +196,10 @@ def test_events_follow_the_templates(name, model, event_templates):
     for channel in experiment.channels:
         mine = chosen & (events["component"] == channel.flavour.component)
         mine &= events["target"] == channel.nucleus.pdg
-        seen.append(_counted(events[column][mine], found.binning.energy))
+        if found.binning.time is None:
+            seen.append(_counted(events[column][mine], found.binning.energy))
+        else:
+            seen.append(found.binning.seen(events, 1, mine))
         couplings = structure_couplings(experiment.interaction, channel.flavour.name)
         due.append(
             scale

@@ -75,6 +75,78 @@ CASES = {
         ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off-scaled"} | LEAKS)
     ],
     "linear": [("ess-csi", {"analysis.factors": "linear"})],
+    "rates of all, of two kinds": [
+        (
+            "ess-xe",
+            {
+                "background": [
+                    {"name": "steady", "rate": 10.0, "uncertainty": 0.021},
+                    PROMPT | {"uncertainty": 0.25},
+                    PROMPT | {"name": "late", "timing": "delayed"},
+                ],
+                "analysis.systematic": [
+                    {
+                        "name": "of late",
+                        "effect": "rate",
+                        "on": ["late"],
+                        "uncertainty": 0.35,
+                        "distribution": "normal",
+                    },
+                ],
+            },
+        )
+    ],
+    "scaled, rates of what leaks": [
+        (
+            "ess-csi",
+            {"analysis.statistic": "on-off-scaled"}
+            | LEAKS
+            | {
+                "background": [
+                    {"name": "steady", "rate": 10.0, "uncertainty": 0.1},
+                    {"name": "walls", "rate": 3.0},
+                    PROMPT | {"rate": 3.0, "uncertainty": 0.25},
+                ],
+            },
+        )
+    ],
+    "on-off, rates of what leaks": [
+        (
+            "ess-csi",
+            {"analysis.statistic": "on-off"}
+            | LEAKS
+            | {
+                "background": [
+                    {"name": "steady", "rate": 10.0},
+                    PROMPT | {"rate": 3.0, "uncertainty": 0.25},
+                ],
+            },
+        )
+    ],
+    "templates": [
+        (
+            "ess-csi",
+            {
+                "analysis.edges": [1.0, 2.0, 4.0, 46.1],
+                "analysis.systematic": [
+                    FLUX,
+                    {
+                        "name": "shape",
+                        "effect": "templates",
+                        "up": [1.1, 1.0, 0.95],
+                        "down": [0.9, 1.0, 1.05],
+                    },
+                    {
+                        "name": "tilt",
+                        "effect": "templates",
+                        "on": ["steady", "signal"],
+                        "up": [1.02, 0.97, 1.0],
+                        "down": [0.98, 1.03, 1.0],
+                    },
+                ],
+            },
+        )
+    ],
     "distance and a beam background": [
         (
             "ess-xe",
@@ -155,6 +227,36 @@ def test_a_product_of_linear_factors_is_refused():
     settings = {"analysis.factors": "linear", "analysis.systematic": [FLUX]}
     with pytest.raises(ExperimentError, match="product of two linear factors"):
         workspace([load("ess-si", settings)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"effect": "rate", "uncertainty": 0.2, "uncertainty_down": 0.1}, "uncertainty_down"),
+        ({"effect": "energy scale", "uncertainty": 0.02, "on": ["steady"]}, "is quadratic"),
+        ({"effect": "quenching parameters", "change": {"factor": 0.01}}, "is quadratic"),
+        ({"effect": "templates", "up": [1.1, 1.0, 1.0], "down": [1.0, 1.0, 1.0]}, "not linear"),
+        ({"effect": "templates", "up": [1.2, 1.0, 1.0], "down": [0.8, 1.0, 1.0]}, "not linear"),
+    ],
+)  # fmt: skip
+def test_what_else_pyhf_does_not_have_is_refused(settings, parts):
+    """Fails if an effect is exported that is another function of its pull in pyhf."""
+    systematic = {"name": "other"} | settings
+    edges = {"analysis.edges": [1.0, 2.0, 4.0, 46.1]}
+    with pytest.raises(ExperimentError, match=parts):
+        workspace([load("ess-csi", {"analysis.systematic": [systematic]} | edges)])
+
+
+def test_samples_of_single_backgrounds():
+    """Fails if a sample whose pull is that of one background bears another name."""
+    (channel,) = workspace(made("rates of all, of two kinds"))["channels"]
+    names = {s["name"]: {m["name"] for m in s["modifiers"]} for s in channel["samples"]}
+    assert names == {
+        "signal": {"strength", "signal"},
+        "steady": {"background.ess-xe", "background.ess-xe.steady"},
+        "prompt": {"background.ess-xe.prompt"},
+        "late": {"of late"},
+    }
 
 
 @pytest.mark.parametrize("effect", ["quenching", "resolution", "threshold"])
