@@ -109,11 +109,21 @@ def _colours(number: int) -> list[str]:
 class figure:
     """Context of a figure with one pair of axes, written whole to a file at its end.
 
-    With more `panels` side by side, it gives an array of axes.
+    With more `panels` side by side, it gives an array of axes; with a `mosaic` of names, whose rows
+    have heights as `ratios`, axes by name.
     """
 
-    def __init__(self, output: str | Path, overwrite: bool = True, panels: int = 1) -> None:
+    def __init__(
+        self,
+        output: str | Path,
+        overwrite: bool = True,
+        panels: int = 1,
+        mosaic: Sequence[Sequence[str]] = (),
+        ratios: Sequence[float] = (),
+    ) -> None:
         self.output, self.overwrite, self.panels = Path(output), overwrite, panels
+        self.mosaic: Any = [list(row) for row in mosaic]
+        self.ratios = list(ratios)
 
     def __enter__(self) -> Any:
         """Make the axes."""
@@ -122,8 +132,11 @@ class figure:
 
         self._style = mpl.rc_context({**STYLE})  # type: ignore[dict-item]
         self._style.__enter__()
-        self._figure = Figure(figsize=(7 * self.panels, 6), layout="constrained")
-        return self._figure.subplots(1, self.panels)
+        panels = len(self.mosaic[0]) if self.mosaic else self.panels
+        self._figure = Figure(figsize=(7 * panels, 6), layout="constrained")
+        if self.mosaic:
+            return self._figure.subplot_mosaic(self.mosaic, height_ratios=self.ratios)
+        return self._figure.subplots(1, panels)
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
         """Write the file, unless there was an error."""

@@ -58,11 +58,11 @@ def threshold(cl: float, parameters: int) -> float:
     ExperimentError
         Unless 0 < cl < 1.
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv  # `scipy.stats`, which has it by name, loads slowly
 
     if not 0 < cl < 1:
         raise ExperimentError(f"cl must be between 0 and 1, not {cl:g}")
-    return float(chi2.ppf(cl, parameters))
+    return float(2 * gammaincinv(parameters / 2, cl))
 
 
 def intervals(x: Array, outside: Array) -> list[list[float]]:
