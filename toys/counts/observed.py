@@ -17,6 +17,7 @@ from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ...reco.formats.shared.door import available
 from ...reco.runs.belonging import EXPOSURE_KEY, differences, refuse, refuse_unknown
 from ...reco.runs.origin import Origin
 from ...reco.runs.reading import Reading, reading
@@ -25,6 +26,8 @@ from .binning import Binning
 from .model import Data, Model
 from .text import counts_of_text, valid
 
+GRID = 1e-6
+"""Part of a bin by which an edge may be beside it, as rounding."""
 EXPOSURE = 1e-3
 """Relative difference of protons on target that data and model may have, as rounding."""
 
@@ -95,11 +98,36 @@ def _events(
 ) -> tuple[Array, Array, list[Origin]]:
     ntuple = reading(file)
     origin = _origin(ntuple, experiment, accept)
+    _check_grid(ntuple, bins)
     counts = {window: np.zeros(bins.bins) for window in (ON, OFF)}
+    first, last = np.inf, -np.inf
     for block in ntuple.blocks([*bins.columns, "window", "selected"]):
         for window, sums in counts.items():
             sums += bins.seen(block, window)
+        if bins.time is not None:
+            times = block["time"][block["window"] == ON]
+            first, last = times.min(initial=first), times.max(initial=last)
+    if ntuple.imported and first == last and counts[ON].sum() > 1:
+        raise ExperimentError(
+            f"{file}: all events in beam-on have the time {first:g} ns, the middle of the window: "
+            "it has no times, and analysis.axes of the model bins them"
+        )
     return counts[ON], counts[OFF], [origin]
+
+
+def _check_grid(ntuple: Reading, bins: Binning) -> None:
+    """Refuse bins across those of a format whose events come back at their centres."""
+    start = {"time": bins.windows.on_start if bins.windows else 0.0}
+    for name in sorted(ntuple.formats & set(available())):
+        for column, width in getattr(available()[name], "GRID", {}).items():
+            for axis in (axis for axis in bins.axes if axis.column == column):
+                steps = (axis.counted - start.get(column, 0.0)) / width
+                if np.abs(steps - np.round(steps)).max() > GRID:
+                    raise ExperimentError(
+                        f"{ntuple.path}: format {name} gives {column} to the centre of a bin of "
+                        f"{width:g}, which edges of the model's axis {axis.name} cut: "
+                        f"{', '.join(f'{edge:g}' for edge in axis.counted)}"
+                    )
 
 
 def _origin(ntuple: Reading, experiment: Experiment, accept: Collection[str]) -> Origin:
