@@ -26,7 +26,7 @@ LEAKS = FREE | {
     "background.nin.delay": 3000.0,
     "background.nin.rate": 0.03,
 }
-"""110 neutrons in beam-on and 35 in beam-off, beside which 321 of the signal are 3 times as many."""
+"""110 neutrons in beam-on and 35 in beam-off, beside 321 of the signal."""
 ENERGY = {"analysis.axes": [{"name": "energy", "edges": [0, 8, 12, 16, 20, 24, 32, 40, 50, 60]}]}
 CASES = {
     "all shapes": FREE | {"analysis.systematic": SHAPES},
