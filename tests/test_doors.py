@@ -50,8 +50,26 @@ def efficiencies(draw, base):
 
 
 @st.composite
+def axes(draw, base, chosen):
+    """Axes of counts: energy as the experiment has it and time, one of them, or none."""
+    named = {"energy": {"name": "energy"}}
+    experiment = load(base, chosen)
+    if experiment.detector.time_resolution != "exposure":
+        w = experiment.beam_windows
+        inside = draw(st.lists(number(0.3, 0.6), max_size=4))
+        parts = [draw(number(0.0, 0.2)), *inside, draw(number(0.7, 1.0))]
+        edges = np.unique(w.on_start + np.array(parts) * w.on_length)
+        named["time"] = {"name": "time", "edges": edges.tolist()}
+    names = draw(st.lists(st.sampled_from(sorted(named)), max_size=2, unique=True))
+    return [named[name] for name in names]
+
+
+@st.composite
 def configurations(draw):
-    """An experiment with other settings of source, windows, detector, backgrounds and statistic."""
+    """An experiment with other settings of source, windows, detector, backgrounds and statistic.
+
+    Counts are of energy, of time, or of both.
+    """
     base = draw(st.sampled_from(BASES))
     own = load(base)
     period = own.source.period
@@ -79,6 +97,10 @@ def configurations(draw):
     chosen["background"] = [steady, extra] if draw(st.booleans()) else [steady]
     chosen["analysis.statistic"] = draw(st.sampled_from(["pulls", "on-off", "on-off-scaled"]))
     chosen["analysis.signal_uncertainty"] = draw(st.sampled_from([0.0, 0.05, 0.2]))
+    try:
+        chosen["analysis.axes"] = draw(axes(base, chosen))
+    except ExperimentError:
+        assume(False)
     return base, chosen
 
 

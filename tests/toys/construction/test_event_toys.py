@@ -27,17 +27,26 @@ SETTINGS = {
     ],
     "analysis.signal_uncertainty": 0.3,
 }
+IN_TIME = {
+    "analysis.edges": None,
+    "analysis.axes": [
+        {"name": "energy", "edges": [0.2, 0.7, 2.0, 8.0]},
+        {"name": "time", "edges": [0.0, 2e5, 1.2e6, 2.7e6]},
+    ],
+    "detector.time_resolution": 2e5,
+    "windows.off_ratio": 1.3,
+}
 STATISTICS = ("pulls", "on-off", "on-off-scaled")
 TRUTHS = ("profiled", "fixed", "prior")
 CENTRES = ("fluctuated", "fixed")
 
 
-def both(truth, statistic, centres="fluctuated", factors="log-normal"):
+def both(truth, statistic, centres="fluctuated", factors="log-normal", settings=SETTINGS):
     """Constructions of events and of bins at a strength that the data, far off, do not have."""
     analysis = {"analysis.statistic": statistic, "analysis.factors": factors}
     if statistic == "pulls":
         analysis["analysis.background_uncertainty"] = 0.2
-    experiment = load("ess-si", SETTINGS | analysis)
+    experiment = load("ess-si", settings | analysis)
     model = build([experiment], ["strength"])
     random = np.random.default_rng(6)
     counts = random.poisson(1.5 * model.counts(model.truth) + 3.0)[None].astype(float)
@@ -72,7 +81,21 @@ def test_events_are_distributed_as_bins(truth, statistic, centres, factors):
     The truth is far from nominal, so that a pull or a profiled background that is left out shows:
     a prior that is not drawn in the spread, a background at the file's rate in the mean.
     """
-    events, bins = both(truth, statistic, centres, factors)
+    check_alike(*both(truth, statistic, centres, factors))
+
+
+@pytest.mark.parametrize(
+    ("truth", "statistic"), [*zip(TRUTHS, STATISTICS, strict=True), ("profiled", "on-off")]
+)
+def test_events_in_energy_and_time_are_distributed_as_bins(truth, statistic):
+    """Fails if toys of events in energy × time differ from binned ones, as above."""
+    events, bins = both(truth, statistic, settings=SETTINGS | IN_TIME)
+    assert events.model.sections[0].binning.shape == (3, 3)
+    check_alike(events, bins)
+
+
+def check_alike(events, bins):
+    """Fail if q, the total, or the mean or the spread of a bin differ."""
     model = events.model
     thrown = events.thrown(0, 0, TOYS), bins.thrown(0, 0, BINNED)
     q = [

@@ -26,6 +26,10 @@ LEAKS = {
     "windows.off_start": 2.7e6,
 }
 """Both windows in the pulse, so that beam-off holds signal and a prompt background."""
+AXES = [
+    {"name": "energy", "edges": [1.0, 3.0, 8.0, 46.1]},
+    {"name": "time", "edges": [1e6, 1.5e6, 2.4e6]},
+]
 CASES = {
     "pulls": [("ess-csi", {})],
     "one bin": [("ess-ar", {})],
@@ -63,6 +67,13 @@ CASES = {
         ("ess-xe", {"analysis.signal_pull": "own"}),
     ],
     "one twice": [("ess-ar", {}), ("ess-ar", {"detector.threshold": 1.0})],
+    "energy and time": [("ess-csi", {"analysis.axes": AXES} | LEAKS)],
+    "energy and time, on-off": [
+        ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off"} | LEAKS)
+    ],
+    "energy and time, scaled": [
+        ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off-scaled"} | LEAKS)
+    ],
     "linear": [("ess-csi", {"analysis.factors": "linear"})],
     "rates of all, of two kinds": [
         (
