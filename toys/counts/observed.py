@@ -90,9 +90,16 @@ def _counts(
     with as_ntuple(file) as ntuple:
         if ntuple is not None:
             return _events(ntuple, bins, experiment, accept)
-    if file.endswith(".root") or Path(file).is_dir():
+    if file.endswith(".root") or _is_folder(file):
         return _events(file, bins, experiment, accept)
     return *counts_of_text(Path(file), bins), []
+
+
+def _is_folder(file: str) -> bool:
+    try:
+        return Path(file).is_dir()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _events(
