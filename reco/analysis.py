@@ -16,7 +16,6 @@ from ..generator.settings import Settings, setting
 from .systematic import EffectName as EffectName
 from .systematic import Systematic
 
-
 AxisName = Literal["energy", "time"]
 
 

@@ -12,6 +12,7 @@ from ..generator.beam import FlavourFlux
 from ..generator.constants import MUON_LIFETIME, PION_LIFETIME
 from .experiment import Experiment
 from .response.background import Background
+from .response.detector import Shift
 from .response.time_efficiency import TimeEfficiency
 
 FARTHEST_LIVES = 40.0
@@ -20,6 +21,7 @@ FARTHEST_SIGMAS = 9.0
 """Standard deviations of the time beyond which nothing is smeared."""
 PARTS = 601
 """Steps of a window in which the efficiency in time is that of the middle, at least."""
+NOMINAL = Shift()
 LEAST = 1e-10
 """Part of a component in a bin that is nothing but rounding."""
 
@@ -109,8 +111,13 @@ def _ramps(t: Array, sigma: float, life: float | None) -> tuple[Array, Array, Ar
     return first, second, parabola - life * second
 
 
-def arrival(experiment: Experiment, component: FlavourFlux | Background) -> Arrival | None:
-    """Times of a flavour, or of a background; None of what is steady."""
+def arrival(
+    experiment: Experiment, component: FlavourFlux | Background, shift: Shift = NOMINAL
+) -> Arrival | None:
+    """Times of a flavour, or of a background; None of what is steady.
+
+    A `shift` leaves the mean of the pulse, or of the profile, where another width is its own.
+    """
     source, sigma = experiment.source, experiment.detector.time_resolution
     width = 0.0 if isinstance(sigma, str) else sigma
     shape, delay = source.pulse_shape, 0.0
@@ -127,11 +134,24 @@ def arrival(experiment: Experiment, component: FlavourFlux | Background) -> Arri
     if shape is not None:
         time, density = np.asarray(shape.time, float), np.asarray(shape.intensity, float)
     decays = tuple(life for life in (source.pion_life, MUON_LIFETIME)[:lives] if life > 0)
-    return Arrival(time, density, decays, delay, width)
+    if shift.spread != 1:
+        middle = _mean(time, density)
+        time, width = middle + shift.spread * (time - middle), shift.spread * width
+    return Arrival(time, density, decays, delay + shift.delay, width)
+
+
+def _mean(time: Array, density: Array) -> float:
+    """Mean of a density linear between points."""
+    step, low, high = np.diff(time), density[:-1], density[1:]
+    moments = step * (time[:-1] * (low + high) / 2 + step * (low + 2 * high) / 6)
+    return float(moments.sum() / np.sum(step * (low + high) / 2))
 
 
 def time_shares(
-    experiment: Experiment, component: FlavourFlux | Background, edges: Array
+    experiment: Experiment,
+    component: FlavourFlux | Background,
+    edges: Array,
+    shift: Shift = NOMINAL,
 ) -> tuple[Array, Array]:
     """Parts of a component in bins of time of beam-on, and in those of beam-off.
 
@@ -150,7 +170,9 @@ def time_shares(
     """
     w = experiment.beam_windows
     in_off = w.off_start + (edges - w.on_start) * (w.off_length / w.on_length)
-    times = arrival(experiment, component)
+    times = arrival(experiment, component, shift)
+    if times is None and shift.moves_times:
+        raise ValueError("what is steady has no arrival times that could be others")
     if times is None:
         return np.diff(edges) / w.period, np.diff(in_off) / w.period
     low, high = times.ends
@@ -163,7 +185,10 @@ def time_shares(
 
 
 def shares(
-    experiment: Experiment, component: FlavourFlux | Background, edges: Array | None
+    experiment: Experiment,
+    component: FlavourFlux | Background,
+    edges: Array | None,
+    shift: Shift = NOMINAL,
 ) -> tuple[Array, Array]:
     """Parts of a component that are kept in beam-on and beam-off, shape (bins of time,) each.
 
@@ -171,13 +196,22 @@ def shares(
     ----------
     edges
         As `time_shares`; None for one bin, the whole window.
+    shift
+        Other times than the nominal ones.
+
+    Raises
+    ------
+    ValueError
+        If there are others of what is steady.
     """
     background = component if isinstance(component, Background) else None
     efficiency = experiment.time_efficiency(background)
     if not efficiency.keeps_all():
-        return _kept_shares(experiment, component, edges, efficiency)
+        return _kept_shares(experiment, component, edges, efficiency, shift)
     if edges is not None:
-        return time_shares(experiment, component, edges)
+        return time_shares(experiment, component, edges, shift)
+    if shift.moves_times:
+        return _moved_shares(experiment, component, shift)
     if isinstance(component, Background):
         timing = component.timing if component.timing in {"steady", "table"} else None
         lives = 2 if component.timing == "delayed" else 0
@@ -188,11 +222,23 @@ def shares(
     return np.array(parts[1:2]), np.array(parts[2:])
 
 
+def _moved_shares(
+    experiment: Experiment, component: FlavourFlux | Background, shift: Shift
+) -> tuple[Array, Array]:
+    """Parts in the whole windows at other times: the nominal ones and what is different."""
+    ends = np.array([experiment.beam_windows.on_start, experiment.beam_windows.on_stop])
+    nominal = shares(experiment, component, None)
+    before, after = (time_shares(experiment, component, ends, s) for s in (NOMINAL, shift))
+    on, off = (n + a - b for n, a, b in zip(nominal, after, before, strict=True))
+    return np.maximum(on, 0.0), np.maximum(off, 0.0)
+
+
 def _kept_shares(
     experiment: Experiment,
     component: FlavourFlux | Background,
     edges: Array | None,
     efficiency: TimeEfficiency,
+    shift: Shift = NOMINAL,
 ) -> tuple[Array, Array]:
     """The same with an efficiency in time, which is that of the middle in steps of a window."""
     w = experiment.beam_windows
@@ -202,7 +248,7 @@ def _kept_shares(
     chance, number = efficiency.at(middle), np.searchsorted(ends, middle) - 1
     on, off = (
         np.bincount(number, part * chance, minlength=len(ends) - 1).astype(float)
-        for part in time_shares(experiment, component, steps)
+        for part in time_shares(experiment, component, steps, shift)
     )
     return on, off
 

@@ -197,7 +197,7 @@ def background_in_bins(
             for part in np.array_split(middle, 8)
         ]
         return np.diff(spectrum.cdf(x)) @ np.concatenate(parts)
-    if shift != Shift(energy=shift.energy, threshold=shift.threshold):
+    if shift.quenching or shift.efficiency or shift.width != 1:
         raise ValueError(
             f"the energies of background '{background.name}' are as measured, so that only their "
             "scale and the threshold can be others"

@@ -24,6 +24,8 @@ EffectName = Literal[
     "energy scale",
     "quenching parameters",
     "efficiency",
+    "time shift",
+    "time width",
     "templates",
 ]
 """What a systematic may change."""
@@ -47,13 +49,15 @@ class Systematic(Settings):
         ...,
         "what is uncertain: neutrinos, metres, energy scale, width, acceptance threshold, the rate "
         "of what comes with the beam; or of components `on`: rate, energy scale, parameters of "
-        "the quenching, efficiency, or any templates",
+        "the quenching, efficiency, shift or width of arrival times, or any templates",
     )
     on: tuple[str, ...] | None = setting(
         None, "components it acts on, 'signal' or names of backgrounds; by default the effect's",
         strict=False, min_length=1,
     )  # fmt: skip
-    uncertainty: PositiveFloat | None = setting(None, "relative, one standard deviation")
+    uncertainty: PositiveFloat | None = setting(
+        None, "relative, one standard deviation; of effect = 'time shift' in ns"
+    )
     uncertainty_down: PositiveFloat | None = setting(
         None, "of a rate: relative, at -1 standard deviation, where it is another", lt=1
     )
@@ -82,7 +86,7 @@ class Systematic(Settings):
                 raise ValueError(f"`{key}` has no meaning for effect '{self.effect}'")
         if self.effect == "rate":
             self._check_rate()
-        elif self.uncertainty is not None and self.uncertainty >= RELATIVE:
+        elif self.effect != "time shift" and (self.uncertainty or 0.0) >= RELATIVE:
             raise ValueError(
                 f"uncertainty {self.uncertainty:g} of effect '{self.effect}' must be less than "
                 f"{RELATIVE:g}"

@@ -321,6 +321,15 @@ class Shift(NamedTuple):
     """Another quenching; the scale of e_reco_nr, bins and acceptance stay."""
     efficiency: Efficiency | None = None
     """Another efficiency."""
+    delay: float = 0.0
+    """Added to all times, ns."""
+    spread: float = 1.0
+    """Factor on the widths of the pulse, or of a background's profile, and of the resolution."""
+
+    @property
+    def moves_times(self) -> bool:
+        """Whether arrival times are others."""
+        return self.delay != 0 or self.spread != 1
 
 
 class _Bins:

@@ -453,6 +453,28 @@ class EfficiencyCurves(Shape):
 
 
 @dataclass(frozen=True)
+class TimeShift(Variation):
+    """A shift of all arrival times; its uncertainty is in ns."""
+
+    name: str = "time shift"
+
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
+        """Later times."""
+        return Shift(delay=uncertainty * eta)
+
+
+@dataclass(frozen=True)
+class TimeWidth(Variation):
+    """The width of arrival times about their mean; decays keep their lives."""
+
+    name: str = "time width"
+
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
+        """Times further from their mean."""
+        return Shift(spread=_factor(uncertainty, eta))
+
+
+@dataclass(frozen=True)
 class TemplatePair(Shape):
     """Any change of shape: factors on the counts of each bin at −1 and +1 standard deviation.
 
@@ -606,6 +628,8 @@ SYSTEMATICS: Mapping[str, Effect] = {
         EnergyScale(),
         QuenchingParameters(),
         EfficiencyCurves(),
+        TimeShift(),
+        TimeWidth(),
         TemplatePair(),
     )
 }

@@ -108,9 +108,18 @@ def _events(
     ntuple = reading(file)
     origin = _origin(ntuple, experiment, accept)
     counts = {window: np.zeros(bins.bins) for window in (ON, OFF)}
+    first, last = np.inf, -np.inf
     for block in ntuple.blocks([*bins.columns, "window", "selected"]):
         for window, sums in counts.items():
             sums += bins.seen(block, window)
+        if bins.time is not None:
+            times = block["time"][block["window"] == ON]
+            first, last = times.min(initial=first), times.max(initial=last)
+    if ntuple.imported and first == last and counts[ON].sum() > 1:
+        raise ExperimentError(
+            f"{file}: all events in beam-on have the time {first:g} ns, the middle of the window: "
+            "it has no times, and analysis.axes of the model bins them"
+        )
     return counts[ON], counts[OFF], [origin]
 
 

@@ -124,6 +124,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
     shift
         A response other than the nominal one, for the signal.
     """
+    shift = shift or Shift()
     bins = binning(experiment)
     edges = bins.energy
     detector, scale = experiment.detector, experiment.analysis.scale
@@ -134,7 +135,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
             1e-5 * experiment.end_point,
             experiment.end_point,
             *end_points,
-            *_breaks(experiment, edges, shift or Shift()),
+            *_breaks(experiment, edges, shift),
         )
     )
     parts = np.array_split(nodes, 1 + nodes.size // MOST_NODES)  # memory: nodes times fine bins
@@ -142,7 +143,7 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
     )
     response = chance * (weights * years * live)[:, None]
-    arrivals = {f.name: shares(experiment, f, bins.time) for f in experiment.source.flavours}
+    arrivals = {f.name: shares(experiment, f, bins.time, shift) for f in experiment.source.flavours}
     signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
@@ -168,6 +169,9 @@ def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
     jumps = detector.acceptance_edges(high)
     marks = np.concatenate([marks, jumps, [detector.threshold * shift.threshold]])
     marks = detector.quenched_alike(marks[np.isfinite(marks)], 1 / shift.energy)
+    if shift.quenching is not None:
+        other = detector.model_copy(update={"quenching": shift.quenching})
+        marks = other.recoil_equivalent(detector.electron_equivalent(marks), 2 * high)
     if not detector.resolution.has_width:
         return marks
     marks = marks[(marks > 0) & (marks < 2 * high)]
@@ -192,20 +196,21 @@ def backgrounds(
     """
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
+    shift = shift or Shift()
     result = {}
     for background in experiment.background:
         if not background.enabled or (names is not None and background.name not in names):
             continue
         scale = experiment.analysis.scale
         share = background_in_bins(experiment, background, bins.energy, scale, shift)
-        if background.timing == "steady":
+        if background.timing == "steady" and not shift.moves_times:
             counts = background_per_kg_day(experiment, background) * experiment.target.mass
             on = counts * experiment.source.days_per_year * w.on_length / w.period
             kept = steady_shares(experiment, background, bins.time)
             in_on = bins.joined(share, on * kept) * experiment.exposure.years * live
             result[background.name] = Counts(in_on, in_on * (w.off_length / w.on_length))
         else:
-            times = shares(experiment, background, bins.time)
+            times = shares(experiment, background, bins.time, shift)
             counts = background_per_year(experiment, background)
             in_on, in_off = (
                 bins.joined(share, counts * part) * experiment.exposure.years * live

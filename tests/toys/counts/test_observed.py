@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import uproot
-from nuspill import ExperimentError, generate, load
+from nuspill import ExperimentError, export_events, generate, import_events, load
 from nuspill.reco.runs.ntuple import write
 from nuspill.reco.runs.origin import restored
 from nuspill.reco.runs.run import plan
@@ -387,3 +387,20 @@ def test_ntuple_in_time(statistic, axes, tmp_path):
         np.testing.assert_array_equal(data.off[0], found[1])
     elif statistic == "on-off-scaled":
         assert data.counts[0, -1] == found[1].sum()
+
+
+def test_imported_data_without_times(tmp_path):
+    """Fails if events of a format that loses their times are binned in the middle of the window."""
+    pytest.importorskip("astropy.io.fits")
+    timed = {"detector.time_resolution": 1e4, "detector.dead_time_of": "event"}
+    e = load("ess-si", timed | {"exposure.years": 1.0, "daq.ccd.rows": 30, "daq.ccd.columns": 30})
+    here, there, back = (tmp_path / name for name in ("a.root", "a.fits", "b.root"))
+    write(plan(e, 3), here)
+    export_events(here, "fits", there)
+    import_events(there, back)
+    axes = [{"name": "energy", "edges": [0.5, 2.0, 20.0]}, {"name": "time", "edges": [0.0, 2e6]}]
+    e = e.replace(**{"analysis.axes": axes})
+    model = build([e], ["strength"])
+    assert observed(model, [e], [str(here)]).counts.sum() > 20
+    with pytest.raises(ExperimentError, match="it has no times"):
+        observed(model, [e], [str(back)], ["detector", "exposure"])
