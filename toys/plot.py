@@ -8,10 +8,10 @@ from typing import Any
 
 from ..reco.comparison.style import STYLE
 from ..reco.files import replacing
+from .construction.area import Area
 from .construction.region import Region
 from .counts.model import Model
 from .coverage import REGIONS, Coverage
-from .scan.outline import contours
 from .scan.scan import Scan1D, Scan2D
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
@@ -86,12 +86,13 @@ def plot_region(region: Region, output: str | Path) -> None:
         critical = region.critical.reshape(construction.shape)
         mesh = axes.pcolormesh(x, y, critical, cmap="viridis", shading="nearest")
         axes.figure.colorbar(mesh, ax=axes, label=f"critical value, {level}")
-        fine = region.fine
-        for outside, style, title in ((fine.by_toys, "-", "by toys"), (fine.wilks, "--", "Wilks")):
-            lines, area = contours(fine.axes, outside)
-            for line in lines:
-                axes.plot(line[:, 0], line[:, 1], "w" + style)
-            axes.plot([], [], "k" + style, label=f"{title}, area {area:.3g}")
+        for outline, style, title in (
+            (region.by_toys, "-", "by toys"), (region.wilks, "--", "Wilks"),
+        ):  # fmt: skip
+            if isinstance(outline, Area):
+                for line in outline.contours:
+                    axes.plot(line[:, 0], line[:, 1], "w" + style)
+                axes.plot([], [], "k" + style, label=f"{title}, area {outline.area:.3g}")
         axes.set_ylabel(label(construction.model, construction.names[1]))
         axes.legend()
 

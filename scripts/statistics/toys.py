@@ -20,9 +20,10 @@ from ..options.statistics import Statistics, statistic_options
 from ..output import interval_text, progress_bar, write_json
 
 if TYPE_CHECKING:
+    from ...toys.construction.area import Area
     from ...toys.construction.belt import Ordering
     from ...toys.construction.neyman import Construction
-    from ...toys.construction.region import Area, Intervals, Region
+    from ...toys.construction.region import Intervals, Region
     from ...toys.fit.audit import Audit
     from ...toys.records.record import Record
 
@@ -317,7 +318,8 @@ def _warn_of_few_toys(region: Region, known: int) -> None:
 
 def _rows(region: Region) -> list[tuple[object, ...]]:
     """The region by toys, by Wilks, and by Wilks for the Asimov data."""
-    from ...toys.construction.region import Area, Intervals
+    from ...toys.construction.area import Area
+    from ...toys.construction.region import Intervals
 
     outlines = region.by_toys, region.wilks, region.asimov
     intervals = [outline for outline in outlines if isinstance(outline, Intervals)]

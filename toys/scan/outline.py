@@ -1,4 +1,4 @@
-"""Intervals, contours and areas from values on a grid."""
+"""Intervals, contours and areas from values on a grid, and the levels of regions."""
 
 from __future__ import annotations
 
@@ -90,9 +90,3 @@ def contours(axes: Sequence[Array], outside: Array) -> tuple[list[Array], float]
     x, y = axes
     pieces = outlines(x, y, outside.reshape(len(y), len(x)), 0.0)
     return [line for piece in pieces for line in piece], total_area(pieces)
-
-
-def reaches_the_edge(axes: Sequence[Array], outside: Array) -> bool:
-    """Whether `outside` ≤ 0 anywhere on the edge of a plane."""
-    z = outside.reshape(len(axes[1]), len(axes[0]))
-    return bool(min(z[0].min(), z[-1].min(), z[:, 0].min(), z[:, -1].min()) <= 0)
