@@ -23,6 +23,7 @@ from ...reco.runs.origin import Origin
 from ...reco.runs.reading import Reading, reading
 from ...reco.runs.tree import TREE
 from .binning import Binning
+from .imported import as_ntuple
 from .model import Data, Model
 from .text import counts_of_text, valid
 
@@ -43,7 +44,8 @@ def observed(
     Parameters
     ----------
     files
-        For each experiment an ntuple (its selected events are counted), ``FILE.root:NAME`` for a
+        For each experiment an ntuple, or a file of a data acquisition or release that can be
+        imported (selected events are counted), ``FILE.root:NAME`` for a
         histogram of as many axes as the model's with the counts in beam-on (``:NAME,OTHER`` for
         those in beam-off too), or a text as `counts_of_text` reads it.
     accept
@@ -88,9 +90,19 @@ def _counts(
         on, _, off = name.partition(",")
         first, *rest = (_histogram(Path(path + ".root"), n, bins) for n in (on, off) if n)
         return first, rest[0] if rest else None, []
-    if file.endswith(".root") or Path(file).is_dir():
+    with as_ntuple(file) as ntuple:
+        if ntuple is not None:
+            return _events(ntuple, bins, experiment, accept)
+    if file.endswith(".root") or _is_folder(file):
         return _events(file, bins, experiment, accept)
     return *counts_of_text(Path(file), bins), []
+
+
+def _is_folder(file: str) -> bool:
+    try:
+        return Path(file).is_dir()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _events(
