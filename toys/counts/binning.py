@@ -248,6 +248,9 @@ def binning(experiment: Experiment) -> Binning:
     if analysis.time_edges is not None:
         edges = np.asarray(analysis.time_edges, float)
         axes.append(Axis("time", "time after the start of the pulse", "ns", edges, "time"))
+    for other in analysis.others:
+        edges = np.asarray(other.edges, float)
+        axes.append(Axis(other.name, other.name, other.unit, edges, other.name))
     result = Binning(tuple(axes), experiment.beam_windows)
     if max(result.shape) > MOST_BINS or result.bins > MOST_TOGETHER:
         shape = " x ".join(f"{axis.bins} of {axis.name}" for axis in axes)

@@ -147,7 +147,7 @@ CASES = {
             },
         )
     ],
-    "energy and time": [
+    "csi 2021, templates": [
         (
             "sns-csi-2021",
             {
@@ -170,7 +170,7 @@ CASES = {
             },
         ),
     ],
-    "energy and time, scaled": [
+    "csi 2021, scaled": [
         ("sns-csi-2021", {"analysis.statistic": "on-off-scaled", "windows.off_start": 6500.0}),
     ],
     "distance and a beam background": [
