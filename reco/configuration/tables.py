@@ -72,7 +72,7 @@ def _with_templates(data: Json, folder: Path, origin: str) -> Json:
             place = (folder / inside).absolute()
             data = data | {"release": release | {"folder": str(place)}}
         reader = RELEASES.get(name) if isinstance(name, str) else None
-        if not isinstance(inside, str) or reader is None:
+        if name is not None and (reader is None or not isinstance(inside, str)):
             return data
         if not place.is_dir():
             raise ExperimentError(f"{origin}: release.folder = '{inside}': there is no such folder")
