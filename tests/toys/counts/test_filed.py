@@ -268,6 +268,24 @@ def test_of_files_and_computed(folder, tmp_path):
 
 
 NEGATIVE = SIGNAL - 5.0
+
+
+@pytest.mark.parametrize("kind", ["preset", "period"])
+def test_files_of_a_layer(folder, kind, tmp_path, monkeypatch):
+    """Fails if a file of a preset or a period does not begin in the folder of the TOML."""
+    monkeypatch.chdir(tmp_path)
+    header = "[preset.flat]" if kind == "preset" else "[[period]]\nyears = 1.0"
+    key = "preset.flat.template" if kind == "preset" else "period.template"
+    text = written(folder).read_text() + header + "\n"
+    for name, file in (("signal", "signal.npy"), ("steady", "signal.npy")):
+        text += f'[[{key}]]\nname = "{name}"\nfile = "{file}"\n'
+    path = folder / f"{kind}.toml"
+    path.write_text(text)
+    experiment = load(path, preset="flat") if kind == "preset" else load(f"{path}#1")
+    found = templates(experiment)
+    np.testing.assert_allclose(found.backgrounds["steady"].on, SIGNAL.ravel(), rtol=1e-12)
+
+
 BAD = {
     "shape": (lambda f: np.save(f / "bad.npy", SIGNAL.T), "bad.npy", "has 4 x 3 bins, not.* 3 x 4"),
     "negative": (lambda f: np.save(f / "bad.npy", NEGATIVE), "bad.npy", "counts must be 0 or more"),
