@@ -14,8 +14,13 @@ from ...generator.settings import Settings
 
 CONTENTS = {"material", "file", "up", "down"}
 """Keys of what a name stands for, which is not described."""
-EITHER = {("target", "material"), ("interaction", "form_factor")}
-"""Keys that take text or a table, of which the mistake lies in what was meant."""
+EITHER = {
+    ("target", "material"),
+    ("interaction", "form_factor"),
+    ("interaction", "neutron_radius"),
+    ("interaction", "proton_radius"),
+}
+"""Keys that take a value or a table, of which the mistake lies in what was meant."""
 
 
 def unknown(what: str, name: str, allowed: typing.Iterable[str]) -> str:

@@ -271,13 +271,18 @@ class Detector(Settings):
     def _binned_gamma(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
         from scipy.special import gammainc
 
-        x, accept = self._fine_bins(float(np.max(mean + 9 * sigma)), bins)
-        shares = np.empty((len(mean), accept.shape[1]))
         scale = sigma**2 / np.maximum(mean, 1e-300)
+        reach = 9 * sigma + 10 * np.minimum(scale, 5 * sigma)  # its tail falls as exp(−x/scale)
+        x, accept = self._fine_bins(float(np.max(mean + reach)), bins)
+        used = np.flatnonzero(accept[1:].any(axis=1))
+        if used.size == 0:
+            return np.zeros((len(mean), accept.shape[1]))
+        x, accept = x[used[0] : used[-1] + 2], accept[used[0] + 1 : used[-1] + 2]
+        shares = np.empty((len(mean), accept.shape[1]))
         for rows in np.array_split(np.arange(len(mean)), 1 + len(mean) // ROWS):
             form = np.maximum(mean[rows] / np.maximum(scale[rows], 1e-300), 1e-12)
             below = gammainc(form[:, None], x / np.maximum(scale[rows], 1e-300)[:, None])
-            shares[rows] = np.diff(below, axis=1, prepend=0.0) @ accept
+            shares[rows] = np.diff(below, axis=1) @ accept
         return shares
 
     def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
@@ -325,6 +330,8 @@ class Shift(NamedTuple):
     """Added to all times, ns."""
     spread: float = 1.0
     """Factor on the widths of the pulse, or of a background's profile, and of the resolution."""
+    radius: float = 1.0
+    """Factor on the radii of the neutrons in nuclei; of the protons too, if they have no own."""
 
     @property
     def moves_times(self) -> bool:

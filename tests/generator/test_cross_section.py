@@ -27,7 +27,7 @@ from nuspill.generator.cross_section import (
 )
 from nuspill.generator.form_factor import fermi, klein_nystrand
 from nuspill.generator.spectrum import decay_at_rest
-from nuspill.generator.target import Nucleus
+from nuspill.generator.target import Nucleus, nuclei_of
 from scipy import constants
 
 POINT = Interaction(form_factor="unity")
@@ -227,6 +227,26 @@ def test_a_neutron_radius_alone_serves_both():
     one = differential(t, 50.0, nucleus, Interaction(neutron_radius=5.0), "nue")
     both = differential(t, 50.0, nucleus, Interaction(neutron_radius=5.0, proton_radius=5.0), "nue")
     assert one == approx(both, rel=1e-12)
+
+
+def test_radii_of_each_nucleus():
+    """Fails if a nucleus has not the radius of its own, its element's, or else the default."""
+    caesium, iodine = nuclei_of("CsI")
+    both = Interaction(neutron_radius={"Cs": 5.09, "I127": 5.03}, proton_radius={"Cs133": 4.821})
+    t = np.linspace(1.0, 30.0, 7)
+    for nucleus, alone in (
+        (caesium, Interaction(neutron_radius=5.09, proton_radius=4.821)),
+        (iodine, Interaction(neutron_radius=5.03)),
+    ):
+        found, due = (differential(t, 50.0, nucleus, i, "nue") for i in (both, alone))
+        np.testing.assert_array_equal(found, due)
+    one = Interaction(neutron_radius={"Cs": 5.09})
+    found, due = (differential(t, 50.0, iodine, i, "nue") for i in (one, Interaction()))
+    np.testing.assert_array_equal(found, due)
+    assert both.unknown_radii(["Cs133", "I127"]) == []
+    assert both.unknown_radii(["Xe132"]) == [
+        "neutron_radius.Cs", "neutron_radius.I127", "proton_radius.Cs133",
+    ]  # fmt: skip
 
 
 def test_a_proton_radius_alone_leaves_the_neutrons():

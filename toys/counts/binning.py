@@ -52,10 +52,14 @@ class Axis:
         """Label with the unit, as a plot has it."""
         return f"{self.label} [{self.unit}]" if self.unit else self.label
 
+    @property
+    def counted(self) -> Array:
+        """Edges on the scale of `column`, shape (bins + 1,)."""
+        return self.edges if self.limits is None else self.limits
+
     def number(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Number of the bin of each value of `column`; −1 below all, and `bins` above."""
-        limits = self.edges if self.limits is None else self.limits
-        return np.searchsorted(limits, np.asarray(values, float), side="right") - 1
+        return np.searchsorted(self.counted, np.asarray(values, float), side="right") - 1
 
     def interval(self, number: int) -> str:
         """Both edges of a bin, as text."""

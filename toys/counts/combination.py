@@ -73,7 +73,6 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
         if not expected.depends_on(i):
             raise ExperimentError(
                 f"{', '.join(e.name for e in experiments)}: parameter '{p.name}' changes nothing"
-                + (" with radiative couplings" if p.name == "sin2w" else "")
             )
     values = {c.name: c.value for c in interaction.all_couplings()}
     own = [float(values.get(p.name, p.default)) for p in parameters]

@@ -485,6 +485,17 @@ class TimeWidth(Variation):
 
 
 @dataclass(frozen=True)
+class Radius(Variation):
+    """The rms radius of the neutrons in all nuclei, by which the form factor falls."""
+
+    name: str = "radius"
+
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
+        """Another radius."""
+        return Shift(radius=_factor(uncertainty, eta))
+
+
+@dataclass(frozen=True)
 class TemplatePair(Shape):
     """Any change of shape: factors on the counts of each bin at −1 and +1 standard deviation.
 
@@ -675,6 +686,7 @@ SYSTEMATICS: Mapping[str, Effect] = {
         EfficiencyCurves(),
         TimeShift(),
         TimeWidth(),
+        Radius(),
         TemplatePair(),
     )
 }

@@ -18,6 +18,7 @@ from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ...reco.formats.shared.door import available
 from ...reco.histogram import read_root
 from ...reco.runs.belonging import (
     EXPOSURE_KEY,
@@ -27,13 +28,16 @@ from ...reco.runs.belonging import (
     refuse_unknown,
 )
 from ...reco.runs.origin import Origin
-from ...reco.runs.reading import is_ntuple, reading
+from ...reco.runs.reading import Reading, reading
 from ...reco.runs.tree import TREE
 from .binning import Binning
+from .imported import as_ntuple
 from .model import Data, Model
-from .released import released
+from .released import Released, released
 from .text import counts_of_text, valid
 
+GRID = 1e-6
+"""Part of a bin by which an edge may be beside it, as rounding."""
 EXPOSURE = 1e-3
 """Relative difference of protons on target that data and model may have, as rounding."""
 
@@ -49,8 +53,9 @@ def observed(
     Parameters
     ----------
     files
-        For each experiment an ntuple (its selected events are counted), the folder of a release or
-        of a detector's data, ``FILE.root:NAME`` for a
+        For each experiment an ntuple, or a file of a data acquisition or release that can be
+        imported (selected events are counted), the folder of a release of counts,
+        ``FILE.root:NAME`` for a
         histogram of as many axes as the model's with the counts in beam-on (``:NAME,OTHER`` for
         those in beam-off too), or a text as `counts_of_text` reads it.
     accept
@@ -95,21 +100,31 @@ def _counts(
         on, _, off = name.partition(",")
         first, *rest = (_histogram(Path(path + ".root"), n, bins) for n in (on, off) if n)
         return first, rest[0] if rest else None, []
-    if Path(file).is_dir() and not is_ntuple(Path(file)):
-        return _release(Path(file), bins, experiment, accept)
-    if file.endswith(".root") or Path(file).is_dir():
+    if _is_folder(file):
+        release = released(Path(file), bins, experiment)
+        if release is not None:
+            return _release(Path(file), release, experiment, accept)
+    with as_ntuple(file) as ntuple:
+        if ntuple is not None:
+            return _events(ntuple, bins, experiment, accept)
+    if file.endswith(".root") or _is_folder(file):
         return _events(file, bins, experiment, accept)
     return *counts_of_text(Path(file), bins), []
 
 
+def _is_folder(file: str) -> bool:
+    try:
+        return Path(file).is_dir()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _release(
-    folder: Path, bins: Binning, experiment: Experiment, accept: Collection[str]
+    folder: Path, release: Released, experiment: Experiment, accept: Collection[str]
 ) -> tuple[Array, Array | None, list[Origin]]:
-    release = released(folder, bins, experiment)
-    years = release.protons / release.experiment.source.protons
-    unlike = differences(release.experiment, experiment, imported=True)
+    years = release.protons / experiment.source.protons
     about = _Exposure(folder, release.protons, years)
-    return release.on, release.off, [_origin(about, unlike, experiment, accept)]
+    return release.counts, None, [_origin(about, [], experiment, accept)]
 
 
 def _events(
@@ -125,11 +140,36 @@ def _events(
     several = f" in {len(ntuple.runs)} runs" if len(ntuple.runs) > 1 else ""
     about = _Exposure(ntuple.path, ntuple.protons, ntuple.years, several, ntuple.missing)
     origin = _origin(about, unlike, experiment, accept)
+    _check_grid(ntuple, bins)
     counts = {window: np.zeros(bins.bins) for window in (ON, OFF)}
+    first, last = np.inf, -np.inf
     for block in ntuple.blocks([*bins.columns, "window", "selected"]):
         for window, sums in counts.items():
             sums += bins.seen(block, window)
+        if bins.time is not None:
+            times = block["time"][block["window"] == ON]
+            first, last = times.min(initial=first), times.max(initial=last)
+    if ntuple.imported and first == last and counts[ON].sum() > 1:
+        raise ExperimentError(
+            f"{file}: all events in beam-on have the time {first:g} ns, the middle of the window: "
+            "it has no times, and analysis.axes of the model bins them"
+        )
     return counts[ON], counts[OFF], [origin]
+
+
+def _check_grid(ntuple: Reading, bins: Binning) -> None:
+    """Refuse bins across those of a format whose events come back at their centres."""
+    start = {"time": bins.windows.on_start if bins.windows else 0.0}
+    for name in sorted(ntuple.formats & set(available())):
+        for column, width in getattr(available()[name], "GRID", {}).items():
+            for axis in (axis for axis in bins.axes if axis.column == column):
+                steps = (axis.counted - start.get(column, 0.0)) / width
+                if np.abs(steps - np.round(steps)).max() > GRID:
+                    raise ExperimentError(
+                        f"{ntuple.path}: format {name} gives {column} to the centre of a bin of "
+                        f"{width:g}, which edges of the model's axis {axis.name} cut: "
+                        f"{', '.join(f'{edge:g}' for edge in axis.counted)}"
+                    )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...generator.arrays import Array
+from ...generator.coupling import Interaction
 from ...generator.cross_section import energy_min, structure_factors
 from ...generator.rate import quadrature_nodes, recoil_grid
 from ...reco.arrival import shares, steady_shares
@@ -184,18 +185,36 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
     )
     response = chance * (weights * years * live)[:, None]
+    interaction = _at_radius(experiment.interaction, shift.radius)
     arrivals = {f.name: shares(experiment, f, bins.time, shift) for f in experiment.source.flavours}
     signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
         moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
-        factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
+        factors = structure_factors(nodes, nucleus, interaction, flavour.name)
         for structure, factor in factors.items():
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
             key = flavour.name, nucleus.name, structure
             in_on, in_off = arrivals[flavour.name]
             signal[key], signal_off[key] = bins.joined(counts, in_on), bins.joined(counts, in_off)
     return Templates(experiment, bins, signal, signal_off, backgrounds(experiment, bins), tau)
+
+
+def _at_radius(interaction: Interaction, factor: float) -> Interaction:
+    """An interaction with other radii of the neutrons.
+
+    Raises
+    ------
+    ValueError
+        If the radii are those of the form factor's own formula.
+    """
+    if factor == 1:
+        return interaction
+    old = interaction.neutron_radius
+    if old is None or interaction.form_factor == "unity":
+        raise ValueError("give interaction.neutron_radius, fm, and a form factor that has a radius")
+    new = {n: factor * r for n, r in old.items()} if isinstance(old, dict) else factor * old
+    return interaction.model_copy(update={"neutron_radius": new})
 
 
 def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
@@ -236,6 +255,8 @@ def backgrounds(
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
     shift = shift or Shift()
+    if shift.radius != 1:
+        raise ValueError("a background has no nuclear radius")
     result = {}
     for background in experiment.background:
         if not background.enabled or (names is not None and background.name not in names):

@@ -25,6 +25,7 @@ from nuspill.generator.sampling.stream import (
     draw,
     exponential,
     fill_words,
+    gamma,
     neg_log,
     neg_log_32,
     normal_quantile,
@@ -60,6 +61,12 @@ def many(function, argument, result):
 def many_poisson(key, stream, mean, result):
     for i in range(result.size):
         result[i] = poisson(key, U(i), U(0), U(0), stream, mean)
+
+
+@numba.njit
+def many_gamma(key, stream, shape, result):
+    for i in range(result.size):
+        result[i] = gamma(key, U(i), U(0), U(0), stream, shape)
 
 
 @numba.njit
@@ -378,6 +385,35 @@ def test_poisson(mean):
     check_counts(observed, expected, tests=2 * len(MEANS))
     z = (numbers.mean() - mean) / math.sqrt(mean / numbers.size)
     check(2 * stats.norm.sf(abs(z)), tests=2 * len(MEANS), label="mean")
+
+
+SHAPES = [0.05, 0.6, 0.999, 1.0, 1.3, 4.0, 37.0, 2e3]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gamma(shape):
+    # both branches and both sides of 1, where they meet; 10⁶ deviates in 200 bins of probability
+    deviates = np.empty(1_000_000)
+    many_gamma(SEED, U(stream_number(f"gamma {shape}")), shape, deviates)
+    assert deviates.min() >= 0
+    edges = stats.gamma.ppf(np.linspace(0, 1, 201), shape)
+    observed = np.histogram(deviates, edges)[0]
+    check_counts(observed, np.full(200, deviates.size / 200), tests=2 * len(SHAPES))
+    z = (deviates.mean() - shape) / math.sqrt(shape / deviates.size)
+    check(2 * stats.norm.sf(abs(z)), tests=2 * len(SHAPES), label="mean")
+
+
+def test_gamma_deviates_of_successive_counters_are_independent():
+    deviates = np.empty(400_001)
+    many_gamma(SEED, U(6), 2.5, deviates)
+    part = np.minimum((stats.gamma.cdf(deviates, 2.5) * 16).astype(int), 15)
+    table = np.bincount(part[:-1] * 16 + part[1:], minlength=256).reshape(16, 16)
+    check(stats.chi2_contingency(table).pvalue)
+
+
+@pytest.mark.parametrize("shape", [0.0, -1.0])
+def test_gamma_of_nothing(shape):
+    assert gamma(SEED, U(0), U(0), U(0), U(0), shape) == 0
 
 
 @pytest.mark.parametrize("mean", [0.0, -1.0])

@@ -345,6 +345,30 @@ def test_events_of_other_periods_are_in_order(timing, delay):
     assert chi2.sf(np.sum((seen - due)[use] ** 2 / due[use]), use.sum()) > LEAST_P
 
 
+@pytest.mark.parametrize("pulse_of", ["protons", "numu"])
+def test_times_after_a_measured_pulse(pulse_of, goodness):
+    """Fails if ν_μ and delayed neutrinos do not follow the pulse by the lives that it leaves.
+
+    By hand: a triangular pulse from 0 to 1 µs, convolved on a fine grid with one or two lives.
+    """
+    shape = {"time": [0.0, 500.0, 1000.0], "intensity": [0.0, 1.0, 0.0]}
+    settings = {"source.pulse_shape": shape, "source.pulse_of": pulse_of}
+    run = signal_run(SNS, settings, events=400_000, seed=61)
+    edges = np.concatenate([np.arange(0.0, 1500.0, 50.0), [1500, 2000, 3000, 4500, 7000, 12000]])
+    seen = histogram(run, edges)
+    t = np.arange(0.0, 12_000.0, 0.5) + 0.25
+    prompt = np.interp(t, shape["time"], shape["intensity"]) / 1000.0
+    lives = {1: [PION_LIFETIME], 2: [PION_LIFETIME, MUON_LIFETIME]}
+    for component, after in ((1, 1), (2, 2), (3, 2)):
+        density = prompt
+        for life in lives[after][0 if pulse_of == "protons" else 1 :]:
+            parts = -np.diff(np.exp(-np.append(0.0, t) / life))
+            density = np.convolve(density, parts)[: len(t)]
+        due = np.histogram(t, edges, weights=density)[0]
+        counts = seen[component]
+        assert goodness(counts, due, total=counts.sum()) > LEAST_P
+
+
 def decayed(t, lives):
     """Part of the neutrinos emitted a time t after their proton: closed forms."""
     t = np.maximum(t, 0.0)

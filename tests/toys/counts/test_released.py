@@ -137,5 +137,5 @@ def test_events_of_another_experiment(events, tmp_path):
             observed(model, [experiment], [str(folder)])
     experiment = load(CSI)
     model = build([experiment], ["strength"])
-    with pytest.raises(ExperimentError, match="there is no ntuple, nor data of one format"):
+    with pytest.raises(ExperimentError, match="there is no ntuple"):
         observed(model, [experiment], [str(tmp_path)])

@@ -5,10 +5,12 @@ import tomllib
 import numpy as np
 import pytest
 from csi_2021 import PE, TIME, neutrons, signal, steady
-from nuspill import generate, load
+from nuspill import build, generate, load
 from nuspill.generator.coupling import structure_couplings
 from nuspill.reco.experiment import source_text
+from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.template import templates
+from nuspill.toys.fit.search import search
 
 NAME = "sns-csi-2021"
 EXPECTED = {"steady": 1286.0, "brn": 18.4, "nin": 5.6}
@@ -96,6 +98,40 @@ def test_events_of_backgrounds(window, goodness):
             assert not counts.any()
         else:
             assert goodness(counts, 100.0 * due) > 1e-4, name
+
+
+def test_fit_to_the_data(shared):
+    """Fails if yields and χ² of the measured counts are not those computed with other code.
+
+    Those of a free CEνNS yield: 308.9, 17.0 and 5.5 neutrons, 1272 steady, −2 ln L 84.38.
+    """
+    experiment = load(NAME, {"analysis.signal_uncertainty": 0.0})
+    model = build([experiment], ["strength"])
+    energy, time = np.loadtxt(shared / "coherent_csi_2021/dataBeamOnC.txt").T
+    counts = model.sections[0].binning.count({"e_reco": energy, "time": 1e3 * time})
+    assert counts.sum() == 1578
+    none = np.zeros((1, model.bins)), np.zeros((1, model.variables))
+    fit = search(model).fit(Data(counts[None], *none), model.truth[None])
+    assert fit.chi2[0] == pytest.approx(84.38, abs=0.3)
+    ours = sum(part.sum() for part in by_flavour(experiment).values())
+    values = dict(zip(model.names, fit.values[0], strict=True))
+    assert values["strength"] * ours == pytest.approx(308.9, abs=0.5)
+    for name, due in (("steady", 1272.1), ("brn", 17.0), ("nin", 5.5)):
+        pull = values[f"background.{NAME}.{name}"]
+        relative = next(b.uncertainty for b in experiment.background if b.name == name)
+        assert EXPECTED[name] * (1 + relative * pull) == pytest.approx(due, rel=0.005)
+
+
+def test_shapes_move_the_rate():
+    """Fails if the released shapes at one σ do not move the rate by 0.9, 3.1 and 11 %."""
+    model = build([load(NAME, preset="shapes")], ["strength"])
+    plain = by_flavour(load(NAME))
+    nominal = sum(part.sum() for part in plain.values())
+    for name, due in (("response 0", 0.009), ("response 1", -0.031), ("efficiency", 0.114)):
+        values = model.truth.copy()
+        values[model.names.index(f"CsI {name}")] = 1.0
+        change = model.counts(values).sum() - model.counts(model.truth).sum()
+        assert change / nominal == pytest.approx(due, abs=1e-3)
 
 
 def test_tables_are_those_of_the_release(tables, shared):
