@@ -1,7 +1,7 @@
 """An experiment: one TOML file, validated once into frozen objects.
 
     [source] [target] [interaction] [exposure] [detector] [windows] [[background]] [analysis] [daq]
-    [preset.NAME] [[period]]
+    [[template]] [release] [preset.NAME] [[period]]
 
 `source.base` starts from a shipped source, `extends` from another experiment. A preset holds
 values that replace the file's own, for example the paper's choices. What depends on a value of the
@@ -176,7 +176,7 @@ class Experiment(Displayed, Settings):
         """Name, source, target and exposure."""
         target, source = self.target, self.source
         material = target.material if isinstance(target.material, str) else "mixture"
-        return {
+        facts: dict[str, object] = {
             "name": self.name,
             "target": f"{target.mass:g} kg {material}",
             "source": f"{source.name} at {source.distance:g} m",
@@ -184,7 +184,10 @@ class Experiment(Displayed, Settings):
             "threshold": f"{self.detector.threshold:g} keV_nr",
             "e_reco in": self.detector.unit,
             "backgrounds": ", ".join(b.name for b in self.background if b.enabled) or "none",
-        } | ({"from files": ", ".join(t.name for t in self.template)} if self.template else {})
+        }
+        if self.template:
+            facts["from files"] = ", ".join(t.name for t in self.template)
+        return facts
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
@@ -503,7 +506,7 @@ def _merge(base: Json, over: Mapping[str, Any]) -> Json:
 
 
 def _assign(data: Json, key: str, value: Any, origin: str) -> None:
-    """Set a dotted key in nested data; a background is reached by its name."""
+    """Set a dotted key in nested data; a background or a template is reached by its name."""
     parts = key.split(".")
     place: Any = data
     for i, part in enumerate(parts[:-1]):
@@ -511,7 +514,7 @@ def _assign(data: Json, key: str, value: Any, origin: str) -> None:
             named = [item for item in place if isinstance(item, dict) and item.get("name") == part]
             if not named:
                 names = [str(item.get("name")) for item in place if isinstance(item, dict)]
-                raise ExperimentError(f"{origin}: {key}: " + unknown("background", part, names))
+                raise ExperimentError(f"{origin}: {key}: " + unknown(parts[i - 1], part, names))
             place = named[0]
             continue
         if place.get(part) is None:

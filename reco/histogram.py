@@ -106,7 +106,8 @@ def read_root(path: Path, key: str) -> tuple[Array, list[Array]]:
         with uproot.open(path) as file:
             values, *edges = file[key].to_numpy()
     except (OSError, KeyError, ValueError, AttributeError, uproot.DeserializationError) as error:
-        raise ExperimentError(f"{path}: has no histogram '{key}': {error}") from error
+        reason = " ".join(str(error).split())
+        raise ExperimentError(f"{path}: has no histogram '{key}': {reason}") from error
     return np.asarray(values, float), [np.asarray(e, float) for e in edges]
 
 

@@ -22,8 +22,10 @@ File = str | Histogram
 class Release(Settings):
     """Whose files the templates are, and where they lie."""
 
-    reader: ReleaseName = setting(..., "layout of the files")
-    folder: str | None = setting(None, "where they lie; `--data FOLDER` gives it too")
+    reader: ReleaseName | None = setting(None, "layout of the files, if it is a release's own")
+    folder: str | None = setting(
+        None, "where they lie, by default beside the file; of a release also by --data FOLDER"
+    )
 
 
 class Variant(Settings):

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from ...generator.settings import Settings
 
+CONTENTS = {"material", "file", "up", "down"}
+"""Keys of what a name stands for, which is not described."""
 EITHER = {
     ("target", "material"),
     ("interaction", "form_factor"),
@@ -133,8 +135,8 @@ def _describe(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
         unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
         inner = list(_models_in(field.annotation))
         key = f"{prefix}{name}"
-        if name == "background":
-            key = "background.<name>"
+        if name in {"background", "template", "variant"}:
+            key = f"{prefix}{name}.<name>"
         if not inner:
             yield key, unit, field.description or ""
             continue
@@ -142,7 +144,7 @@ def _describe(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
             yield key, unit, field.description or ""
         seen: dict[str, tuple[str, str, str]] = {}
         for part in inner:
-            if name == "material":
+            if name in CONTENTS:
                 continue
             below = f"{key}.<flavour>." if name == "spectra" else f"{key}."
             for row in _describe(part, below):

@@ -37,19 +37,29 @@ def with_tables(data: Json, folder: Path, origin: str) -> Json:
     ExperimentError
         If a file cannot be read.
     """
-    data = _with_templates(_with_form_factor(data, folder, origin), folder, origin)
+    release = data.get("release")
     presets, periods = data.get("preset"), data.get("period")
+    data = _with_files(data, release, folder, origin)
     if isinstance(presets, dict):
-        read = {name: _with_form_factor(layer, folder, origin) for name, layer in presets.items()}
+        read = {n: _with_files(layer, release, folder, origin) for n, layer in presets.items()}
         data = data | {"preset": read}
     if isinstance(periods, list):
-        data = data | {"period": [_with_form_factor(layer, folder, origin) for layer in periods]}
+        each = [_with_files(layer, release, folder, origin) for layer in periods]
+        data = data | {"period": each}
     return data
 
 
-def _with_form_factor(layer: Any, folder: Path, origin: str) -> Any:
-    """A layer of settings with the values of its form factor; what is no layer as it is."""
-    interaction = layer.get("interaction") if isinstance(layer, dict) else None
+def _with_files(layer: Any, release: Any, folder: Path, origin: str) -> Any:
+    """A layer of settings with the values of its files; what is no layer as it is."""
+    if not isinstance(layer, dict):
+        return layer
+    layer = _with_form_factor(layer, folder, origin)
+    return _with_templates(layer, layer.get("release", release), folder, origin)
+
+
+def _with_form_factor(layer: Json, folder: Path, origin: str) -> Json:
+    """A layer of settings with the values of its form factor."""
+    interaction = layer.get("interaction")
     name = interaction.get("form_factor") if isinstance(interaction, dict) else None
     if not isinstance(interaction, dict) or not isinstance(name, str):
         return layer
@@ -62,22 +72,22 @@ def _with_form_factor(layer: Any, folder: Path, origin: str) -> Any:
     return layer | {"interaction": interaction | {"form_factor": table.model_dump()}}
 
 
-def _with_templates(data: Json, folder: Path, origin: str) -> Json:
-    """Data with the histograms of its templates, if it is known where their files lie."""
-    templates, release = data.get("template"), data.get("release")
-    place, reader = folder, None
+def _with_templates(layer: Json, release: Any, folder: Path, origin: str) -> Json:
+    """A layer with the histograms of its templates, if it is known where their files lie."""
+    templates, place, reader = layer.get("template"), folder, None
     if isinstance(release, dict):
         inside, name = release.get("folder"), release.get("reader")
         if isinstance(inside, str):
             place = (folder / inside).absolute()
-            data = data | {"release": release | {"folder": str(place)}}
+            if "release" in layer:
+                layer = layer | {"release": release | {"folder": str(place)}}
         reader = RELEASES.get(name) if isinstance(name, str) else None
-        if not isinstance(inside, str) or reader is None:
-            return data
+        if name is not None and (reader is None or not isinstance(inside, str)):
+            return layer
         if not place.is_dir():
             raise ExperimentError(f"{origin}: release.folder = '{inside}': there is no such folder")
     if not isinstance(templates, (list, tuple)):
-        return data
+        return layer
 
     def read(name: Any, key: str) -> Any:
         if not isinstance(name, str):
@@ -88,7 +98,7 @@ def _with_templates(data: Json, folder: Path, origin: str) -> Json:
             raise ExperimentError(f"{origin}: {key} = '{name}': {error}") from None
         return histogram.model_dump()
 
-    return data | {"template": [_read_files(item, read) for item in templates]}
+    return layer | {"template": [_read_files(item, read) for item in templates]}
 
 
 def _read_files(template: Any, read: Callable[[Any, str], Any]) -> Any:

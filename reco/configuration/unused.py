@@ -44,6 +44,8 @@ def _background(background: Background, key: str) -> str:
     return f"background.{background.name}.timing = 'steady'" if steady else ""
 
 
+COMPUTED = {"source", "target", "interaction", "exposure", "detector"}
+"""Sections from which computed components follow."""
 UNUSED: dict[str, Callable[[Experiment], str]] = {
     "interaction.neutron_radius": _radius,
     "interaction.proton_radius": _radius,
@@ -65,3 +67,6 @@ def without_effect(experiment: Experiment, given: Iterable[str]) -> Iterator[str
                 reason = _background(background, parts[-1])
         if reason:
             yield f"{key} has no effect: {reason}"
+        elif experiment.template and parts[0] in COMPUTED:
+            names = ", ".join(template.name for template in experiment.template)
+            yield f"{key} has no effect on {names}, whose counts are from files"

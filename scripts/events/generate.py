@@ -162,7 +162,14 @@ def command(
     are in OUT.root.parts until all are there.
     """
     begin = time.perf_counter()
-    run = sample.plan(loading.load(name), loading)
+    experiment = loading.load(name)
+    run = sample.plan(experiment, loading)
+    if of_files := [template.name for template in experiment.template]:
+        click.echo(
+            f"nuspill: note: {name}: in fits {', '.join(of_files)} are counts from files, which "
+            "make no events: here are the computed signal and backgrounds alone",
+            err=True,
+        )
     writing.check(machines)
     if writing.parts is None and machines.cluster is None:
         counts = _write_file(run, writing, machines)

@@ -106,7 +106,8 @@ class Loading:
 def _from_release(experiment: Experiment, data: str) -> Experiment:
     """An experiment with the templates of the folder of its data, if it has none of another."""
     release = experiment.release
-    if release is None or release.folder is not None or not Path(data).is_dir():
+    given = release is None or release.reader is None or release.folder is not None
+    if given or not Path(data).is_dir():
         return experiment
     return experiment.replace(**{"release.folder": data})
 

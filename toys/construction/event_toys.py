@@ -129,6 +129,11 @@ def _shifted(name: str, effect: str, value: float) -> ExperimentError:
 
 def _source(model: Model, experiment: Experiment, section: Section, truth: Truth) -> EventSource:
     values = dict(zip(model.names, truth.values.tolist(), strict=True))
+    if experiment.template:
+        names = ", ".join(template.name for template in experiment.template)
+        raise ExperimentError(
+            f"{experiment.name}: templates from files ({names}) make no events; use binned toys"
+        )
     settings = {
         f"interaction.{p.name}": values[p.name] for p in model.parameters if p.name != STRENGTH.name
     }

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from ...reco.response.background import SIGNAL
+from ...reco.response.background import SIGNAL, Background
+from ...reco.template import Template
 from .effect import (
     SYSTEMATICS,
     BackgroundNormalisation,
@@ -98,8 +99,10 @@ def _on_each(experiment: Experiment) -> list[Action]:
     """The rates of single backgrounds."""
     own = re.sub(r"#\d+$", "", experiment.name)  # the same detector at other settings
     actions = []
-    computed = [("background", b) for b in experiment.background if b.enabled]
-    for section, background in [*computed, *(("template", t) for t in experiment.template)]:
+    rated: list[tuple[str, Background | Template]] = []
+    rated += [("background", b) for b in experiment.background if b.enabled]
+    rated += [("template", t) for t in experiment.template]
+    for section, background in rated:
         if background.uncertainty > 0:
             pull = background.pull or f"background.{own}.{background.name}"
             nuisance = Nuisance(pull, BackgroundNormalisation(), background.uncertainty)

@@ -43,7 +43,7 @@ def filed(experiment: Experiment, bins: Binning, template: Template) -> Filed:
     counts = _in_bins(template.file, bins, f"{where}.file")
     total = float(counts.sum())
     if total <= 0:
-        raise ExperimentError(f"{where}.file: holds no counts")
+        raise ExperimentError(f"{where}.file: {_name(template.file)}: holds no counts")
     factor = 1.0 if template.counts is None else template.counts / total
     variants = {}
     for variant in template.variant:
@@ -88,6 +88,10 @@ def counts_of_histogram(histogram: Histogram, bins: Binning) -> Array:
     return valid(name, array).ravel()
 
 
+def _name(file: File) -> str:
+    return file if isinstance(file, str) else file.name
+
+
 def _in_bins(file: File | None, bins: Binning, where: str) -> Array:
     assert isinstance(file, Histogram)
     try:
@@ -99,7 +103,7 @@ def _in_bins(file: File | None, bins: Binning, where: str) -> Array:
 def _unread(experiment: Experiment, template: Template) -> ExperimentError:
     """Error of files that are not the project's and whose folder was not given."""
     release = experiment.release
-    if release is None:
+    if release is None or release.reader is None:
         return ExperimentError(
             f"{experiment.name}: template.{template.name}: '{template.unread}' has not been read"
         )
