@@ -67,11 +67,11 @@ CASES = {
         ("ess-xe", {"analysis.signal_pull": "own"}),
     ],
     "one twice": [("ess-ar", {}), ("ess-ar", {"detector.threshold": 1.0})],
-    "energy and time": [("ess-csi", {"analysis.axes": AXES} | LEAKS)],
-    "energy and time, on-off": [
+    "energy and time of an ESS pulse": [("ess-csi", {"analysis.axes": AXES} | LEAKS)],
+    "energy and time of an ESS pulse, on-off": [
         ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off"} | LEAKS)
     ],
-    "energy and time, scaled": [
+    "energy and time of an ESS pulse, scaled": [
         ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off-scaled"} | LEAKS)
     ],
     "linear": [("ess-csi", {"analysis.factors": "linear"})],
