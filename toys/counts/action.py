@@ -92,10 +92,13 @@ def _on_steady(experiment: Experiment) -> list[Action]:
 
 
 def _on_each(experiment: Experiment) -> list[Action]:
-    """The rates of single backgrounds."""
+    """The rates of single backgrounds, but for those that `on-off` leaves free."""
+    free = experiment.analysis.statistic == "on-off"
     own = re.sub(r"#\d+$", "", experiment.name)  # the same detector at other settings
     actions = []
     for background in experiment.background:
+        if free and background.timing == "steady":
+            continue
         if background.enabled and background.uncertainty > 0:
             pull = background.pull or f"background.{own}.{background.name}"
             nuisance = Nuisance(pull, BackgroundNormalisation(), background.uncertainty)

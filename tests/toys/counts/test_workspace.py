@@ -75,6 +75,19 @@ CASES = {
         ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off-scaled"} | LEAKS)
     ],
     "linear": [("ess-csi", {"analysis.factors": "linear"})],
+    "linear, scaled": [
+        (
+            "ess-csi",
+            {
+                "analysis.factors": "linear",
+                "analysis.statistic": "on-off-scaled",
+                "background": [
+                    {"name": "steady", "rate": 10.0},
+                    PROMPT | {"uncertainty": 0.25},
+                ],
+            },
+        )
+    ],
     "rates of all, of two kinds": [
         (
             "ess-xe",
@@ -147,10 +160,11 @@ CASES = {
             },
         )
     ],
-    "energy and time": [
+    "energy and time, shapes": [
         (
             "sns-csi-2021",
             {
+                "analysis.factors": "log-normal",
                 "analysis.systematic": [
                     FLUX,
                     {
@@ -170,8 +184,15 @@ CASES = {
             },
         ),
     ],
-    "energy and time, scaled": [
-        ("sns-csi-2021", {"analysis.statistic": "on-off-scaled", "windows.off_start": 6500.0}),
+    "energy and time, late beam-off": [
+        (
+            "sns-csi-2021",
+            {
+                "analysis.factors": "log-normal",
+                "analysis.statistic": "on-off-scaled",
+                "windows.off_start": 6500.0,
+            },
+        ),
     ],
     "distance and a beam background": [
         (
