@@ -94,6 +94,8 @@ def configurations(draw):
         "timing": draw(st.sampled_from(["prompt", "delayed", "steady"])),
         "rate": draw(number(0.001, 0.1)),
     }
+    if extra["timing"] != "steady" and draw(st.booleans()):
+        extra["uncertainty"] = draw(number(0.05, 0.5))
     chosen["background"] = [steady, extra] if draw(st.booleans()) else [steady]
     chosen["analysis.statistic"] = draw(st.sampled_from(["pulls", "on-off", "on-off-scaled"]))
     chosen["analysis.signal_uncertainty"] = draw(st.sampled_from([0.0, 0.05, 0.2]))

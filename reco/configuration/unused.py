@@ -35,12 +35,15 @@ def _pull(experiment: Experiment) -> str:
     return "" if statistic == "pulls" else f"analysis.statistic = '{statistic}'"
 
 
-def _background(background: Background, key: str) -> str:
+def _background(experiment: Experiment, background: Background, key: str) -> str:
     if not background.enabled and key != "enabled":
         return f"background.{background.name}.enabled = false"
     if key == "pull" and background.uncertainty == 0:
         return f"background.{background.name}.uncertainty = 0"
-    steady = key == "delay" and background.timing == "steady"
+    steady = background.timing == "steady"
+    if key in {"pull", "uncertainty"} and steady and experiment.analysis.statistic == "on-off":
+        return "analysis.statistic = 'on-off' leaves it free in each bin"
+    steady = key == "delay" and steady
     return f"background.{background.name}.timing = 'steady'" if steady else ""
 
 
@@ -64,7 +67,7 @@ def without_effect(experiment: Experiment, given: Iterable[str]) -> Iterator[str
         parts = key.split(".")
         for background in experiment.background:
             if parts[:2] == ["background", background.name]:
-                reason = _background(background, parts[-1])
+                reason = _background(experiment, background, parts[-1])
         if reason:
             yield f"{key} has no effect: {reason}"
         elif experiment.template and parts[0] in COMPUTED:

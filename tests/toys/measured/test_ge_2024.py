@@ -23,19 +23,23 @@ def test_the_rate_is_published():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_fit(name, ge_2024):
+def test_fit(name, shared):
     """Fails if it is not 19 to 22 counts, +9 −8, whichever the edges; or not that of iminuit."""
+    ge_2024 = shared / "coherent_ge_2024"
     experiment = load(name)
-    model = build([experiment], ["strength"])
+    models = Models([experiment], ["strength"])
+    model = models.model
     data = observed(model, [experiment], [str(ge_2024)])
     assert data.counts.sum() == 236
-    result = report([experiment], model, data)
+    result = report(models, data)
     assert 19 <= result.components["signal"] <= 22
     per_strength = result.components["signal"] / result.fit.values[0]
     low, high = per_strength * result.fit.errors[0]
     assert (abs(low), abs(high)) == (pytest.approx(8.5, abs=0.7), pytest.approx(9.4, abs=0.7))
 
-    on, off = (np.loadtxt(ge_2024 / f"{window}_counts_10x9.csv", delimiter=",") for window in ("on", "off"))
+    on, off = (
+        np.loadtxt(ge_2024 / f"{window}_counts_10x9.csv", delimiter=",") for window in ("on", "off")
+    )
     signal = next(c for c in model.components if c.name == "signal").on.at(model.truth)
     shape = np.repeat(off.sum(axis=0)[:, None] / 10, 10, axis=1).ravel()
 
@@ -58,5 +62,5 @@ def test_other_folders_are_refused(tmp_path):
         observed(model, [experiment], [str(tmp_path)])
     for window in ("on", "off"):
         np.savetxt(tmp_path / f"{window}_counts_10x9.csv", np.ones((9, 10)), delimiter=",")
-    with pytest.raises(ExperimentError, match="on_counts_10x9.csv: has 9 lines of 10 counts"):
+    with pytest.raises(ExperimentError, match=r"on_counts_10x9\.csv: has 9 lines of 10 counts"):
         observed(model, [experiment], [str(tmp_path)])
