@@ -42,7 +42,7 @@ def command(
         check_suffix(output, ".json")
     if str(output) != "-" and output.exists() and not overwrite:
         raise OutputError(f"{output}: exists; --overwrite replaces it")
-    experiments = loading.load_all(names)
+    experiments = loading.load_all(names, observed.files)
     data = observed.data(build(experiments, [STRENGTH.name]), experiments)
     content = json.dumps(workspace(experiments, data), indent=1)
     if str(output) == "-":

@@ -69,7 +69,7 @@ def command(
     """
     from ...toys.report.report import models, report
 
-    experiments = loading.load_all(names)
+    experiments = loading.load_all(names, observed.files)
     observed.require(experiments)
     both = models(experiments, fit_statistics.parameters())
     data = observed.data(both.model, experiments)

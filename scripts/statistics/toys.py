@@ -163,7 +163,7 @@ def _construct(
     from ...toys.scan.scan import grids
 
     t, e, axes = throwing, toy_ensemble, statistics.axes()
-    experiments = loading.load_all(names)
+    experiments = loading.load_all(names, observed.files)
     model = build(experiments, statistics.parameters())
     data = observed.data(model, experiments) or model.asimov()
     level = threshold(statistics.cl, len(axes))

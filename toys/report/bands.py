@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array, Json
+from ...generator.display import Displayed
 from ...reco.cluster.workers import HERE, Here
 from ...reco.errors import ExperimentError
 from ..construction.ensemble import Ensemble
@@ -38,8 +39,8 @@ MOST_VALUES = 10**8
 """Most toys times points; their Δχ² are held in memory."""
 
 
-@dataclass(frozen=True, eq=False)
-class Bands:
+@dataclass(frozen=True, eq=False, repr=False)
+class Bands(Displayed):
     """What regions the median experiment has, and those 1 and 2 standard deviations from it."""
 
     model: Model
@@ -51,6 +52,18 @@ class Bands:
     """Δχ² of each toy, shape (toys, points), the first axis running fastest."""
     failed: int
     """Fits that did not converge."""
+
+    def facts(self) -> dict[str, object]:
+        """Parameters, and the median limits or area."""
+        middle = SIGMAS.index(0.0)
+        if len(self.axes) == 1:
+            low, high = self.limits[middle]
+            median = {"median limits": f"{low:.4g}, {high:.4g}"}
+        else:
+            median = {"median area": f"{self.areas[middle]:.4g}"}
+        names = ", ".join(name for name, _ in self.axes)
+        level = f"{100 * self.cl:g} %"
+        return {"parameters": names, "CL": level, "experiments": self.toys, **median}
 
     @property
     def toys(self) -> int:

@@ -45,7 +45,7 @@ class Goodness:
 
     def __str__(self) -> str:
         """One line."""
-        text = f"χ² {self.chi2:.5g} with {self.degrees} degrees of freedom"
+        text = f"χ² {round(self.chi2, 9) + 0.0:.5g} with {self.degrees} degrees of freedom"
         if self.p_value is not None:
             text += f", p = {self.p_value:.3g}"
         if self.toys_p_value is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...generator.arrays import Array, Json
+from ...generator.display import Displayed
 from ...reco.cluster.workers import HERE, Here
 from ...reco.experiment import Experiment
 from ..counts.combination import build
@@ -19,8 +20,8 @@ from .quality import Goodness, Significance, goodness, significance
 from .spectra import Spectrum, component_counts, spectra
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(Displayed):
     """A fit to data, its quality, and the counts of components."""
 
     fit: Fitted
@@ -32,6 +33,12 @@ class Report:
     experiments."""
     observed: float
     """Counts in beam-on."""
+
+    def facts(self) -> dict[str, object]:
+        """Best values, quality and significance."""
+        p = self.goodness.p_value
+        quality = {"p": f"{p:.3g}"} if p is not None else {}
+        return self.fit.facts() | quality | {"no signal at": f"{self.significance.sigma:.3g}σ"}
 
     def as_json(self) -> Json:
         """Content for JSON."""

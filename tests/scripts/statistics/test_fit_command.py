@@ -218,6 +218,8 @@ MISTAKES = {
     "too few files": ((SNS, "ess-ar", "--data", "csi.txt"), ["1 files for 2 experiments"]),
     "too many files": ((SNS, "--data", "csi.txt", "--data", "csi.txt"), ["2 files for 1"]),
     "no such file": ((SNS, "--data", "no.txt"), ["no.txt", "cannot be read"]),
+    "no possible file": ((SNS, "--data", "a" * 400), ["aaa", "cannot be read"]),
+    "a folder of nothing": ((SNS, "--data", "empty"), ["there is no ntuple"]),
     "no such parameter": ((SNS, "--data", "csi.txt", "--scan", "strenght"), ["'strength'"]),
     "three scans": (
         (SNS, "--data", "csi.txt", *("--scan", "a") * 3), ["one or two", "not 3"],
@@ -233,6 +235,7 @@ def test_mistakes(case, nuspill, folder, monkeypatch):
     """Fails if a mistake is not one line that says what is wrong."""
     arguments, parts = MISTAKES[case]
     monkeypatch.chdir(folder)
+    (folder / "empty").mkdir(exist_ok=True)
     status, output, errors = nuspill("fit", *arguments)
     assert (status, output) == (2, "")
     assert len(errors.splitlines()) == 1, errors

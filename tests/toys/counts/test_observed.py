@@ -404,3 +404,34 @@ def test_imported_data_without_times(tmp_path):
     assert observed(model, [e], [str(here)]).counts.sum() > 20
     with pytest.raises(ExperimentError, match="it has no times"):
         observed(model, [e], [str(back)], ["detector", "exposure"])
+
+
+@pytest.mark.parametrize(
+    ("axes", "refused"),
+    [
+        ([{"name": "energy", "edges": [6.0, 10.0, 30.0]}], ""),
+        ([{"name": "energy", "edges": [6.0, 10.0, 30.0]},
+          {"name": "time", "edges": [-1500.0, 0.0, 1500.0]}], ""),
+        ([{"name": "energy", "edges": [6.0, 9.0, 30.0]}], "e_reco"),
+        ([{"name": "time", "edges": [0.0, 250.0, 1500.0]}], "time"),
+    ],
+)  # fmt: skip
+def test_binned_data_in_other_bins(axes, refused, tmp_path):
+    """Fails if counts that a release gives in bins are put in bins that cut these."""
+    for name in ("coincidence", "anticoincidence"):
+        lines = [f"{2 * i + 1}, {0.5 * j + 0.25}, 3" for i in range(25) for j in range(12)]
+        (tmp_path / f"data_{name}_beamOn.txt").write_text("\n".join(lines) + "\n")
+    settings = {"windows.on_start": -1500.0, "analysis.axes": axes}
+    settings["analysis.statistic"] = "on-off"
+    e = load("sns-csi-2017", settings)
+    path = tmp_path / "data.root"
+    import_events(tmp_path, path, "coherent-2017", experiment="sns-csi-2017", settings=settings)
+    model = build([e], ["strength"])
+    if refused:
+        with pytest.raises(ExperimentError, match=f"{refused} to the centre of a bin"):
+            observed(model, [e], [str(path)])
+        return
+    data = observed(model, [e], [str(path)])
+    times = 12 if len(axes) == 1 else 3
+    np.testing.assert_array_equal(data.counts[0][:: len(model.tau) // 2], [6 * times, 30 * times])
+    np.testing.assert_array_equal(data.off, data.counts)
