@@ -176,7 +176,7 @@ class Experiment(Displayed, Settings):
         """Name, source, target and exposure."""
         target, source = self.target, self.source
         material = target.material if isinstance(target.material, str) else "mixture"
-        return {
+        facts: dict[str, object] = {
             "name": self.name,
             "target": f"{target.mass:g} kg {material}",
             "source": f"{source.name} at {source.distance:g} m",
@@ -184,7 +184,10 @@ class Experiment(Displayed, Settings):
             "threshold": f"{self.detector.threshold:g} keV_nr",
             "e_reco in": self.detector.unit,
             "backgrounds": ", ".join(b.name for b in self.background if b.enabled) or "none",
-        } | ({"from files": ", ".join(t.name for t in self.template)} if self.template else {})
+        }
+        if self.template:
+            facts["from files"] = ", ".join(t.name for t in self.template)
+        return facts
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
