@@ -100,14 +100,13 @@ def _on_each(experiment: Experiment) -> list[Action]:
     free = experiment.analysis.statistic == "on-off"
     own = re.sub(r"#\d+$", "", experiment.name)  # the same detector at other settings
     actions = []
-    rated: list[tuple[str, Background | Template]] = []
-    rated += [
+    components: list[tuple[str, Background | Template]] = [
         ("background", b)
         for b in experiment.background
         if b.enabled and not (free and b.timing == "steady")
     ]
-    rated += [("template", t) for t in experiment.template]
-    for section, background in rated:
+    components += [("template", t) for t in experiment.template]
+    for section, background in components:
         if background.uncertainty > 0:
             pull = background.pull or f"background.{own}.{background.name}"
             nuisance = Nuisance(pull, BackgroundNormalisation(), background.uncertainty)

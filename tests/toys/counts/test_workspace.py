@@ -160,7 +160,7 @@ CASES = {
             },
         )
     ],
-    "energy and time, shapes": [
+    "csi 2021, templates": [
         (
             "sns-csi-2021",
             {
@@ -184,7 +184,7 @@ CASES = {
             },
         ),
     ],
-    "energy and time, late beam-off": [
+    "csi 2021, scaled": [
         (
             "sns-csi-2021",
             {

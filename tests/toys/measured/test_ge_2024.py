@@ -7,7 +7,7 @@ from nuspill import ExperimentError, load
 from nuspill.reco.expectation import expectations
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.observed import observed
-from nuspill.toys.report.report import report
+from nuspill.toys.report.report import models, report
 from scipy.special import kl_div
 
 NAMES = ["sns-ge-2024", "sns-ge-2024-wide"]
@@ -27,11 +27,11 @@ def test_fit(name, shared):
     """Fails if it is not 19 to 22 counts, +9 −8, whichever the edges; or not that of iminuit."""
     ge_2024 = shared / "coherent_ge_2024"
     experiment = load(name)
-    models = Models([experiment], ["strength"])
-    model = models.model
+    built = models([experiment], ["strength"])
+    model = built.model
     data = observed(model, [experiment], [str(ge_2024)])
     assert data.counts.sum() == 236
-    result = report(models, data)
+    result = report(built, data)
     assert 19 <= result.components["signal"] <= 22
     per_strength = result.components["signal"] / result.fit.values[0]
     low, high = per_strength * result.fit.errors[0]
