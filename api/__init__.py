@@ -2,6 +2,7 @@
 
     load -> plan, generate, iterate -> write, read      an experiment, its events, ntuples
     build -> scan_1d, scan_2d, search, Construction     a model of its counts, regions by χ² or toys
+    models, observed -> report, fitted, bands           a fit to data, and what one may expect
 
 Names are imported on first use, so that what needs no compiled code starts fast; the file
 `__init__.pyi` beside this one says where each is from.

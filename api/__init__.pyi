@@ -24,9 +24,14 @@ from .toys.construction.neyman import Construction as Construction
 from .toys.counts.combination import build as build
 from .toys.counts.model import Data as Data
 from .toys.counts.model import Model as Model
+from .toys.counts.observed import observed as observed
 from .toys.counts.template import templates as templates
 from .toys.fit.likelihood import Chi2 as Chi2
 from .toys.fit.search import search as search
+from .toys.report.bands import bands as bands
+from .toys.report.fitted import fitted as fitted
+from .toys.report.report import models as models
+from .toys.report.report import report as report
 from .toys.scan.scan import Axis as Axis
 from .toys.scan.scan import scan_1d as scan_1d
 from .toys.scan.scan import scan_2d as scan_2d

@@ -42,7 +42,11 @@ PDG: dict[str, int] = {
 RADIATIVE_NEUTRON = -0.5117
 RADIATIVE_PROTON = {"e": 0.0381, "mu": 0.0298, "tau": 0.0254}
 """g_Vn and g_Vp with radiative corrections (PDG review of neutrino-nucleus couplings; see
-Cadeddu et al., PRD 102 (2020) 015030)."""
+Cadeddu et al., PRD 102 (2020) 015030), at sin²θ_W = SIN2_THETA_W.
+
+Another sin²θ_W shifts g_Vp by 2 (SIN2_THETA_W − sin²θ_W), as in fits of it to data (Atzori
+Corona et al., arXiv:2303.09360).
+"""
 
 CHARGE_RADIUS_UNIT = 1e-32
 """Charge radii are given in 1e-32 cm²."""
@@ -156,7 +160,7 @@ class Interaction(Settings):
         "tree", "vector couplings at tree level, or with radiative corrections a flavour"
     )
     sin2w: float = coupling(
-        SIN2_THETA_W, "sin²θ_W at tree level", "", r"$\sin^2\theta_W$", 0.0, 1.0, ge=0, le=1
+        SIN2_THETA_W, "sin²θ_W at low energy", "", r"$\sin^2\theta_W$", 0.0, 1.0, ge=0, le=1
     )
     form_factor: str | FormFactorTable = setting(
         "helm", "helm, klein-nystrand, fermi, unity, or a table file (q 1/fm, F)"
@@ -271,7 +275,8 @@ def vector_couplings(interaction: Interaction, flavour: str) -> tuple[VectorCoup
     if interaction.couplings == "tree":
         proton, neutron = 0.5 - 2 * interaction.sin2w, -0.5
     else:
-        proton, neutron = RADIATIVE_PROTON[lepton], RADIATIVE_NEUTRON
+        shift = 2 * (SIN2_THETA_W - interaction.sin2w)
+        proton, neutron = RADIATIVE_PROTON[lepton] + shift, RADIATIVE_NEUTRON
     radius = interaction.radius
     (u, d), *transitions = interaction.nsi.of(lepton)
     q = charge_radius_coupling(radius.diagonal(lepton), interaction.sin2w)

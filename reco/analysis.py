@@ -16,24 +16,32 @@ from ..generator.settings import Settings, setting
 from .systematic import EffectName as EffectName
 from .systematic import Systematic
 
-AxisName = Literal["energy", "time"]
+KNOWN = ("energy", "time")
+"""Axes that are known of computed components too, in the order of the bins; others follow."""
 
 
 class BinAxis(Settings):
     """One of the axes along which counts are binned."""
 
-    name: AxisName = setting(..., "what is binned")
+    name: str = setting(
+        ..., "energy, time, or another one, which templates from files have", min_length=1
+    )
     edges: list[float] | None = setting(
         None,
         "edges of the bins; of the energy by default `analysis.edges` or `analysis.bin_width`",
         "unit of `scale`; ns after the start of the pulse, as measured",
         min_length=2,
     )
+    unit: str = setting("", "unit of an axis other than energy and time")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.name == "time" and self.edges is None:
             raise ValueError("the time axis needs `edges`, ns after the start of the pulse")
+        if self.name != "energy" and self.edges is None:
+            raise ValueError(f"the axis '{self.name}' needs `edges`")
+        if self.name in KNOWN and self.unit:
+            raise ValueError(f"the unit of the {self.name} is known: leave `unit` out")
         if self.edges is not None and np.any(np.diff(self.edges) <= 0):
             raise ValueError(f"edges must increase, not {self.edges}")
         return self
@@ -43,7 +51,7 @@ class Analysis(Settings):
     """Bins, statistic and nuisance parameters."""
 
     axes: tuple[BinAxis, ...] = setting(
-        (), "what is binned, one or several of energy and time; by default energy", strict=False
+        (), "what is binned: energy, time, or others of files; by default energy", strict=False
     )
     bin_width: PositiveFloat = setting(2.0, "width of a bin, in σ at its centre")
     edges: list[float] | None = setting(
@@ -70,6 +78,7 @@ class Analysis(Settings):
         "what a pull η of uncertainty σ multiplies counts by: (1 + σ)^η, or the paper's 1 + σ η",
     )
     systematic: tuple[Systematic, ...] = setting((), "further uncertainties", strict=False)
+    variants: bool = setting(True, "whether variants of [[template]] are uncertainties")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -98,7 +107,7 @@ class Analysis(Settings):
         if self._edges("energy") is not None:
             raise ValueError("edges are given twice: in axes as those of the energy, and alone")
 
-    def _edges(self, name: AxisName) -> list[float] | None:
+    def _edges(self, name: str) -> list[float] | None:
         """Edges that `axes` gives."""
         return next((axis.edges for axis in self.axes if axis.name == name), None)
 
@@ -106,6 +115,11 @@ class Analysis(Settings):
     def bins_energy(self) -> bool:
         """Whether energy is binned."""
         return not self.axes or "energy" in [axis.name for axis in self.axes]
+
+    @property
+    def others(self) -> tuple[BinAxis, ...]:
+        """Axes other than energy and time, in their order."""
+        return tuple(axis for axis in self.axes if axis.name not in KNOWN)
 
     @property
     def energy_edges(self) -> list[float] | None:

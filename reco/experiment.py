@@ -31,17 +31,18 @@ from ..generator.rate import Channel, channels
 from ..generator.sampling.names import streams_of
 from ..generator.settings import Settings, setting
 from ..generator.target import Target
-from .analysis import Analysis
+from .analysis import KNOWN, Analysis
 from .configuration.explain import explain, unknown
 from .configuration.layers import Key, consistent
 from .configuration.tables import with_tables
 from .configuration.unused import without_effect
 from .daq import Daq
 from .errors import ExperimentError, notice
-from .response.background import Background
+from .response.background import SIGNAL, Background
 from .response.detector import Detector
 from .response.resolution import with_reference
 from .response.time_efficiency import TimeEfficiency
+from .template import Release, Template
 from .window import Windows, WindowSettings, windows
 
 ROUNDING = 1e-12
@@ -76,6 +77,10 @@ class Experiment(Displayed, Settings):
     detector: Detector = setting(..., "response")
     windows: WindowSettings = setting(WindowSettings(), "beam-on and beam-off")
     background: tuple[Background, ...] = setting((), "backgrounds, numbered from 10", strict=False)
+    template: tuple[Template, ...] = setting(
+        (), "signal and backgrounds from files, in place of computed ones", strict=False
+    )
+    release: Release | None = setting(None, "whose files these are, if not the experiment's own")
     analysis: Analysis = setting(Analysis(), "bins, statistic and uncertainties")
     daq: Daq = setting(Daq(), "data acquisition: units, epoch and channels of recorded data")
 
@@ -113,6 +118,7 @@ class Experiment(Displayed, Settings):
             nuclei = ", ".join(n.name for n in self.target.nuclei)
             raise ValueError(f"interaction.{unknown_radii[0]}: the target's nuclei are {nuclei}")
         self._check_time_axis()
+        self._check_templates()
         names = [b.name for b in self.background]
         if len(set(streams_of(names))) < 2 + len(names):
             raise ValueError(f"background names must differ, not {', '.join(names)}")
@@ -138,6 +144,34 @@ class Experiment(Displayed, Settings):
                 "windows.on_length)"
             )
 
+    def _check_templates(self) -> None:
+        """Refuse a component that is there twice, and axes that are not known of all of them."""
+        names = [t.name for t in self.template]
+        twice = [n for n in names if names.count(n) > 1 or n in {b.name for b in self.background}]
+        if twice:
+            raise ValueError(f"template.{twice[0]}: there is another component of that name")
+        computed = [b.name for b in self.background if b.enabled]
+        computed += [] if SIGNAL in names else [SIGNAL]
+        axes, others = self.analysis.axes, self.analysis.others
+        if others and computed:
+            raise ValueError(
+                f"analysis.axes: '{others[0].name}': computed components ({', '.join(computed)}) "
+                "have energy and time alone: give a [[template]] from a file for each"
+            )
+        order = [name for name in KNOWN if name in [a.name for a in axes]]
+        order += [axis.name for axis in others]
+        if (names or others) and [axis.name for axis in axes] != order:
+            raise ValueError(
+                f"analysis.axes: with templates from files their order is {', '.join(order)}"
+            )
+        if names and self.analysis.bins_energy and self.analysis.energy_edges is None:
+            raise ValueError("analysis: templates from files need `edges` of the energy")
+        if names and self.analysis.statistic != "pulls":
+            raise ValueError(
+                f"analysis.statistic = '{self.analysis.statistic}': what of a template from a file "
+                "falls in beam-off is not known; only 'pulls' is possible"
+            )
+
     def facts(self) -> dict[str, object]:
         """Name, source, target and exposure."""
         target, source = self.target, self.source
@@ -150,7 +184,7 @@ class Experiment(Displayed, Settings):
             "threshold": f"{self.detector.threshold:g} keV_nr",
             "e_reco in": self.detector.unit,
             "backgrounds": ", ".join(b.name for b in self.background if b.enabled) or "none",
-        }
+        } | ({"from files": ", ".join(t.name for t in self.template)} if self.template else {})
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
@@ -206,6 +240,10 @@ class Experiment(Displayed, Settings):
         """Names by number, as in the column `component`; backgrounds from 10, in file order."""
         flavours = {flavour.component: flavour.name for flavour in self.source.flavours}
         return flavours | {10 + i: b.name for i, b in enumerate(self.background) if b.enabled}
+
+    def template_of(self, name: str) -> Template | None:
+        """Template from a file of a component, if it has one."""
+        return next((t for t in self.template if t.name == name), None)
 
     def component_of(self, background: Background) -> int:
         """Number of a background."""

@@ -26,6 +26,7 @@ EffectName = Literal[
     "efficiency",
     "time shift",
     "time width",
+    "radius",
     "templates",
 ]
 """What a systematic may change."""
@@ -49,7 +50,8 @@ class Systematic(Settings):
         ...,
         "what is uncertain: neutrinos, metres, energy scale, width, acceptance threshold, the rate "
         "of what comes with the beam; or of components `on`: rate, energy scale, parameters of "
-        "the quenching, efficiency, shift or width of arrival times, or any templates",
+        "the quenching, efficiency, shift or width of arrival times, radius of neutrons, or any "
+        "templates",
     )
     on: tuple[str, ...] | None = setting(
         None, "components it acts on, 'signal' or names of backgrounds; by default the effect's",

@@ -29,6 +29,10 @@ COMMANDS = {
         "statistics.export_workspace",
         "The signal strength of experiments as a HistFactory workspace (pyhf).",
     ),
+    "fit": (
+        "statistics.fit",
+        "Best values, intervals, pulls and quality of the fit to observed counts.",
+    ),
     "formats": ("shipped.formats", "List the formats of export and import."),
     "generate": ("events.generate", "Make the events of an experiment and write a ROOT ntuple."),
     "import": (

@@ -25,6 +25,9 @@ def shown(model):
         "strength": scan,
         "nsi.u.mumu": plane,
         "of ess-ar": model,
+        "degrees": nuspill.fitted(one, one.asimov()),
+        "no signal at": nuspill.report(nuspill.models([experiment], ["strength"]), one.asimov()),
+        "median limits": nuspill.bands(one, [axis], 0.9, 20, 1),
         "0.9000 ± 0.01": Coverage((1.0,), "wilks", 0.9, 2.7, 900, 1000, 0.89, 0.91, 0.01, 0),
     }
 

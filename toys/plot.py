@@ -8,10 +8,10 @@ from typing import Any
 
 from ..reco.comparison.style import STYLE
 from ..reco.files import replacing
+from .construction.area import Area
 from .construction.region import Region
 from .counts.model import Model
 from .coverage import REGIONS, Coverage
-from .scan.outline import contours
 from .scan.scan import Scan1D, Scan2D
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")
@@ -86,12 +86,13 @@ def plot_region(region: Region, output: str | Path) -> None:
         critical = region.critical.reshape(construction.shape)
         mesh = axes.pcolormesh(x, y, critical, cmap="viridis", shading="nearest")
         axes.figure.colorbar(mesh, ax=axes, label=f"critical value, {level}")
-        fine = region.fine
-        for outside, style, title in ((fine.by_toys, "-", "by toys"), (fine.wilks, "--", "Wilks")):
-            lines, area = contours(fine.axes, outside)
-            for line in lines:
-                axes.plot(line[:, 0], line[:, 1], "w" + style)
-            axes.plot([], [], "k" + style, label=f"{title}, area {area:.3g}")
+        for outline, style, title in (
+            (region.by_toys, "-", "by toys"), (region.wilks, "--", "Wilks"),
+        ):  # fmt: skip
+            if isinstance(outline, Area):
+                for line in outline.contours:
+                    axes.plot(line[:, 0], line[:, 1], "w" + style)
+                axes.plot([], [], "k" + style, label=f"{title}, area {outline.area:.3g}")
         axes.set_ylabel(label(construction.model, construction.names[1]))
         axes.legend()
 
@@ -109,11 +110,21 @@ def _colours(number: int) -> list[str]:
 class figure:
     """Context of a figure with one pair of axes, written whole to a file at its end.
 
-    With more `panels` side by side, it gives an array of axes.
+    With more `panels` side by side, it gives an array of axes; with a `mosaic` of names, whose rows
+    have heights as `ratios`, axes by name.
     """
 
-    def __init__(self, output: str | Path, overwrite: bool = True, panels: int = 1) -> None:
+    def __init__(
+        self,
+        output: str | Path,
+        overwrite: bool = True,
+        panels: int = 1,
+        mosaic: Sequence[Sequence[str]] = (),
+        ratios: Sequence[float] = (),
+    ) -> None:
         self.output, self.overwrite, self.panels = Path(output), overwrite, panels
+        self.mosaic: Any = [list(row) for row in mosaic]
+        self.ratios = list(ratios)
 
     def __enter__(self) -> Any:
         """Make the axes."""
@@ -122,8 +133,11 @@ class figure:
 
         self._style = mpl.rc_context({**STYLE})  # type: ignore[dict-item]
         self._style.__enter__()
-        self._figure = Figure(figsize=(7 * self.panels, 6), layout="constrained")
-        return self._figure.subplots(1, self.panels)
+        panels = len(self.mosaic[0]) if self.mosaic else self.panels
+        self._figure = Figure(figsize=(7 * panels, 6), layout="constrained")
+        if self.mosaic:
+            return self._figure.subplot_mosaic(self.mosaic, height_ratios=self.ratios)
+        return self._figure.subplots(1, panels)
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
         """Write the file, unless there was an error."""

@@ -9,12 +9,15 @@ file again, and no other file of its name is taken for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ...generator.arrays import Json
 from ...generator.form_factor import TABLE_SUFFIXES, read_table
 from ..errors import ExperimentError
+from ..histogram import read_histogram
+from ..releases import RELEASES
 
 
 def with_tables(data: Json, folder: Path, origin: str) -> Json:
@@ -34,7 +37,7 @@ def with_tables(data: Json, folder: Path, origin: str) -> Json:
     ExperimentError
         If a file cannot be read.
     """
-    data = _with_form_factor(data, folder, origin)
+    data = _with_templates(_with_form_factor(data, folder, origin), folder, origin)
     presets, periods = data.get("preset"), data.get("period")
     if isinstance(presets, dict):
         read = {name: _with_form_factor(layer, folder, origin) for name, layer in presets.items()}
@@ -57,3 +60,54 @@ def _with_form_factor(layer: Any, folder: Path, origin: str) -> Any:
     except ValueError as error:
         raise ExperimentError(f"{origin}: interaction.form_factor = '{name}': {error}") from None
     return layer | {"interaction": interaction | {"form_factor": table.model_dump()}}
+
+
+def _with_templates(data: Json, folder: Path, origin: str) -> Json:
+    """Data with the histograms of its templates, if it is known where their files lie."""
+    templates, release = data.get("template"), data.get("release")
+    place, reader = folder, None
+    if isinstance(release, dict):
+        inside, name = release.get("folder"), release.get("reader")
+        if isinstance(inside, str):
+            place = (folder / inside).absolute()
+            data = data | {"release": release | {"folder": str(place)}}
+        reader = RELEASES.get(name) if isinstance(name, str) else None
+        if not isinstance(inside, str) or reader is None:
+            return data
+        if not place.is_dir():
+            raise ExperimentError(f"{origin}: release.folder = '{inside}': there is no such folder")
+    if not isinstance(templates, (list, tuple)):
+        return data
+
+    def read(name: Any, key: str) -> Any:
+        if not isinstance(name, str):
+            return name
+        try:
+            histogram = reader.read(name, place) if reader else read_histogram(name, place)
+        except ExperimentError as error:
+            raise ExperimentError(f"{origin}: {key} = '{name}': {error}") from None
+        return histogram.model_dump()
+
+    return data | {"template": [_read_files(item, read) for item in templates]}
+
+
+def _read_files(template: Any, read: Callable[[Any, str], Any]) -> Any:
+    """A template with histograms in place of names of files; what is no template as it is."""
+    if not isinstance(template, dict):
+        return template
+    key = f"template.{template.get('name')}"
+    result = dict(template)
+    if "file" in result:
+        result["file"] = read(result["file"], f"{key}.file")
+    variants = result.get("variant")
+    if isinstance(variants, (list, tuple)):
+        result["variant"] = [_read_variant(item, key, read) for item in variants]
+    return result
+
+
+def _read_variant(variant: Any, key: str, read: Callable[[Any, str], Any]) -> Any:
+    if not isinstance(variant, dict):
+        return variant
+    where = f"{key}.variant.{variant.get('name')}"
+    files = {side: variant[side] for side in ("up", "down") if side in variant}
+    return variant | {side: read(name, f"{where}.{side}") for side, name in files.items()}

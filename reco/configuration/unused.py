@@ -17,12 +17,6 @@ def _radius(experiment: Experiment) -> str:
     return "interaction.form_factor = 'unity'" if choice == "unity" else ""
 
 
-def _sin2w(experiment: Experiment) -> str:
-    interaction = experiment.interaction
-    tree = interaction.couplings == "tree" or any(interaction.radius.model_dump().values())
-    return "" if tree else "interaction.couplings = 'radiative'"
-
-
 def _moment(experiment: Experiment) -> str:
     moments = any(experiment.interaction.moment.model_dump().values())
     return "" if moments else "interaction.moment is 0"
@@ -59,7 +53,6 @@ def _background(background: Background, key: str) -> str:
 UNUSED: dict[str, Callable[[Experiment], str]] = {
     "interaction.neutron_radius": _radius,
     "interaction.proton_radius": _radius,
-    "interaction.sin2w": _sin2w,
     "interaction.moment_form_factor": _moment,
     "source.pulse_of": _pulse_of,
     "windows.on_tail": _tail,

@@ -15,6 +15,8 @@ says what it is, and has `read`, `write` or both:
     write(sample: Sample, path: Path) -> int    events written
     read(source: Source) -> Iterator[Block]     blocks of columns, completed by the importer
     embedded(path) -> About | None              what nuspill wrote of the sample (optional)
+    GRID         widths of bins, from 0 (of time from the start of the window), to whose centres
+                 columns come back (optional)
 
 Modules import heavy packages inside their functions.
 """

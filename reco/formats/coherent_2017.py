@@ -28,6 +28,7 @@ KEEPS = "e_reco (PE) and time to the centre of a bin, 2 PE and 0.5 µs; coincide
 LOSES = "pulses (all -1), order in time"
 PLACES = "either"
 DEFAULT = "sns-csi-2017"
+GRID = {"e_reco": 2.0, "time": 500.0}
 
 MOST_COUNTS = 1_000_000
 BEAM_OFF_DAYS = 153.5

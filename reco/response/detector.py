@@ -330,6 +330,8 @@ class Shift(NamedTuple):
     """Added to all times, ns."""
     spread: float = 1.0
     """Factor on the widths of the pulse, or of a background's profile, and of the resolution."""
+    radius: float = 1.0
+    """Factor on the radii of the neutrons in nuclei; of the protons too, if they have no own."""
 
     @property
     def moves_times(self) -> bool:

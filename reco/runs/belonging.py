@@ -27,6 +27,8 @@ FREE = {
     "detector.geometry": "decides places alone",
     "windows.record": "what lies in no window is not selected",
     "analysis": "of the fit alone: the model's own is used",
+    "template": "of the fit alone: they make no events",
+    "release": "where the files of the templates lie",
     "daq": "of recorded data alone; it has been applied",
 }
 """Keys, or sections, that decide nothing of the selected events, and why."""

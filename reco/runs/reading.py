@@ -165,6 +165,12 @@ class Reading:
         return any(share.imported for run in self.runs for share in run.shares)
 
     @property
+    def formats(self) -> set[str]:
+        """Formats of the files that were imported."""
+        shares = [share for run in self.runs for share in run.shares if share.imported]
+        return {share.about["imported"]["format"] for share in shares}
+
+    @property
     def pulses(self) -> int:
         """Number of beam pulses that are there, of all runs."""
         return sum(run.pulses for run in self.runs)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,11 +86,29 @@ class Loading:
         if own != years:
             raise click.BadParameter(f"{option} contradicts --set exposure.years={own}")
 
-    def load_all(self, names: Iterable[str]) -> list[Experiment]:
-        """Load experiments and periods, each over the same number of years if that is given."""
+    def load_all(self, names: Iterable[str], data: Sequence[str] = ()) -> list[Experiment]:
+        """Load experiments and periods, each over the same number of years if that is given.
+
+        Parameters
+        ----------
+        data
+            For each experiment what ``--data`` gives: a folder is that of the release that its
+            templates are from.
+        """
         from ...reco.experiment import periods
 
-        return [self.load(period) for name in names for period in periods(name)]
+        loaded = [self.load(period) for name in names for period in periods(name)]
+        if len(data) != len(loaded):
+            return loaded
+        return [_from_release(*pair) for pair in zip(loaded, data, strict=True)]
+
+
+def _from_release(experiment: Experiment, data: str) -> Experiment:
+    """An experiment with the templates of the folder of its data, if it has none of another."""
+    release = experiment.release
+    if release is None or release.folder is not None or not Path(data).is_dir():
+        return experiment
+    return experiment.replace(**{"release.folder": data})
 
 
 loading_options = group_options(Loading)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ...toys.scan.scan import Axis
 
 
+DEFAULT_SCAN = "strength"
+
+
 def confidence_level(
     ctx: click.Context,  # noqa: ARG001
     option: click.Parameter,  # noqa: ARG001
@@ -59,15 +62,30 @@ class Statistics:
 
     def axes(self) -> list[Axis]:
         """The parameters that are scanned, with their ranges."""
-        return [parse_axis(text) for text in self.scans]
+        return [parse_axis(text) for text in self.scans or (DEFAULT_SCAN,)]
 
     def parameters(self) -> list[str]:
         """Names of all parameters, those that are scanned first."""
         return [*(axis.name for axis in self.axes()), *self.profiled]
 
 
+@dataclass(frozen=True)
+class FitStatistics(Statistics):
+    """The same of a fit, whose parameter is by default the strength of the signal."""
+
+    scans: tuple[str, ...] = option(
+        "--scan",
+        multiple=True,
+        metavar="PARAM[=LO:HI:N]",
+        callback=_one_or_two,
+        help="Parameter of interest, e.g. nsi.u.ee=-1:1:201; one or two, by default strength.",
+    )
+
+
 statistic_options = group_options(Statistics)
 """Add ``--scan``, ``--profile`` and ``--cl``."""
+fit_statistic_options = group_options(FitStatistics)
+"""The same with a default."""
 
 
 def parse_axis(text: str) -> Axis:

@@ -14,16 +14,16 @@ from ..options.computing import Computing, computing_options, interrupted_keeps
 from ..options.ensemble import ToyEnsemble, ensemble_options
 from ..options.group import group_options, option
 from ..options.loading import Loading, experiments_argument, loading_options
+from ..options.observed import Observed, observed_options
 from ..options.output import Output, output_options
 from ..options.statistics import Statistics, statistic_options
-from ..output import interval_text, progress_bar, warn_of_missing, write_json
+from ..output import interval_text, progress_bar, write_json
 
 if TYPE_CHECKING:
-    from ...reco.experiment import Experiment
+    from ...toys.construction.area import Area
     from ...toys.construction.belt import Ordering
     from ...toys.construction.neyman import Construction
-    from ...toys.construction.region import Area, Intervals, Region
-    from ...toys.counts.model import Data, Model
+    from ...toys.construction.region import Intervals, Region
     from ...toys.fit.audit import Audit
     from ...toys.records.record import Record
 
@@ -64,19 +64,6 @@ class Throwing:
         default="likelihood-ratio",
         show_default=True,
         help="Feldman-Cousins; central intervals and upper limits are for one parameter.",
-    )
-    data_files: tuple[str, ...] = option(
-        "--data",
-        multiple=True,
-        metavar="FILE",
-        help="Observed counts of each NAME: an ntuple, FILE.root:HISTOGRAM, or text; else Asimov.",
-    )
-    accept: tuple[str, ...] = option(
-        "--accept",
-        multiple=True,
-        metavar="KEY",
-        help="Take an ntuple as --data though it differs from the model in KEY, e.g. "
-        "detector.quenching; the result says so. May be repeated.",
     )
     adaptive: float | None = option(
         "--adaptive",
@@ -124,6 +111,7 @@ class Throwing:
 @click.command()
 @experiments_argument
 @group_options(Throwing)
+@observed_options
 @ensemble_options
 @statistic_options
 @loading_options
@@ -132,6 +120,7 @@ class Throwing:
 def command(
     names: tuple[str, ...],
     throwing: Throwing,
+    observed: Observed,
     toy_ensemble: ToyEnsemble,
     statistics: Statistics,
     loading: Loading,
@@ -141,13 +130,13 @@ def command(
     """Neyman confidence regions: the critical value at every grid point, from toys thrown there.
 
     Toys are numbered: an interrupted run goes on with --resume, and runs with other --first-toy
-    are joined by `nuspill merge`.
+    are joined by `nuspill merge`. The region is that of --data, or else of the Asimov data.
     """
     from ...toys.records.record import open_record
     from ...toys.records.restore import configuration
 
-    construction = _construct(names, throwing, toy_ensemble, statistics, loading)
-    _warn_of_the_ensemble(construction)
+    construction = _construct(names, throwing, observed, toy_ensemble, statistics, loading)
+    warn_of_the_ensemble(construction)
     throwing.refuse_unfit(len(construction.axes))
     if throwing.importance:
         _by_importance(construction, throwing, statistics.cl, computing, output)
@@ -161,6 +150,7 @@ def command(
 def _construct(
     names: tuple[str, ...],
     throwing: Throwing,
+    observed: Observed,
     toy_ensemble: ToyEnsemble,
     statistics: Statistics,
     loading: Loading,
@@ -173,9 +163,9 @@ def _construct(
     from ...toys.scan.scan import grids
 
     t, e, axes = throwing, toy_ensemble, statistics.axes()
-    experiments = loading.load_all(names)
+    experiments = loading.load_all(names, observed.files)
     model = build(experiments, statistics.parameters())
-    data = _data(model, experiments, t)
+    data = observed.data(model, experiments) or model.asimov()
     level = threshold(statistics.cl, len(axes))
     values = grids(model, axes, level, POINTS[len(axes)], data)
     planned = tuple((axis.name, x) for axis, x in zip(axes, values, strict=True))
@@ -185,27 +175,8 @@ def _construct(
     return Construction(model, planned, ensemble, e.seed, data, tuple(experiments))
 
 
-def _data(model: Model, experiments: Sequence[Experiment], throwing: Throwing) -> Data:
-    """The observed data, or Asimov data; tells what of them is missing or accepted."""
-    from ...toys.counts.observed import observed
-
-    if not throwing.data_files:
-        if throwing.accept:
-            raise click.BadParameter("is for --data", param_hint="--accept")
-        return model.asimov()
-    data = observed(model, experiments, throwing.data_files, throwing.accept)
-    for origin in data.origins:
-        warn_of_missing(origin.experiment, origin.missing)
-        for key, value, own in origin.accepted:
-            click.echo(
-                f"nuspill: warning: {origin.experiment}: accepted: {key} is {value} in the data "
-                f"and {own} in the model",
-                err=True,
-            )
-    return data
-
-
-def _warn_of_the_ensemble(construction: Construction) -> None:
+def warn_of_the_ensemble(construction: Construction) -> None:
+    """Warn of toys that mean nothing."""
     from ...toys.construction.ensemble import warning
 
     sampled = range(0, len(construction.points), 1 + len(construction.points) // 20)
@@ -295,7 +266,7 @@ def tell(
     content = region.as_json() | {"experiments": names, "profiled": profiled}
     if origins := construction.data.origins:
         content |= {"data": [origin.as_json() for origin in origins]}
-    _report(region, " + ".join(names), output)
+    report_region(region, " + ".join(names), output)
     if audit is not None:
         output.text(f"\n{audit}")
     output.json(content)
@@ -306,7 +277,7 @@ def tell(
         plot_region(region, output.plot_file)
 
 
-def _report(region: Region, title: str, output: Output) -> None:
+def report_region(region: Region, title: str, output: Output) -> None:
     """Print a region beside that of Wilks."""
     toys = f"{region.toys.sum()} toys at {len(region.toys)} points"
     between = sum(len(statistic.value) for statistic in region.between.values())
@@ -347,7 +318,8 @@ def _warn_of_few_toys(region: Region, known: int) -> None:
 
 def _rows(region: Region) -> list[tuple[object, ...]]:
     """The region by toys, by Wilks, and by Wilks for the Asimov data."""
-    from ...toys.construction.region import Area, Intervals
+    from ...toys.construction.area import Area
+    from ...toys.construction.region import Intervals
 
     outlines = region.by_toys, region.wilks, region.asimov
     intervals = [outline for outline in outlines if isinstance(outline, Intervals)]

@@ -78,7 +78,7 @@ def couplings(interaction, flavour):
     if interaction.couplings == "tree":
         g_p, g_n = 0.5 - 2 * s2w, -0.5
     else:
-        g_p = PUBLISHED["radiative"]["proton"][lepton]
+        g_p = PUBLISHED["radiative"]["proton"][lepton] + 2 * (0.23867 - s2w)
         g_n = PUBLISHED["radiative"]["neutron"]
 
     def entry(matrix, a, b):

@@ -65,6 +65,15 @@ def test_radiative_corrections(flavour):
     assert first.neutron == published["neutron"]
 
 
+@pytest.mark.parametrize("sin2w", [0.0, 0.2, 0.3])
+def test_weak_mixing_angle_with_radiative_corrections(sin2w):
+    # arXiv:2303.09360: g_p moves as at tree level, from the published value at 0.23867
+    first = vector_couplings(Interaction(couplings="radiative", sin2w=sin2w), "numu")[0]
+    proton = PUBLISHED["radiative"]["proton"]["mu"]
+    assert first.proton == approx(proton + 2 * (0.23867 - sin2w))
+    assert first.neutron == PUBLISHED["radiative"]["neutron"]
+
+
 def test_flavours():
     # the pairs of the PDG numbering scheme: 12, 14, 16, negative for antineutrinos
     assert PDG == {

@@ -121,9 +121,6 @@ TOLD = {
     "shadow": ("rates ess-csi", ["ess-csi is the experiment", "./ess-csi"]),
     "shadow with an ending": ("rates ess-xe", ["ess-xe is the experiment", "./ess-xe.toml"]),
     "no such preset": ("rates mine.toml --preset paper", ["mine.toml has no preset 'paper'"]),
-    "sin2w": (
-        "rates ess-ar --set interaction.couplings=radiative --set interaction.sin2w=0.3",
-        ["ess-ar: interaction.sin2w has no effect", "radiative"]),
     "radius of a point": (
         "rates ess-ar --set interaction.form_factor=unity --set interaction.neutron_radius=9",
         ["interaction.neutron_radius has no effect", "'unity'"]),
@@ -143,8 +140,8 @@ TOLD = {
         "rates ess-ar --set background.steady.delay=5",
         ["background.steady.delay has no effect", "'steady'"]),
     "weight that is one": (
-        "generate ess-ar -o a.root --years 1e-3 --set interaction.couplings=radiative "
-        "--weight a:sin2w=0.3", ["weight 'a': interaction.sin2w has no effect"]),
+        "generate ess-ar -o a.root --years 1e-3 --weight a:moment_form_factor=false",
+        ["weight 'a': interaction.moment_form_factor has no effect"]),
     "truth threshold": (
         "generate ess-csi -o a.root --years 1e-4 --set exposure.truth_threshold=10",
         ["exposure.truth_threshold = 10 keV", "% of the selected signal"]),

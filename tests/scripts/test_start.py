@@ -29,7 +29,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["show", "ess-csi"], ["experiments"], ["formats"], ["status"], ["--help"]],
+    "arguments", [["show", "ess-csi"], ["experiments"], ["formats"], ["status"], ["--help"],
+                  ["fit", "--help"]],
     ids=lambda arguments: arguments[0],
 )  # fmt: skip
 def test_a_look_loads_nothing_heavy(arguments, folder):

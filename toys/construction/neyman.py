@@ -220,8 +220,7 @@ class Construction:
         above = np.flatnonzero((free.chi2 > at.chi2) | (free.status != CONVERGED))
         if above.size:
             again = self.search_free.local(take(data, above), at.values[above], ALONE)
-            old = Fits(free.values[above], free.chi2[above], free.status[above], free.steps[above])
-            for whole, new in zip(free, old.better(again), strict=True):
+            for whole, new in zip(free, free.of(above).better(again), strict=True):
                 whole[above] = new
         return at, free
 

@@ -10,6 +10,10 @@ BETWEEN = 1 << 30
 """Numbers from here on are of points between those of the grid."""
 PARTS = 4096
 """Parts of a cell; points lie between two of them."""
+AT_BEST = (1 << 32) - 1
+"""Number of the best fit to the data, as a point of toys."""
+AT_TRUTH = (1 << 32) - 2
+"""Number of the experiments' own couplings, as a point of toys that is on no grid."""
 
 
 def number_between(cell: int, part: int) -> int:

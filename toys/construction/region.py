@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
-from ..scan.outline import contours, intervals, is_clipped, open_ends, reaches_the_edge, threshold
+from ..counts.model import Data
+from ..scan.outline import intervals, is_clipped, open_ends, threshold
+from ..scan.plane import everywhere
 from ..scan.scan import islands
+from .area import Area, area_below, bilinear, exact
 from .belt import Belt, Ordering, margin, p_value
 from .limits import Curve, Limit, Nodes, Pair, discrete_limits, smooth_limits, summarise
 from .monotone import refuse_unfit
@@ -21,8 +24,8 @@ from .neyman import Construction, Statistic
 from .numbering import PARTS, place_between
 from .outcomes import Outcomes, outcomes
 
-FINE = {1: 2001, 2: 201}
-"""Least points of an axis in drawing a region, in one and two parameters."""
+FINE = 2001
+"""Least points of the axis in drawing a region of one parameter."""
 
 
 class Weighted(NamedTuple):
@@ -50,26 +53,6 @@ class Intervals:
     def as_json(self) -> dict[str, object]:
         """Content for JSON."""
         return {"intervals": self.intervals, "clipped": self.clipped}
-
-
-@dataclass(frozen=True, eq=False)
-class Area:
-    """A region of two parameters."""
-
-    contours: list[Array]
-    """Closed lines, each of shape (points, 2)."""
-    area: float
-    clipped: bool
-    """Whether it goes on beyond the scan."""
-
-    def facts(self) -> dict[str, object]:
-        """The area in a line."""
-        return {"area": f"{self.area:.5g}"}
-
-    def as_json(self) -> dict[str, object]:
-        """Content for JSON."""
-        lines = [line.tolist() for line in self.contours]
-        return {"contours": lines, "area": self.area, "clipped": self.clipped}
 
 
 Outline = Intervals | Area
@@ -146,7 +129,7 @@ class Region(Displayed):
             pairs = self.exact.intervals(self.cl, self.ordering)
             return [(Limit(low, 0.0), Limit(high, 0.0)) for low, high in pairs]
         if not self.nodes.discrete:
-            curve = Curve(self.fine.axes[0], self.fine.statistic, self.fine.by_toys)
+            curve = Curve(self.fine.x, self.fine.statistic, self.fine.by_toys)
             return smooth_limits(self.nodes, curve, self.weighted is not None)
         (grid,) = (x for _, x in c.axes)
         best = float(c.best.values[0, c.held[0]])
@@ -155,44 +138,37 @@ class Region(Displayed):
 
     @cached_property
     def fine(self) -> Fine:
-        """The region on a grid that is fine enough to draw: the belt is interpolated linearly."""
-        c, drawn = self.construction, _drawn(self.construction, self.cl)
-        if len(c.axes) == 1:
-            drawn = drawn.with_points(c, self.nodes.x)
-        value = drawn.statistic
-        outside = margin(value, self._belt_at(drawn.points), self.ordering, len(c.axes))
-        outside = np.where(np.isnan(outside), np.inf, outside)  # beside points without toys
-        if self.ordering == "likelihood-ratio" and len(c.axes) == 1:
-            value = value**2
-        level = threshold(self.cl, len(c.axes))
-        return Fine(drawn.axes, value, outside, drawn.q - level, drawn.expected_q - level)
-
-    def _belt_at(self, points: Array) -> Belt:
-        """The belt at points, of shape (n, scanned parameters), linear between those with toys."""
-        from scipy.interpolate import RegularGridInterpolator
-
+        """The region of one parameter on a grid that is fine enough to draw."""
         c = self.construction
-        if len(c.axes) == 1:
-            known, axes = self.nodes.belt, [self.nodes.x]
-        else:
-            known = Belt(*(values.reshape(c.shape).T for values in self.belt))
-            axes = [x for _, x in c.axes]
-        low, high = (
-            RegularGridInterpolator(axes, v)(points)
-            if not np.all(np.isinf(v))
-            else np.full(len(points), v.flat[0])
-            for v in (known.low, known.high)
-        )
-        return Belt(low, high, low)
+        drawn = _drawn(c, self.cl).with_points(c, self.nodes.x)
+        value = drawn.statistic
+        belt = Belt(*(np.interp(drawn.x, self.nodes.x, v) for v in self.nodes.belt))
+        outside = margin(value, belt, self.ordering, 1)
+        outside = np.where(np.isnan(outside), np.inf, outside)  # beside points without toys
+        if self.ordering == "likelihood-ratio":
+            value = value**2
+        level = threshold(self.cl, 1)
+        return Fine(drawn.x, value, outside, drawn.q - level, drawn.expected_q - level)
 
     @cached_property
     def by_toys(self) -> Outline:
         """Outline of the region by toys, or of the exact one."""
         c = self.construction
         if len(c.axes) > 1:
-            return self._outline(self.fine.by_toys)
+            return self._area_by_toys()
         pairs = [[low.value, high.value] for low, high in self.limits]
         return Intervals(pairs, is_clipped(pairs, open_ends(c.model, c.names[0], c.axes[0][1])))
+
+    def _area_by_toys(self) -> Area:
+        c = self.construction
+        if self.exact is not None:
+            return area_below(c, c.data, exact(self.exact, self.cl), np.inf)
+        limits = self.belt.high.reshape(c.shape)
+        known = limits[np.isfinite(limits)]
+        if not known.size:
+            return Area([], 0.0, 0.0, clipped=False)
+        (_, x), (_, y) = c.axes
+        return area_below(c, c.data, bilinear((x, y), limits), float(known.max()))
 
     @property
     def wanted(self) -> list[int]:
@@ -205,12 +181,21 @@ class Region(Displayed):
     @cached_property
     def wilks(self) -> Outline:
         """Outline of the region by the theorem of Wilks."""
-        return self._outline(self.fine.wilks)
+        c = self.construction
+        return self._wilks(c.data) if len(c.axes) > 1 else self._outline(self.fine.wilks)
 
     @cached_property
     def asimov(self) -> Outline:
         """Outline of the region of the Asimov data by the theorem of Wilks."""
+        c = self.construction
+        if len(c.axes) > 1:
+            return self._wilks(c.model.asimov())
         return self._outline(self.fine.asimov)
+
+    def _wilks(self, data: Data) -> Area:
+        """The region of two parameters of data by the theorem of Wilks."""
+        level = threshold(self.cl, 2)
+        return area_below(self.construction, data, everywhere(level), level)
 
     def as_json(self) -> dict[str, object]:
         """Content for JSON."""
@@ -267,25 +252,21 @@ class Region(Displayed):
         ends = grid[0], grid[-1]
         return [[None if e.value in ends else e.error for e in pair] for pair in self.limits]
 
-    def _outline(self, outside: Array) -> Outline:
-        """Where `outside` ≤ 0, and whether it goes on beyond the scan."""
-        c, axes = self.construction, self.fine.axes
-        if len(axes) == 1:
-            pairs = intervals(axes[0], outside)
-            ends = open_ends(c.model, c.names[0], axes[0])
-            return Intervals(pairs, is_clipped(pairs, ends))
-        lines, area = contours(axes, outside)
-        return Area(lines, area, reaches_the_edge(axes, outside))
+    def _outline(self, outside: Array) -> Intervals:
+        """Where `outside` ≤ 0 in one parameter, and whether it goes on beyond the scan."""
+        c, x = self.construction, self.fine.x
+        pairs = intervals(x, outside)
+        return Intervals(pairs, is_clipped(pairs, open_ends(c.model, c.names[0], x)))
 
 
 class Fine(NamedTuple):
-    """How far the data are outside of a region on a fine grid; inside where ≤ 0."""
+    """How far the data are outside of a region of one parameter; inside where ≤ 0."""
 
-    axes: tuple[Array, ...]
+    x: Array
     statistic: Array
     """q or r of the data, as the belt has it."""
     by_toys: Array
-    """Values by toys, shape (points,), the first axis running fastest."""
+    """Values by toys, shape (points,)."""
     wilks: Array
     asimov: Array
     """Values by Wilks' threshold with the Asimov data in the place of the data."""
@@ -294,41 +275,35 @@ class Fine(NamedTuple):
 class Drawn(NamedTuple):
     """The statistic of the data at points that are close enough to draw a region."""
 
-    axes: tuple[Array, ...]
-    points: Array
-    """Shape (points, scanned parameters), the first axis running fastest."""
+    x: Array
     q: Array
     statistic: Array
     expected_q: Array
     """q of the Asimov data."""
 
     def with_points(self, construction: Construction, x: Array) -> Drawn:
-        """The same of one parameter with some values more."""
-        new = np.setdiff1d(x, self.axes[0])
+        """The same with some values more."""
+        new = np.setdiff1d(x, self.x)
         if not new.size:
             return self
-        more = _drawn_at(construction, (new,))
-        order = np.argsort(np.concatenate([self.axes[0], new]), kind="stable")
-        joined = [np.concatenate([a, b])[order] for a, b in zip(self[1:], more[1:], strict=True)]
-        return Drawn((joined[0][:, 0],), *joined)
+        more = _drawn_at(construction, new)
+        order = np.argsort(np.concatenate([self.x, new]), kind="stable")
+        return Drawn(*(np.concatenate([a, b])[order] for a, b in zip(self, more, strict=True)))
 
 
 @lru_cache(maxsize=4)
 def _drawn(construction: Construction, cl: float) -> Drawn:
     """The statistic of the data on a fine grid, at the grid's points, and in all its minima."""
     c = construction
-    axes = tuple(_finer(x, FINE[len(c.axes)]) for _, x in c.axes)
-    if len(axes) == 1:
-        (name, x), best = c.axes[0], c.best.values[0, c.held]
-        inside = best[(best > x[0]) & (best < x[-1])]
-        more = islands(c.model, name, x, threshold(cl, 1), c.data)
-        axes = (np.unique(np.concatenate([axes[0], x, inside, more])),)
-    return _drawn_at(c, axes)
+    ((name, x),), best = c.axes, c.best.values[0, c.held]
+    inside = best[(best > x[0]) & (best < x[-1])]
+    more = islands(c.model, name, x, threshold(cl, 1), c.data)
+    return _drawn_at(c, np.unique(np.concatenate([_finer(x, FINE), x, inside, more])))
 
 
-def _drawn_at(c: Construction, axes: tuple[Array, ...]) -> Drawn:
-    points = np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
-    return Drawn(axes, points, *c.observed_at(points), _expected(c).observed_at(points)[0])
+def _drawn_at(c: Construction, x: Array) -> Drawn:
+    points = x[:, None]
+    return Drawn(x, *c.observed_at(points), _expected(c).observed_at(points)[0])
 
 
 @lru_cache(maxsize=4)

@@ -17,6 +17,7 @@ from ...reco.response.background import SIGNAL
 from .effect import (
     SYSTEMATICS,
     BackgroundNormalisation,
+    FileVariant,
     Kind,
     MeasuredInBeamOff,
     SignalNormalisation,
@@ -67,7 +68,7 @@ def actions_of(experiment: Experiment) -> tuple[Action, ...]:
         nuisance = Nuisance(systematic.name, effect, systematic.uncertainty or 1.0)
         on = systematic.on or components_of(experiment, effect.acts_on)
         actions.append(Action(nuisance, on, f"analysis.systematic.{number} ('{systematic.name}')"))
-    actions += _on_steady(experiment) + _on_each(experiment)
+    actions += _variants(experiment) + _on_steady(experiment) + _on_each(experiment)
     if analysis.factors == "linear":
         actions = [replace(a, nuisance=_linear(a.nuisance)) for a in actions]
     _refuse_twice(experiment, actions)
@@ -82,6 +83,8 @@ def _on_steady(experiment: Experiment) -> list[Action]:
     """The factor that all steady-state backgrounds have in common."""
     analysis, name = experiment.analysis, experiment.background_pull
     on = components_of(experiment, "background")
+    if experiment.template and not on:
+        return []
     if analysis.statistic == "pulls" and analysis.background_uncertainty > 0:
         common = Nuisance(name, BackgroundNormalisation(), analysis.background_uncertainty)
         return [Action(common, on, "analysis.background_uncertainty")]
@@ -95,12 +98,24 @@ def _on_each(experiment: Experiment) -> list[Action]:
     """The rates of single backgrounds."""
     own = re.sub(r"#\d+$", "", experiment.name)  # the same detector at other settings
     actions = []
-    for background in experiment.background:
-        if background.enabled and background.uncertainty > 0:
+    computed = [("background", b) for b in experiment.background if b.enabled]
+    for section, background in [*computed, *(("template", t) for t in experiment.template)]:
+        if background.uncertainty > 0:
             pull = background.pull or f"background.{own}.{background.name}"
             nuisance = Nuisance(pull, BackgroundNormalisation(), background.uncertainty)
-            key = f"background.{background.name}.uncertainty"
+            key = f"{section}.{background.name}.uncertainty"
             actions.append(Action(nuisance, (background.name,), key))
+    return actions
+
+
+def _variants(experiment: Experiment) -> list[Action]:
+    """The shapes that files give: a pull for each name, on all components that have it."""
+    names = {v.name: None for t in experiment.template for v in t.variant}
+    actions = []
+    for name in names if experiment.analysis.variants else ():
+        on = tuple(t.name for t in experiment.template if name in [v.name for v in t.variant])
+        nuisance = Nuisance(name, FileVariant(variant=name), 1.0)
+        actions.append(Action(nuisance, on, f"template.{on[0]}.variant.{name}"))
     return actions
 
 

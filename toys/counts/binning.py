@@ -52,10 +52,14 @@ class Axis:
         """Label with the unit, as a plot has it."""
         return f"{self.label} [{self.unit}]" if self.unit else self.label
 
+    @property
+    def counted(self) -> Array:
+        """Edges on the scale of `column`, shape (bins + 1,)."""
+        return self.edges if self.limits is None else self.limits
+
     def number(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Number of the bin of each value of `column`; −1 below all, and `bins` above."""
-        limits = self.edges if self.limits is None else self.limits
-        return np.searchsorted(limits, np.asarray(values, float), side="right") - 1
+        return np.searchsorted(self.counted, np.asarray(values, float), side="right") - 1
 
     def interval(self, number: int) -> str:
         """Both edges of a bin, as text."""
@@ -244,6 +248,9 @@ def binning(experiment: Experiment) -> Binning:
     if analysis.time_edges is not None:
         edges = np.asarray(analysis.time_edges, float)
         axes.append(Axis("time", "time after the start of the pulse", "ns", edges, "time"))
+    for other in analysis.others:
+        edges = np.asarray(other.edges, float)
+        axes.append(Axis(other.name, other.name, other.unit, edges, other.name))
     result = Binning(tuple(axes), experiment.beam_windows)
     if max(result.shape) > MOST_BINS or result.bins > MOST_TOGETHER:
         shape = " x ".join(f"{axis.bins} of {axis.name}" for axis in axes)

@@ -49,6 +49,7 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
     _refuse_twice(experiments)
     experiments = _named_apart(experiments)
     _agree(experiments)
+    _refuse_couplings(experiments, free)
     pulls = nuisances(experiments)
     variables = len(parameters) + len(pulls)
     space = _Space(parameters, pulls, variables)
@@ -72,7 +73,6 @@ def build(experiments: Sequence[Experiment], free: Sequence[str] = ()) -> Model:
         if not expected.depends_on(i):
             raise ExperimentError(
                 f"{', '.join(e.name for e in experiments)}: parameter '{p.name}' changes nothing"
-                + (" with radiative couplings" if p.name == "sin2w" else "")
             )
     values = {c.name: c.value for c in interaction.all_couplings()}
     own = [float(values.get(p.name, p.default)) for p in parameters]
@@ -211,6 +211,9 @@ def _changed(counts: Templates, name: str, space: _Space, arrangement: Arrangeme
 
 def _signal(counts: Templates, space: _Space, arrangement: Arrangement) -> Polynomial:
     """Signal of an experiment in rows: couplings times templates."""
+    if counts.filed is not None:
+        rows = arrangement(counts, counts.filed, np.zeros(counts.binning.bins))
+        return _with_strength(Polynomial.constant(rows, space.size), space)
     interaction = _symbolic(counts.experiment.interaction, space)
     nothing = np.zeros(counts.binning.bins)
     result = Polynomial.constant(np.zeros(len(arrangement(counts, nothing, nothing))), space.size)
@@ -221,10 +224,15 @@ def _signal(counts: Templates, space: _Space, arrangement: Arrangement) -> Polyn
             couplings[flavour] = structure_couplings(interaction, flavour)
         rows = arrangement(counts, counts.signal[key], counts.signal_off[key])
         result = result + couplings[flavour][structure] * rows
+    return _with_strength(result, space)
+
+
+def _with_strength(signal: Polynomial, space: _Space) -> Polynomial:
+    """A signal times its strength, if that is a variable."""
     for i, p in enumerate(space.parameters):
         if p.name == STRENGTH.name:
-            result = result * Polynomial.variable(i, space.size)
-    return result
+            return signal * Polynomial.variable(i, space.size)
+    return signal
 
 
 def _symbolic(interaction: Interaction, space: _Space) -> Interaction:
@@ -293,6 +301,18 @@ def _agree(experiments: Sequence[Experiment]) -> None:
                     f"{first.name} and {other.name} disagree on interaction.{name} "
                     f"({a} and {b}): what is combined must have the same couplings"
                 )
+
+
+def _refuse_couplings(experiments: Sequence[Experiment], free: Sequence[str]) -> None:
+    """Refuse couplings as parameters where the signal is from a file."""
+    couplings = [name for name in free if name != STRENGTH.name]
+    for experiment in experiments:
+        if couplings and experiment.template_of(SIGNAL) is not None:
+            raise ExperimentError(
+                f"{experiment.name}: parameter '{couplings[0]}': its signal is from a file "
+                f"(template.{SIGNAL}), which says nothing of couplings, and scales with "
+                f"'{STRENGTH.name}' alone"
+            )
 
 
 def _not_empty(model: Model) -> None:

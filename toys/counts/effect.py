@@ -27,6 +27,7 @@ from ...generator.arrays import Array
 from ...reco.response.detector import Detector, Shift
 from ...reco.response.efficiency import Efficiency
 from ...reco.systematic import EffectName, Systematic
+from .filed import filed
 from .polynomial import Polynomial
 from .template import Templates
 
@@ -69,6 +70,15 @@ class Nominal:
     def scaled(self, factors: Array) -> Polynomial:
         """The component with factors on its counts in each bin, shape (bins,)."""
         return self.rows(self.templates.scaled(self.component, factors))
+
+    def variants(self, name: str) -> tuple[Polynomial, Polynomial]:
+        """The component, which a file gives, by its variants at −1 and +1 standard deviation."""
+        templates = self.templates
+        own = templates.experiment.template_of(self.component)
+        assert own is not None
+        sides = filed(templates.experiment, templates.binning, own).variants[name]
+        down, up = (self.rows(templates.varied(self.component, side)) for side in sides)
+        return down, up
 
 
 class Effect(Protocol):
@@ -475,6 +485,17 @@ class TimeWidth(Variation):
 
 
 @dataclass(frozen=True)
+class Radius(Variation):
+    """The rms radius of the neutrons in all nuclei, by which the form factor falls."""
+
+    name: str = "radius"
+
+    def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
+        """Another radius."""
+        return Shift(radius=_factor(uncertainty, eta))
+
+
+@dataclass(frozen=True)
 class TemplatePair(Shape):
     """Any change of shape: factors on the counts of each bin at −1 and +1 standard deviation.
 
@@ -514,6 +535,41 @@ class TemplatePair(Shape):
         if np.allclose(up + down, 2.0, rtol=0, atol=ROUNDING) and least >= 0:
             return template + (nominal.scaled(up) - nominal.counts) * x
         return template + _through(nominal.counts, x, nominal.scaled(down), nominal.scaled(up))
+
+
+@dataclass(frozen=True)
+class FileVariant(Shape):
+    """A ±1σ pair of shapes of components from files; each component has its own by this name."""
+
+    name: str = "template.variant"
+    modifier: Modifier | None = "histosys"
+    variant: str = ""
+
+    def applied(
+        self,
+        template: Polynomial,
+        nominal: Nominal,
+        x: Polynomial,
+        uncertainty: float,  # noqa: ARG002
+    ) -> Polynomial:
+        """The component and what leads through its counts and those of the two files.
+
+        Where the files differ from it by as much and leave nothing negative, it is linear.
+        """
+        down, up = nominal.variants(self.variant)
+        pairs = [
+            [np.asarray(p.terms.get(powers, 0.0) + np.zeros(np.shape(value))) for p in (down, up)]
+            for powers, value in nominal.counts.terms.items()
+        ]
+        values = [np.asarray(value) for value in nominal.counts.terms.values()]
+        even = all(
+            np.allclose(low + high, 2 * value, rtol=ROUNDING, atol=0)
+            and np.all(value >= FARTHEST * np.abs(high - value))
+            for value, (low, high) in zip(values, pairs, strict=True)
+        )
+        if even:
+            return template + (up - nominal.counts) * x
+        return template + _through(nominal.counts, x, down, up)
 
 
 @dataclass(frozen=True)
@@ -630,6 +686,7 @@ SYSTEMATICS: Mapping[str, Effect] = {
         EfficiencyCurves(),
         TimeShift(),
         TimeWidth(),
+        Radius(),
         TemplatePair(),
     )
 }

@@ -9,6 +9,7 @@ model's.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,26 @@ from ...generator.arrays import Array
 from ...reco.chain.codes import OFF, ON
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from ...reco.runs.belonging import EXPOSURE_KEY, differences, refuse, refuse_unknown
+from ...reco.formats.shared.door import available
+from ...reco.histogram import read_root
+from ...reco.runs.belonging import (
+    EXPOSURE_KEY,
+    Difference,
+    differences,
+    refuse,
+    refuse_unknown,
+)
 from ...reco.runs.origin import Origin
 from ...reco.runs.reading import Reading, reading
 from ...reco.runs.tree import TREE
 from .binning import Binning
+from .imported import as_ntuple
 from .model import Data, Model
+from .released import Released, released
 from .text import counts_of_text, valid
 
+GRID = 1e-6
+"""Part of a bin by which an edge may be beside it, as rounding."""
 EXPOSURE = 1e-3
 """Relative difference of protons on target that data and model may have, as rounding."""
 
@@ -40,7 +53,9 @@ def observed(
     Parameters
     ----------
     files
-        For each experiment an ntuple (its selected events are counted), ``FILE.root:NAME`` for a
+        For each experiment an ntuple, or a file of a data acquisition or release that can be
+        imported (selected events are counted), the folder of a release of counts,
+        ``FILE.root:NAME`` for a
         histogram of as many axes as the model's with the counts in beam-on (``:NAME,OTHER`` for
         those in beam-off too), or a text as `counts_of_text` reads it.
     accept
@@ -85,60 +100,124 @@ def _counts(
         on, _, off = name.partition(",")
         first, *rest = (_histogram(Path(path + ".root"), n, bins) for n in (on, off) if n)
         return first, rest[0] if rest else None, []
-    if file.endswith(".root") or Path(file).is_dir():
+    if _is_folder(file):
+        release = released(Path(file), bins, experiment)
+        if release is not None:
+            return _release(Path(file), release, experiment, accept)
+    with as_ntuple(file) as ntuple:
+        if ntuple is not None:
+            return _events(ntuple, bins, experiment, accept)
+    if file.endswith(".root") or _is_folder(file):
         return _events(file, bins, experiment, accept)
     return *counts_of_text(Path(file), bins), []
+
+
+def _is_folder(file: str) -> bool:
+    try:
+        return Path(file).is_dir()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _release(
+    folder: Path, release: Released, experiment: Experiment, accept: Collection[str]
+) -> tuple[Array, Array | None, list[Origin]]:
+    years = release.protons / experiment.source.protons
+    about = _Exposure(folder, release.protons, years)
+    return release.counts, None, [_origin(about, [], experiment, accept)]
 
 
 def _events(
     file: str, bins: Binning, experiment: Experiment, accept: Collection[str]
 ) -> tuple[Array, Array, list[Origin]]:
     ntuple = reading(file)
-    origin = _origin(ntuple, experiment, accept)
+    absent = [name for name in bins.columns if name not in ntuple.columns]
+    if absent:
+        raise ExperimentError(
+            f"{file}: has no column '{absent[0]}', an axis of {experiment.name}: give counts"
+        )
+    unlike = differences(ntuple.experiment, experiment, imported=ntuple.imported)
+    several = f" in {len(ntuple.runs)} runs" if len(ntuple.runs) > 1 else ""
+    about = _Exposure(ntuple.path, ntuple.protons, ntuple.years, several, ntuple.missing)
+    origin = _origin(about, unlike, experiment, accept)
+    _check_grid(ntuple, bins)
     counts = {window: np.zeros(bins.bins) for window in (ON, OFF)}
+    first, last = np.inf, -np.inf
     for block in ntuple.blocks([*bins.columns, "window", "selected"]):
         for window, sums in counts.items():
             sums += bins.seen(block, window)
+        if bins.time is not None:
+            times = block["time"][block["window"] == ON]
+            first, last = times.min(initial=first), times.max(initial=last)
+    if ntuple.imported and first == last and counts[ON].sum() > 1:
+        raise ExperimentError(
+            f"{file}: all events in beam-on have the time {first:g} ns, the middle of the window: "
+            "it has no times, and analysis.axes of the model bins them"
+        )
     return counts[ON], counts[OFF], [origin]
 
 
-def _origin(ntuple: Reading, experiment: Experiment, accept: Collection[str]) -> Origin:
-    """Refuse an ntuple of another model or exposure, and keep what is accepted."""
-    unlike = differences(ntuple.experiment, experiment, imported=ntuple.imported)
-    unlike = refuse(ntuple.path, experiment.name, unlike, accept)
+def _check_grid(ntuple: Reading, bins: Binning) -> None:
+    """Refuse bins across those of a format whose events come back at their centres."""
+    start = {"time": bins.windows.on_start if bins.windows else 0.0}
+    for name in sorted(ntuple.formats & set(available())):
+        for column, width in getattr(available()[name], "GRID", {}).items():
+            for axis in (axis for axis in bins.axes if axis.column == column):
+                steps = (axis.counted - start.get(column, 0.0)) / width
+                if np.abs(steps - np.round(steps)).max() > GRID:
+                    raise ExperimentError(
+                        f"{ntuple.path}: format {name} gives {column} to the centre of a bin of "
+                        f"{width:g}, which edges of the model's axis {axis.name} cut: "
+                        f"{', '.join(f'{edge:g}' for edge in axis.counted)}"
+                    )
+
+
+@dataclass(frozen=True)
+class _Exposure:
+    """For what data stand."""
+
+    path: Path
+    protons: float
+    years: float
+    several: str = ""
+    """In how many runs, if in several."""
+    missing: tuple[str, ...] = ()
+
+
+def _origin(
+    data: _Exposure,
+    unlike: Sequence[Difference],
+    experiment: Experiment,
+    accept: Collection[str],
+) -> Origin:
+    """Refuse data of another model or exposure, and keep what is accepted."""
+    unlike = refuse(data.path, experiment.name, unlike, accept)
     accepted = [(each.key, each.data, each.model) for each in unlike]
     years = experiment.exposure.years
     wanted = experiment.source.protons * years
-    if abs(ntuple.protons - wanted) > EXPOSURE * wanted:
+    if abs(data.protons - wanted) > EXPOSURE * wanted:
         if not {EXPOSURE_KEY, "exposure"} & set(accept):
-            _refuse_exposure(ntuple, experiment)
-        accepted.append((EXPOSURE_KEY, ntuple.protons / wanted * years, years))
-    return Origin(experiment.name, ntuple.protons, ntuple.years, ntuple.missing, tuple(accepted))
+            _refuse_exposure(data, experiment)
+        accepted.append((EXPOSURE_KEY, data.protons / wanted * years, years))
+    return Origin(experiment.name, data.protons, data.years, data.missing, tuple(accepted))
 
 
-def _refuse_exposure(ntuple: Reading, experiment: Experiment) -> None:
+def _refuse_exposure(data: _Exposure, experiment: Experiment) -> None:
     years = experiment.exposure.years
     wanted = experiment.source.protons * years
-    missing = f"; not there: {'; '.join(ntuple.missing)}" if ntuple.missing else ""
-    several = f" in {len(ntuple.runs)} runs" if len(ntuple.runs) > 1 else ""
+    missing = f"; not there: {'; '.join(data.missing)}" if data.missing else ""
     raise ExperimentError(
-        f"{ntuple.path}: is of {ntuple.protons:.6g} protons on target ({ntuple.years:.6g} years of "
-        f"operation{several}), the model of {experiment.name} of {wanted:.6g} ({years:.6g} years); "
-        f"they must be the same within {EXPOSURE:.1%}: --years "
-        f"{ntuple.protons / wanted * years:.6g}{missing}"
+        f"{data.path}: is of {data.protons:.6g} protons on target ({data.years:.6g} years of "
+        f"operation{data.several}), the model of {experiment.name} of {wanted:.6g} ({years:.6g} "
+        f"years); they must be the same within {EXPOSURE:.1%}: --years "
+        f"{data.protons / wanted * years:.6g}{missing}"
     )
 
 
 def _histogram(path: Path, name: str, bins: Binning) -> Array:
-    import uproot
-
-    try:
-        with uproot.open(path) as file:
-            if name == TREE:
-                raise ExperimentError(f"{path}: give the ntuple itself, without ':{TREE}'")
-            values, *edges = file[name].to_numpy()
-    except (OSError, KeyError, ValueError, AttributeError, uproot.DeserializationError) as error:
-        raise ExperimentError(f"{path}: has no histogram '{name}': {error}") from error
+    if name == TREE:
+        raise ExperimentError(f"{path}: give the ntuple itself, without ':{TREE}'")
+    values, edges = read_root(path, name)
     if len(edges) != len(bins.axes):
         raise ExperimentError(
             f"{path}: histogram '{name}' has {len(edges)} axes, not the model's "

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...generator.arrays import Array
+from ...generator.coupling import Interaction
 from ...generator.cross_section import energy_min, structure_factors
 from ...generator.rate import quadrature_nodes, recoil_grid
 from ...reco.arrival import shares, steady_shares
+from ...reco.errors import ExperimentError
 from ...reco.expectation import background_in_bins, background_per_kg_day, background_per_year
 from ...reco.experiment import Experiment
 from ...reco.response.background import SIGNAL
 from ...reco.response.detector import Shift
 from .binning import Binning, binning
+from .filed import filed
 
 if TYPE_CHECKING:
     import hist
@@ -47,18 +50,23 @@ class Templates:
     experiment: Experiment
     binning: Binning
     signal: Mapping[tuple[str, str, str], Array]
-    """Signal in beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one."""
+    """Signal in beam-on by (flavour, nucleus, structure), shape (bins,), for couplings of one.
+
+    Nothing if it is `filed`.
+    """
     signal_off: Mapping[tuple[str, str, str], Array]
     """Signal in beam-off: what of it comes so late."""
     backgrounds: Mapping[str, Counts]
     """Backgrounds by name, in the order of the file; those that are not enabled are left out."""
     tau: float
     """Length of beam-off over that of beam-on."""
+    filed: Array | None = None
+    """Signal in beam-on as a file gives it, shape (bins,); None if it is computed."""
 
     def named(self, *, steady: bool) -> tuple[str, ...]:
-        """Names of the steady-state backgrounds, or of those that come with the beam."""
+        """Names of the steady-state backgrounds, or of all others: of the beam, and from files."""
         timing = {b.name: b.timing for b in self.experiment.background}
-        return tuple(name for name in self.backgrounds if (timing[name] == "steady") == steady)
+        return tuple(n for n in self.backgrounds if (timing.get(n) == "steady") == steady)
 
     @property
     def steady(self) -> Array:
@@ -79,7 +87,17 @@ class Templates:
         return sum(counts, np.zeros(self.binning.bins))
 
     def shifted(self, component: str, shift: Shift) -> Templates:
-        """The templates with another response to one of the components."""
+        """The templates with another response to one of the components.
+
+        Raises
+        ------
+        ValueError
+            If a file gives the component, of which no response is known.
+        """
+        if self.experiment.template_of(component) is not None:
+            raise ValueError(
+                f"'{component}' is from a file, whose shape changes by template.variant alone"
+            )
         if component == SIGNAL:
             return templates(self.experiment, shift)
         shifted = backgrounds(self.experiment, self.binning, shift, [component])
@@ -87,6 +105,8 @@ class Templates:
 
     def scaled(self, component: str, factors: Array) -> Templates:
         """The templates with factors on the counts of a component in each bin, shape (bins,)."""
+        if component == SIGNAL and self.filed is not None:
+            return replace(self, filed=self.filed * factors)
         if component == SIGNAL:
             signal, signal_off = (
                 {key: counts * factors for key, counts in part.items()}
@@ -97,9 +117,25 @@ class Templates:
         changed = {component: Counts(old.on * factors, old.off * factors)}
         return replace(self, backgrounds={**self.backgrounds, **changed})
 
+    def varied(self, component: str, counts: Array) -> Templates:
+        """The templates with other counts of a component that a file gives, shape (bins,)."""
+        if component == SIGNAL:
+            return replace(self, filed=counts)
+        changed = {component: Counts(counts, np.zeros_like(counts))}
+        return replace(self, backgrounds={**self.backgrounds, **changed})
+
     def hist(self) -> hist.Hist[Any]:
-        """The signal in beam-on, with axes flavour, nucleus, structure and those of the bins."""
+        """The signal in beam-on, with axes flavour, nucleus, structure and those of the bins.
+
+        Raises
+        ------
+        ExperimentError
+            If a file gives it, which has no flavours.
+        """
         from hist import Hist, axis, storage
+
+        if self.filed is not None:
+            raise ExperimentError(f"{self.experiment.name}: its signal is from a file")
 
         names = [sorted({key[i] for key in self.signal}) for i in range(3)]
         kinds = ("flavour", "nucleus", "structure")
@@ -126,6 +162,12 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
     """
     shift = shift or Shift()
     bins = binning(experiment)
+    w = experiment.beam_windows
+    tau = w.off_length / w.on_length
+    own = experiment.template_of(SIGNAL)
+    if own is not None:
+        counts = filed(experiment, bins, own).counts
+        return Templates(experiment, bins, {}, {}, backgrounds(experiment, bins), tau, counts)
     edges = bins.energy
     detector, scale = experiment.detector, experiment.analysis.scale
     years, live = experiment.exposure.years, 1 - detector.dead_time
@@ -143,20 +185,36 @@ def templates(experiment: Experiment, shift: Shift | None = None) -> Templates:
         [detector.bin_probability(p, edges, scale, experiment.energy_top, shift) for p in parts]
     )
     response = chance * (weights * years * live)[:, None]
+    interaction = _at_radius(experiment.interaction, shift.radius)
     arrivals = {f.name: shares(experiment, f, bins.time, shift) for f in experiment.source.flavours}
     signal, signal_off = {}, {}
     for channel in experiment.channels:
         flavour, nucleus = channel.flavour, channel.nucleus
         moments = flavour.spectrum.moments(energy_min(nodes, nucleus.mass))
-        factors = structure_factors(nodes, nucleus, experiment.interaction, flavour.name)
+        factors = structure_factors(nodes, nucleus, interaction, flavour.name)
         for structure, factor in factors.items():
             counts = channel.exposure * (factor * moments).sum(axis=0) @ response
             key = flavour.name, nucleus.name, structure
             in_on, in_off = arrivals[flavour.name]
             signal[key], signal_off[key] = bins.joined(counts, in_on), bins.joined(counts, in_off)
-    w = experiment.beam_windows
-    tau = w.off_length / w.on_length
     return Templates(experiment, bins, signal, signal_off, backgrounds(experiment, bins), tau)
+
+
+def _at_radius(interaction: Interaction, factor: float) -> Interaction:
+    """An interaction with other radii of the neutrons.
+
+    Raises
+    ------
+    ValueError
+        If the radii are those of the form factor's own formula.
+    """
+    if factor == 1:
+        return interaction
+    old = interaction.neutron_radius
+    if old is None or interaction.form_factor == "unity":
+        raise ValueError("give interaction.neutron_radius, fm, and a form factor that has a radius")
+    new = {n: factor * r for n, r in old.items()} if isinstance(old, dict) else factor * old
+    return interaction.model_copy(update={"neutron_radius": new})
 
 
 def _breaks(experiment: Experiment, edges: Array, shift: Shift) -> Array:
@@ -197,6 +255,8 @@ def backgrounds(
     live = 1 - experiment.detector.dead_time
     w = experiment.beam_windows
     shift = shift or Shift()
+    if shift.radius != 1:
+        raise ValueError("a background has no nuclear radius")
     result = {}
     for background in experiment.background:
         if not background.enabled or (names is not None and background.name not in names):
@@ -217,4 +277,8 @@ def backgrounds(
                 for part in times
             )
             result[background.name] = Counts(in_on, in_off)
+    for template in experiment.template:
+        if template.name != SIGNAL and (names is None or template.name in names):
+            of_file = filed(experiment, bins, template).counts
+            result[template.name] = Counts(of_file, np.zeros_like(of_file))
     return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
+from ...reco.histogram import read_text
 from .binning import Binning
 
 MOST_COUNTS = 2.0**53
@@ -29,7 +29,17 @@ def counts_of_text(path: Path, bins: Binning) -> tuple[Array, Array | None]:
     ExperimentError
         If the text is none of these, or a count cannot be.
     """
-    numbers = _table(path)
+    return counts_of_table(path, read_text(path), bins)
+
+
+def counts_of_table(path: Path | str, numbers: Array, bins: Binning) -> tuple[Array, Array | None]:
+    """The same of the numbers of a text, shape (lines, numbers a line).
+
+    Raises
+    ------
+    ExperimentError
+        As `counts_of_text`.
+    """
     axes, (lines, columns) = len(bins.axes), numbers.shape
     if axes == 2 and numbers.shape == bins.shape:
         return valid(path, numbers).ravel(), None
@@ -44,7 +54,7 @@ def counts_of_text(path: Path, bins: Binning) -> tuple[Array, Array | None]:
     return numbers[:, 0], numbers[:, 1] if columns == 2 else None
 
 
-def valid(path: Path, counts: NDArray[Any]) -> Array:
+def valid(path: Path | str, counts: NDArray[Any]) -> Array:
     """Counts, if they can be.
 
     Raises
@@ -67,7 +77,7 @@ def _others(bins: Binning) -> str:
     return text
 
 
-def _in_order(path: Path, numbers: Array, bins: Binning) -> Array:
+def _in_order(path: Path | str, numbers: Array, bins: Binning) -> Array:
     """Counts of lines that begin with a place in each axis, in the order of the bins."""
     axes = len(bins.axes)
     number = bins.holding(numbers[:, :axes])
@@ -80,17 +90,3 @@ def _in_order(path: Path, numbers: Array, bins: Binning) -> Array:
                 f"{path}: {', '.join(bins.names)} = {place} of line {lines[0] + 1} {reason}"
             )
     return numbers[np.argsort(number), axes:]
-
-
-def _table(path: Path) -> Array:
-    """Numbers of a text, shape (lines, numbers a line)."""
-    try:
-        delimiter = "," if "," in path.read_text("utf-8") else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a warning of no data, which is said by the shape
-            return np.loadtxt(path, ndmin=2, comments="#", delimiter=delimiter)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ExperimentError(f"{path}: cannot be read: {reason}") from error
-    except ValueError as error:
-        raise ExperimentError(f"{path}: is not a table of counts: {error}") from error

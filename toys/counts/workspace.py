@@ -217,8 +217,10 @@ class _Names:
 
     def _background(self, powers: Powers) -> str:
         model, e = self.model, self.experiment
-        single = any(b.uncertainty for b in e.background) or any(
-            s.on for s in e.analysis.systematic
+        single = (
+            any(b.uncertainty for b in e.background)
+            or any(s.on for s in e.analysis.systematic)
+            or bool(e.template)
         )
         if single:
             owners = [

@@ -98,13 +98,13 @@ def careful_fit(objective: Objective, sets: DataSets) -> Arrived:
     left = np.flatnonzero(end.status == RUNNING)
     now = now.of(left)
     highest = np.broadcast_to(sets.highest, len(sets.start))
-    for _ in range(MOST_STEPS):
-        if not left.size:
-            break
+    for _ in range(MOST_STEPS if left.size else 0):
         basis = _basis(objective, now)
         end.status[left] = _judged(now, basis, highest[left])
         going = end.status[left] == RUNNING
         left, now, basis = left[going], now.of(going), basis.of(going)
+        if not left.size:
+            break
         new = _best_step(objective, sets, left, now, basis)
         end.steps[left] += len(LENGTHS)
         better = new.chi2 < now.chi2 - 0.1 * ROUNDING * (1 + np.abs(now.chi2))
@@ -179,18 +179,41 @@ def _lowest(
     directions: Sequence[Array],
 ) -> Point:
     """The lowest point of steps of several lengths in some directions, each of shape (sets, p)."""
-    trials = []
-    for direction in directions:
-        for length in LENGTHS:
-            z = now.z.copy()
-            z[:, objective.free] += length * direction
-            trials.append(np.clip(z, objective.lower, objective.upper))
-    counts, off, centre = (
-        np.tile(a[chosen], (len(trials), 1)) if len(a) > 1 else a
-        for a in (sets.counts, sets.off, sets.centre)
+    steps = LENGTHS[:, None, None] * np.stack(directions)[:, None]
+    trials = np.tile(now.z, (len(directions), len(LENGTHS), 1, 1))
+    trials[..., objective.free] += steps
+    trials = np.clip(trials, objective.lower, objective.upper).reshape(
+        -1, len(chosen), len(now.z.T)
     )
-    start = np.concatenate(trials)
-    many = DataSets(counts=counts, off=off, centre=centre, start=start, highest=sets.highest)
-    point = derivatives(objective, many)
-    best = np.argmin(point.chi2.reshape(len(trials), -1), axis=0)
-    return point.of(best * len(chosen) + np.arange(len(chosen)))
+    counts, off, centre = (
+        a[chosen] if len(a) > 1 else a for a in (sets.counts, sets.off, sets.centre)
+    )
+    many = DataSets(
+        counts=_repeated(counts, len(trials)),
+        off=_repeated(off, len(trials)),
+        centre=_repeated(centre, len(trials)),
+        start=trials.reshape(-1, trials.shape[-1]),
+        highest=sets.highest,
+    )
+    chi2 = derivatives(_without_derivatives(objective), many).chi2.reshape(len(trials), -1)
+    best = trials[np.argmin(chi2, axis=0), np.arange(len(chosen))]
+    there = DataSets(counts=counts, off=off, centre=centre, start=best, highest=sets.highest)
+    return derivatives(objective, there)
+
+
+def _repeated(rows: Array, times: int) -> Array:
+    """Rows of data sets several times, or the only one as it is."""
+    return np.tile(rows, (times, 1)) if len(rows) > 1 else rows
+
+
+def _without_derivatives(objective: Objective) -> Objective:
+    """The objective with nothing free, of which only χ² is worked out."""
+    none = np.empty(0, np.int64)
+    terms = objective.terms._replace(
+        first=none.reshape(0, 3),
+        first_factor=np.empty(0),
+        second=none.reshape(0, 4),
+        second_factor=np.empty(0),
+        curved=none,
+    )
+    return objective._replace(terms=terms, free=none)

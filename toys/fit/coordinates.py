@@ -17,8 +17,10 @@ All are exact, so that χ² of the model is that of the simpler one at the same 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -183,6 +185,64 @@ def _divided(expected: Polynomial, i: int, j: int, m: int = 1) -> Polynomial:
 def _halved(expected: Polynomial, i: int) -> Polynomial:
     """The polynomial in x = θ_i², in the place of θ_i."""
     return _with_powers(expected, lambda q: with_power(q, i, q[i] // 2))
+
+
+class Reflection(NamedTuple):
+    """A map of parameters θ that multiply one another to v + R (θ − v), with nearly their rate."""
+
+    numbers: list[int]
+    """Numbers of the parameters."""
+    vertex: Array
+    """The v at which the rate is least, the others given, shape (k,)."""
+    matrix: Array
+    """The R, shape (k, k)."""
+
+    def of(self, values: Array) -> Array:
+        """Values of all variables, shape (sets, variables), reflected."""
+        image = values.copy()
+        away = values[:, self.numbers] - self.vertex
+        image[:, self.numbers] = self.vertex + _combined(self.matrix, away)
+        return image
+
+
+def reflections(model: Model, fitted: Sequence[int], values: Array) -> list[Reflection]:
+    """Reflections of parameters that multiply one another, the others at their values.
+
+    The rate is nearly a sum of squares in some basis of theirs; each square has a mirror image.
+    """
+    free = [i for i in fitted if np.all(np.isinf([model.lower[i], model.upper[i]]))]
+    held = {i: float(values[i]) for i in range(len(model.parameters)) if i not in free}
+    nuisances = dict.fromkeys(range(len(model.parameters), model.variables), 0.0)
+    rate = model.expected.restrict(held | nuisances)
+    made = []
+    for group in _groups(rate, range(len(free))):
+        rest = {k: float(values[free[k]]) for k in range(len(free)) if k not in group}
+        alone, size = rate.restrict(rest), len(group)
+        basis, vertex = _basis(alone, range(size), size), _vertex(alone)
+        if basis is None or vertex is None:
+            continue
+        inverse = np.asarray(np.linalg.inv(basis), float)
+        for signs in itertools.product((1.0, -1.0), repeat=size):
+            if min(signs) < 0:
+                matrix = basis @ (np.array(signs)[:, None] * inverse)
+                made.append(Reflection([free[k] for k in group], vertex, matrix))
+    return made
+
+
+def _vertex(rate: Polynomial) -> Array | None:
+    """Where the sum of a rate that is quadratic in all its variables is least; None if nowhere."""
+    size = rate.variables
+    square, linear = np.zeros((size, size)), np.zeros(size)
+    for powers, counts in rate.terms.items():
+        numbers = [i for i, power in enumerate(powers) for _ in range(power)]
+        if len(numbers) == 1:
+            linear[numbers[0]] += np.sum(counts)
+        elif len(numbers) == 2:
+            square[numbers[0], numbers[1]] += np.sum(counts)
+    square = square + square.T
+    if np.min(np.linalg.eigvalsh(square)) <= 0:
+        return None
+    return np.asarray(np.linalg.solve(square, -linear))
 
 
 def _groups(expected: Polynomial, free: Sequence[int]) -> list[list[int]]:

@@ -16,7 +16,7 @@ import numpy as np
 from ...generator.arrays import Array
 from ..counts.model import Data, Model
 from ..counts.polynomial import derivative
-from ..kernels.deviance import ROUNDING
+from ..kernels.deviance import NEGATIVE
 
 
 class Chi2:
@@ -53,25 +53,26 @@ class Chi2:
 
 
 def background(signal: Array, tau: Array, counts: Array, off: Array) -> Array:
-    """Background B ≥ 0 in beam-on that fits best beside a signal; 0 where τ = 0.
+    """Background B ≥ 0 in beam-on that fits best beside a signal; 0 where τ = 0, or no count is.
 
     The root of n/(s + B) + m/B = 1 + τ for counts n in beam-on and m in beam-off.
     """
     a = 1 + tau
     b = counts + off - a * signal
-    root = np.sqrt(b**2 + 4 * a * off * signal)
+    root = np.sqrt(np.maximum(b**2 + 4 * a * off * signal, 0.0))
     with np.errstate(invalid="ignore", divide="ignore"):
         fitted = np.where(b > 0, (b + root) / (2 * a), 2 * off * signal / (root - b))
-    return np.where(tau > 0, np.nan_to_num(fitted), 0.0)
+    return np.where((tau > 0) & (counts + off > 0), np.nan_to_num(fitted), 0.0)
 
 
 def bin_chi2(signal: Array, tau: Array, counts: Array, off: Array) -> Array:
     """Contribution of each bin, where τ = 0 with the whole expectation as `signal`."""
     from scipy.special import kl_div
 
-    impossible = signal < np.where(tau > 0, -ROUNDING * (1 + counts + off), 0.0)
-    signal = np.where(tau > 0, np.maximum(signal, 0.0), signal)
+    impossible = signal < np.where(tau > 0, -NEGATIVE * (1 + counts + off), 0.0)
     beside = background(signal, tau, counts, off)
     total = signal + beside
-    value = 2 * kl_div(counts, total) + 2 * np.where(tau > 0, kl_div(off, tau * beside), 0.0)
-    return np.where(impossible, np.inf, value)
+    below = np.where((counts + off == 0) & (tau > 0), np.minimum(signal, 0.0), 0.0)
+    value = below + kl_div(counts, np.maximum(total, 0.0))
+    value = value + np.where(tau > 0, kl_div(off, tau * beside), 0.0)
+    return np.where(impossible, np.inf, 2 * value)

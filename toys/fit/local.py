@@ -16,7 +16,7 @@ from ...reco.cluster.workers import ALONE, HERE, Here
 from ..counts.model import Data, Model
 from ..kernels.lanes import DataSets, Objective, Results
 from ..kernels.minimise import minimise
-from ..kernels.status import CONVERGED, HIGHER, NO_VALID_START
+from ..kernels.status import CONVERGED, HIGHER, NO_VALID_START, SADDLE
 from .careful import careful_fit
 
 SETS_A_TASK = 2048
@@ -47,6 +47,10 @@ class Fits(NamedTuple):
             self.steps + other.steps,
         )
 
+    def of(self, sets: NDArray[np.int64] | NDArray[np.bool_]) -> Fits:
+        """Fits of some of the data sets."""
+        return Fits(self.values[sets], self.chi2[sets], self.status[sets], self.steps[sets])
+
 
 def local_fit(
     model: Model,
@@ -56,6 +60,7 @@ def local_fit(
     workers: Here = HERE,
     bounds: tuple[Array, Array] | None = None,
     highest: Array | None = None,
+    only_saddles: bool = False,
 ) -> Fits:
     """Minimum that is reached from one start.
 
@@ -73,6 +78,8 @@ def local_fit(
         Lower and upper bounds in place of the model's, shape (variables,) each.
     highest
         χ² of each set, shape (sets,); fits that would end above it end early.
+    only_saddles
+        Go on with care only from saddles; where the compiled fit crawls, it is left.
     """
     fixed = set(held)
     free = [i for i in range(model.variables) if i not in fixed]
@@ -116,6 +123,8 @@ def local_fit(
         pass
     left = np.flatnonzero((fits.status != CONVERGED) & (fits.status != HIGHER))
     left = left[fits.status[left] != NO_VALID_START]
+    if only_saddles:
+        left = left[fits.status[left] == SADDLE]
     if left.size:
         _go_on(objective, take(data, left), fits, left, top[left] if len(top) > 1 else top)
     return fits

@@ -26,8 +26,17 @@ from ...reco.cluster.workers import HERE, Here
 from ..counts.model import Data, Model
 from ..counts.polynomial import Polynomial, Powers
 from ..kernels.status import CONVERGED
-from .coordinates import LEAST, Coordinates, coordinates, nominal_of, with_power
+from .coordinates import (
+    LEAST,
+    Coordinates,
+    Reflection,
+    coordinates,
+    nominal_of,
+    reflections,
+    with_power,
+)
 from .local import Fits, local_fit, take
+from .valley import RISES, chi2_at, valleys
 
 MOST_STARTS = 16
 EXACT = 1e-12
@@ -36,8 +45,18 @@ WEAK = 0.01
 """Relative size of products of couplings up to which a rate counts as a sum of squares."""
 ALIKE = 0.01
 """Relative difference of vertices up to which minima lie where the common x has them."""
+FLAT = 0.3
+"""Part of the rise that is expected along a valley below which another minimum may be there."""
+ASIDE = 1.5
+"""Standard deviations from its centre at which fits start again along a nuisance that bends."""
+BEND = 3.0
+"""Standard deviations within which it may."""
+SPREAD = 5.0
+"""Standard deviations of data that are reckoned with there."""
 LATTICE = 200
 """Starts tried where χ² may have minima that are no mirror images."""
+LIKE, SOME = 6, 50
+"""Data sets like the first that are tried as well, and starts of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +125,8 @@ class Search:
         for i, numbers in self.factors.items():
             squared[:, i] *= self._multiplied(numbers, start)
         straight = local_fit(self.straight, data, squared, self.held, workers, self.bounds)
+        if self.lost < EXACT:
+            straight = self._across_bends(straight, data, workers, self.straight, self.bounds)
         mirrors = [self._mirrors(i) for i in self.vertices]
         images = list(itertools.product(*mirrors))
         candidates = [self._there_and_back(straight, start, beyond) for beyond in images]
@@ -123,6 +144,8 @@ class Search:
                 trial = self._image(best.values, beyond)
                 trial[:, nuisances] = start[:, nuisances]
                 best = self._or_from(best, data, trial, workers)
+        best = self._across_bends(best, data, workers)
+        best = self._along_valleys(best, straight, data, start, workers)
         failed = np.flatnonzero(best.status != CONVERGED)
         if failed.size:
             best = self._again(best, data, start, failed, workers)
@@ -133,6 +156,96 @@ class Search:
         """Whether a nuisance parameter is more than a factor, so that there are more minima."""
         first = len(self.model.parameters)
         return any(max(powers[first:], default=0) > 1 for powers in self.model.expected.terms)
+
+    @cached_property
+    def bends(self) -> tuple[int, ...]:
+        """Numbers of nuisance parameters along which counts bend so much that χ² may have minima.
+
+        Half of χ² is convex along η where its pull's curvature, 1, is more than Σ (1 − n/N) N″
+        over bins can take away, of which the standard deviation is √(Σ N″²/N).
+        """
+        model = self.model
+        first, eta = len(model.parameters), np.linspace(-BEND, BEND, 13)
+        counts = np.maximum(model.counts(model.truth), 1.0)
+        bent = []
+        for k, nuisance in enumerate(model.nuisances, first):
+            others = {i: value for i, value in enumerate(model.truth) if i != k}
+            along = model.expected.restrict(others)
+            if nuisance.rate or max(power for (power,) in along.terms) < 2:
+                continue
+            second = sum(
+                np.outer(power * (power - 1) * eta ** max(power - 2, 0), c)
+                for (power,), c in along.terms.items()
+            )
+            if SPREAD * np.sqrt(np.max(np.sum(second**2 / counts, axis=1))) > 1:
+                bent.append(k)
+        return tuple(bent)
+
+    def _across_bends(
+        self,
+        best: Fits,
+        data: Data,
+        workers: Here,
+        model: Model | None = None,
+        bounds: tuple[Array, Array] | None = None,
+    ) -> Fits:
+        """The better of fits of a model and those from either side of what bends its counts."""
+        model = model or self.model
+        for k in self.bends:
+            for side in (-ASIDE, ASIDE):
+                trial = best.values.copy()
+                trial[:, k] = data.centre[:, k] + side
+                highest = np.where(best.status == CONVERGED, best.chi2, np.inf)
+                other = local_fit(model, data, trial, self.held, workers, bounds, highest)
+                best = best.better(other)
+        return best
+
+    def _along_valleys(
+        self, best: Fits, straight: Fits, data: Data, start: Array, workers: Here
+    ) -> Fits:
+        """The better of fits and those from where a parameter leaves the vertex of its square.
+
+        In x it is at the bound there; what x leaves out of the rate may put another minimum along
+        the valley that begins at the bound, if its floor rises by little.
+        """
+        if self.straight is None:
+            return best
+        squares = [*self.vertices, *sorted(self.coordinates.squares - {*self.held, *self.vertices})]
+        found = valleys(self.straight, data, straight, squares, self.held, self.bounds)
+        for i, valley in found.items():
+            sets = valley.sets
+            there = start[sets] if len(start) > 1 else start
+            for other, (rise, values) in itertools.product(
+                (False, True) if i in self.vertices else (False,),
+                zip(RISES, valley.values, strict=True),
+            ):
+                along = straight.of(sets)._replace(values=values)
+                trial = self._there_and_back(
+                    along, there, self._sides(best.values[sets], there, i, other)
+                )
+                low = chi2_at(self.model, take(data, sets), trial) < best.chi2[sets] + FLAT * rise
+                best = self._or_for_some(best, data, sets[low], trial[low], workers)
+        return best
+
+    def _sides(self, values: Array, start: Array, i: int, other: bool) -> list[NDArray[np.bool_]]:
+        """For each parameter with a vertex whether values are beyond it, that of i perhaps not."""
+        beyond = []
+        for k, v in self.vertices.items():
+            above = (start[:, k] >= v) & (self.model.upper[k] > v)
+            beyond.append(above ^ ((values[:, k] >= v) ^ (other and k == i)))
+        return beyond
+
+    def _or_for_some(
+        self, best: Fits, data: Data, sets: NDArray[np.int64], start: Array, workers: Here
+    ) -> Fits:
+        """The better of fits and those of some data sets from another start."""
+        if sets.size:
+            old = best.of(sets)
+            for whole, part in zip(
+                best, self._or_from(old, take(data, sets), start, workers), strict=True
+            ):
+                whole[sets] = part
+        return best
 
     def _fit_from_all(self, data: Data, start: Array, workers: Here) -> Fits:
         """The best of the fits from the start, from all others, and from mirror images."""
@@ -149,7 +262,14 @@ class Search:
             trial[:, i] = 2 * self._vertices_at(i, trial) - trial[:, i]
             trial[:, i] = np.clip(trial[:, i], model.lower[i], model.upper[i])
             best = self._or_from(best, data, trial, workers)
-        return best
+        for reflection in self._reflections:
+            best = self._or_from(best, data, reflection.of(best.values), workers)
+        return self._across_bends(best, data, workers)
+
+    @cached_property
+    def _reflections(self) -> list[Reflection]:
+        """Reflections of several parameters at once, where there is no straight model."""
+        return reflections(self.model, self._fitted_parameters(), self.model.truth)
 
     def _fitted_parameters(self) -> list[int]:
         return [i for i in range(len(self.model.parameters)) if i not in self.held]
@@ -202,7 +322,9 @@ class Search:
             product = product * factor
         return product
 
-    def _there_and_back(self, straight: Fits, start: Array, beyond: Sequence[bool]) -> Array:
+    def _there_and_back(
+        self, straight: Fits, start: Array, beyond: Sequence[bool | NDArray[np.bool_]]
+    ) -> Array:
         values = straight.values.copy()
         for i, numbers in reversed([*self.factors.items()]):  # a strength first
             values[:, i] /= self._multiplied(numbers, values)
@@ -219,10 +341,7 @@ class Search:
         subset = take(data, failed)
         for trial in (best.values[failed], start[failed] if len(start) > 1 else start):
             again = local_fit(self.model, subset, trial, self.held, workers)
-            old = Fits(
-                best.values[failed], best.chi2[failed], best.status[failed], best.steps[failed]
-            )
-            part = old.better(again)
+            part = best.of(failed).better(again)
             for whole, new in zip(best, part, strict=True):
                 whole[failed] = new
         return best
@@ -397,26 +516,48 @@ def _same(a: Mapping[Powers, Array], b: Mapping[Powers, Array]) -> bool:
 
 
 def _lattice(model: Model, held: Sequence[int], data: Data, around: Array) -> Array:
-    """Distinct minima of one data set, found from a lattice of starts around some values."""
-    from scipy.stats import qmc
-
+    """Distinct minima of one data set, and of some like it, from a lattice of starts."""
     parameters = [i for i in range(len(model.parameters)) if i not in held]
     scale = np.array([reach(model, i) for i in parameters])
-    points = qmc.Halton(len(parameters), scramble=False).random(LATTICE + 1)[1:]
-    starts = np.repeat(around[None], LATTICE, axis=0)
+    chosen: list[Array] = []
+
+    def choose(fits: Fits, above: float, distance: float) -> None:
+        for k in np.argsort(fits.chi2):
+            if fits.chi2[k] > fits.chi2.min() + above or len(chosen) == MOST_STARTS:
+                break
+            new = fits.values[k]
+            steps = [np.abs((new - old)[parameters] / scale).max() for old in chosen]
+            if all(step > distance for step in steps):
+                chosen.append(new)
+
+    choose(
+        local_fit(model, data, _starts(model, parameters, scale, around, LATTICE), held), 50, 0.1
+    )
+    some = _starts(model, parameters, scale, around, SOME)
+    for seed in range(LIKE):
+        choose(local_fit(model, _like(data, seed), some, held), 9, 0.5)
+    return np.array(chosen)
+
+
+def _starts(
+    model: Model, parameters: Sequence[int], scale: Array, around: Array, number: int
+) -> Array:
+    """A lattice of starts, shape (number, variables)."""
+    from scipy.stats import qmc
+
+    points = qmc.Halton(len(parameters), scramble=False).random(number + 1)[1:]
+    starts = np.repeat(around[None], number, axis=0)
     for place, i in enumerate(parameters):
         start = around[i] + scale[place] * (8 * points[:, place] - 4)
         starts[:, i] = np.clip(start, model.lower[i], model.upper[i])
-    fits = local_fit(model, data, starts, held)
-    chosen: list[Array] = []
-    for k in np.argsort(fits.chi2):
-        if fits.chi2[k] > fits.chi2.min() + 50 or len(chosen) == MOST_STARTS:
-            break
-        new = fits.values[k]
-        apart = [np.abs((new - old)[parameters] / scale).max() > 0.1 for old in chosen]
-        if all(apart):
-            chosen.append(new)
-    return np.array(chosen)
+    return starts
+
+
+def _like(data: Data, seed: int) -> Data:
+    """The first data set with counts that fluctuate."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    counts, off = (rng.poisson(a[:1]).astype(float) for a in (data.counts, data.off))
+    return Data(counts, off, data.centre[:1])
 
 
 def reach(model: Model, i: int) -> float:

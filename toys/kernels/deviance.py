@@ -20,8 +20,12 @@ from ...generator.sampling.stream import neg_log
 from .expected import fill_monomials
 from .lanes import LANES
 
-ROUNDING = 1e-12
-"""Below nought by this part of the counts, a signal that vanishes is nought."""
+NEGATIVE = 0.01
+"""Part of 1 and the counts by which a signal beside a free background may be below nought.
+
+Where a signal vanishes, the interpolation of an effect may be negative by a little; with a wall at
+nought a fit would stay there. χ² goes on smoothly: the background B makes up for it.
+"""
 
 
 @kernel_inline
@@ -207,25 +211,27 @@ def _on_off(n, m_off, tau, one):  # type: ignore[no-untyped-def]
     """The same of a bin with a beam-off count, its background B ≥ 0 solved for.
 
     `n` and `m_off` are the counts in beam-on and beam-off, shape (LANES,); `tau` is of `Objective`,
-    and `one` of `lanes.Bin`.
+    and `one` of `lanes.Bin`. A bin without any count has B = 0, and half of χ² is its signal.
     """
     expected, f, g, h = one.expected, one.value, one.slope, one.curvature
     least, impossible = one.least, one.impossible
     a = 1.0 + tau
     for lane in range(LANES):
         s, count, beside = expected[lane], n[lane], m_off[lane]
-        impossible[lane] += 1.0 if s < -ROUNDING * (1.0 + count + beside) else 0.0
-        s = s if s > 0.0 else 0.0
+        impossible[lane] += 1.0 if s < -NEGATIVE * (1.0 + count + beside) else 0.0
+        empty = count + beside == 0.0
         b = count + beside - a * s
-        root = math.sqrt(b * b + 4.0 * a * beside * s)
+        square = b * b + 4.0 * a * beside * s
+        root = math.sqrt(square if square > 0.0 else 0.0)
         other = root - b
         low = 2.0 * beside * s / (other if other > 0.0 else 1.0)
         background = (b + root) / (2.0 * a) if b > 0.0 else low
+        background = 0.0 if empty else background
         x = s + background
         impossible[lane] += 1.0 if (x <= 0.0 and count > 0.0) else 0.0
         x = x if x > 1e-300 else 1e-300
         held = background if background > 1e-300 else 1e-300
-        f[lane] += _deviance(x, count)
+        f[lane] += _deviance(x, count) + (s if empty and s < 0.0 else 0.0)
         f[lane] += _deviance(tau * held, beside)
         least[lane] = 1.0 / (s if s > 1.0 else 1.0)
         u = count / x / x

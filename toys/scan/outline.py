@@ -1,4 +1,4 @@
-"""Intervals, contours and areas from values on a grid."""
+"""Intervals, contours and areas from values on a grid, and the levels of regions."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def threshold(cl: float, parameters: int) -> float:
     ExperimentError
         Unless 0 < cl < 1.
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv  # `scipy.stats`, which has it by name, loads slowly
 
     if not 0 < cl < 1:
         raise ExperimentError(f"cl must be between 0 and 1, not {cl:g}")
-    return float(chi2.ppf(cl, parameters))
+    return float(2 * gammaincinv(parameters / 2, cl))
 
 
 def intervals(x: Array, outside: Array) -> list[list[float]]:
@@ -90,9 +90,3 @@ def contours(axes: Sequence[Array], outside: Array) -> tuple[list[Array], float]
     x, y = axes
     pieces = outlines(x, y, outside.reshape(len(y), len(x)), 0.0)
     return [line for piece in pieces for line in piece], total_area(pieces)
-
-
-def reaches_the_edge(axes: Sequence[Array], outside: Array) -> bool:
-    """Whether `outside` ≤ 0 anywhere on the edge of a plane."""
-    z = outside.reshape(len(axes[1]), len(axes[0]))
-    return bool(min(z[0].min(), z[-1].min(), z[:, 0].min(), z[:, -1].min()) <= 0)

@@ -11,7 +11,7 @@ tell. Other cells need no room.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +37,13 @@ STEEP = 1000.0
 NARROW = 0.95
 """Correlation of the parameters in a region from which it is a narrow band."""
 Interval = tuple[float, float]
+Level = Callable[[Array, Array], tuple[Array, Array]]
+"""Δχ² up to which points of shape (n,) are in a region, nan for never, and its slopes, (2, n)."""
+
+
+def everywhere(level: float) -> Level:
+    """The same level at all points."""
+    return lambda x, _: (np.full(x.shape, level), np.zeros((2, x.size)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +57,11 @@ class Refined:
     """Change of the area by the last refinement; its own error is a third of that or less."""
     untold: int
     """Cells with a part of the region that is too narrow even for the finest grid."""
+
+    @property
+    def contours(self) -> list[Array]:
+        """Closed boundaries of the region, each of shape (points, 2); holes are among them."""
+        return [line for piece in self.pieces for line in piece]
 
 
 @dataclass(frozen=True)
@@ -179,7 +191,7 @@ class _Plane:
     """Δχ² less a level in the plane within a range, and points of the region that are known."""
 
     def __init__(
-        self, profile: Profile, level: float, inside: Array, ranges: tuple[Interval, Interval]
+        self, profile: Profile, level: Level, inside: Array, ranges: tuple[Interval, Interval]
     ) -> None:
         self.profile, self.level, self.inside, self.ranges = profile, level, inside, ranges
         self.known = self.values = np.empty((0, profile.model.variables))
@@ -191,11 +203,12 @@ class _Plane:
         here = (x >= left) & (x <= right) & (y >= low) & (y <= high)
         if np.any(here):
             points = self.profile.points(x[here], y[here])
-            height[here] = points.chi2 - self.profile.minimum - self.level
-            slopes[:, here] = points.slopes.T
+            level, slopes_of_level = self.level(x[here], y[here])
+            above = np.nan_to_num(points.chi2 - self.profile.minimum - level, nan=np.inf)
+            height[here], slopes[:, here] = above, points.slopes.T - slopes_of_level
             self.known = np.concatenate([self.known, points.values])
             self.profile.learn(self.known)
-            self.values = points.values[height[here] < STEEP * self.level]
+            self.values = points.values[above < STEEP * level]
         return height, slopes
 
     def release(self) -> None:
@@ -203,18 +216,20 @@ class _Plane:
         if not len(self.values):
             return
         fits = self.profile.released(self.values[:: 1 + len(self.values) // RELEASED])
-        new = fits.values[fits.chi2 < self.profile.minimum + self.level]
-        self.inside = np.concatenate([self.inside, new[:, self.profile.held]])
+        new = fits.values[:, self.profile.held]
+        level, _ = self.level(new[:, 0], new[:, 1])
+        new = new[fits.chi2 < self.profile.minimum + level]
+        self.inside = np.concatenate([self.inside, new])
 
 
 def refined(
     profile: Profile,
     spans: tuple[Sequence[Interval], Sequence[Interval]],
     ranges: tuple[Interval, Interval],
-    level: float,
+    level: Level,
     inside: Array,
 ) -> Refined:
-    """The region of a plane in which a profile is below a level.
+    """The region of a plane in which a profile is below a level, the same everywhere or not.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
@@ -19,7 +20,7 @@ from ...reco.errors import ExperimentError
 from ..counts.model import Data, Model
 from .line import Line, line
 from .outline import is_clipped, open_ends, threshold
-from .plane import Refined, refined
+from .plane import Interval, Level, Refined, everywhere, refined
 from .profile import Profile
 
 POINTS_1D, POINTS_2D = 401, 201
@@ -152,7 +153,7 @@ class Scan2D(Displayed):
     @property
     def contours(self) -> list[Array]:
         """Closed boundaries of the region, each of shape (points, 2); holes are among them."""
-        return [line for piece in self.region.pieces for line in piece]
+        return self.region.contours
 
     @property
     def area(self) -> float:
@@ -218,7 +219,7 @@ def scan_2d(
     ranges = _range(axes[0], lines[0]), _range(axes[1], lines[1])
     spans = lines[0].intervals, lines[1].intervals
     inside = np.concatenate([along.inside[:, profile.held] for along in lines])
-    region = refined(profile, spans, ranges, level, inside)
+    region = refined(profile, spans, ranges, everywhere(level), inside)
     x, y = (
         np.linspace(*ends, axis.points or POINTS_2D)
         for axis, ends in zip(axes, ranges, strict=True)
@@ -230,6 +231,62 @@ def scan_2d(
         for span, name, points in zip(spans, names, (x, y), strict=True)
     )
     return Scan2D(model, names, x, y, delta, level, cl, best, profile.failed, region, clipped)
+
+
+def region_within(
+    model: Model,
+    names: tuple[str, str],
+    ranges: tuple[Interval, Interval],
+    level: Level,
+    highest: float,
+    data: Data,
+    workers: Here = HERE,
+) -> tuple[Refined, bool]:
+    """The region of a plane, within ranges, where Δχ² of data is below a level that may vary.
+
+    Parameters
+    ----------
+    highest
+        A level that is nowhere exceeded; infinite if none is known.
+
+    Returns
+    -------
+    Refined
+        The region.
+    bool
+        Whether it goes on beyond the ranges.
+    """
+    profile = Profile(model, names, data, workers)
+    axes = Axis(names[0], *ranges[0]), Axis(names[1], *ranges[1])
+    spans: tuple[Sequence[Interval], Sequence[Interval]] = [ranges[0]], [ranges[1]]
+    inside = profile.best.values[:, profile.held]
+    if np.isfinite(highest):
+        lines = _lines(axes, profile, highest)
+        spans = lines[0].intervals, lines[1].intervals
+        inside = np.concatenate([along.inside[:, profile.held] for along in lines])
+    inside = inside[_below(profile, inside, level)]
+    region = refined(profile, spans, ranges, level, inside)
+    return region, bool(np.any(_below(profile, _open_edges(model, names, ranges), level)))
+
+
+def _below(profile: Profile, points: Array, level: Level) -> NDArray[np.bool_]:
+    """Whether Δχ² of points, shape (n, 2), is below a level."""
+    if not len(points):
+        return np.zeros(0, bool)
+    x, y = points.T
+    return np.asarray(profile(x, y) < level(x, y)[0])
+
+
+def _open_edges(model: Model, names: tuple[str, str], ranges: tuple[Interval, Interval]) -> Array:
+    """Points on those edges of a plane that are no bounds of the parameters, shape (n, 2)."""
+    along = [np.linspace(*ends, POINTS_2D) for ends in ranges]
+    edges = [np.empty((0, 2))]
+    for i, name in enumerate(names):
+        for end in open_ends(model, name, along[i]):
+            edge = np.full((POINTS_2D, 2), end)
+            edge[:, 1 - i] = along[1 - i]
+            edges.append(edge)
+    return np.concatenate(edges)
 
 
 def _lines(axes: tuple[Axis, Axis], profile: Profile, level: float) -> tuple[Line, Line]:

@@ -80,16 +80,24 @@ def recognised(path: Path) -> str:
     """
     if not path.exists():
         raise ExperimentError(f"{path}: there is no such file")
-    names = list(_recognised(path))
+    names = looks(path)
     if len(names) != 1:
         readable = [n for n, form in available().items() if hasattr(form, "read")]
-        looks = f"looks like {' and '.join(names)}" if names else "looks like no known format"
+        seems = f"looks like {' and '.join(names)}" if names else "looks like no known format"
         untried = [name for name in readable if missing(available()[name])]
         more = f" ({', '.join(untried)} not tried: packages are missing)" if untried else ""
         raise ExperimentError(
-            f"{path}: {looks}{more}; say which with --from: {', '.join(readable)}"
+            f"{path}: {seems}{more}; say which with --from: {', '.join(readable)}"
         )
     return names[0]
+
+
+def looks(path: Path) -> list[str]:
+    """Names of the formats that a file or folder looks like."""
+    try:
+        return list(_recognised(path)) if path.exists() else []
+    except OSError:  # a name that no file can have
+        return []
 
 
 def _recognised(path: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting, reference_problem
 from nuspill.toys.records.distribute import throw_tasks
-from nuspill.toys.scan.outline import contours, intervals
+from nuspill.toys.scan.outline import intervals
 from scipy.stats import chi2
 
 
@@ -41,25 +41,6 @@ def test_intervals_beside_points_that_are_not_finite():
     """Fails if a point without a limit is in a region, or breaks it."""
     x = np.arange(5.0)
     assert intervals(x, np.array([np.inf, -1, -1, np.inf, np.inf])) == [[0.5, 2.5]]
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e-3])
-def test_area_of_ellipses_with_holes(scale):
-    """Fails if the area of a ring of ellipses is off by more than 0.2 %, or its hole is lost."""
-    x, y = np.linspace(-2, 2, 201) * scale, np.linspace(-1, 1, 161)
-    r = np.hypot(*np.meshgrid(x / scale / 1.5, y / 0.75))
-    lines, area = contours((x, y), np.maximum(r - 1, 0.4 - r).ravel())
-    assert area == pytest.approx(np.pi * 1.5 * 0.75 * (1 - 0.16) * scale, rel=2e-3)
-    assert len(lines) == 2
-    assert all(np.array_equal(line[0], line[-1]) for line in lines)
-
-
-def test_region_cut_by_the_plane():
-    """Fails if a region beyond the plane is not closed at its limits."""
-    x = y = np.linspace(0, 1, 101)
-    r = np.hypot(*np.meshgrid(x, y))
-    _, area = contours((x, y), (r - 0.8).ravel())
-    assert area == pytest.approx(np.pi * 0.64 / 4, rel=2e-3)
 
 
 @pytest.fixture(scope="module")

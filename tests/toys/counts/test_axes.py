@@ -117,3 +117,17 @@ def test_beam_backgrounds_lie_in_the_bins_of_the_templates(case):
     assert goodness(found.binning.seen(events, 2, own), found.beam_off) > 1e-3
     if "beam-off after" in case:
         assert found.beam_off.sum() > 0.01 * found.beam.sum()
+
+
+def test_every_component_of_csi_2021():
+    """Fails if a flavour or background of sns-csi-2021 is not binned as its events, in a window.
+
+    Its times have a measured pulse, a resolution and efficiencies of their own.
+    """
+    experiment, found, events = sampled("sns-csi-2021", {}, 100_000)
+    for window, counts in ((1, found.signal), (2, found.signal_off)):
+        due = by_flavour(experiment, counts)
+        due |= {n: c.on if window == 1 else c.off for n, c in found.backgrounds.items()}
+        for number, name in experiment.components.items():
+            seen = found.binning.seen(events, window, events["component"] == number)
+            assert goodness(seen, due[name]) > 1e-3, (window, name)

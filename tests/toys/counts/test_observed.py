@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import uproot
-from nuspill import ExperimentError, generate, load
+from nuspill import ExperimentError, export_events, generate, import_events, load
 from nuspill.reco.runs.ntuple import write
 from nuspill.reco.runs.origin import restored
 from nuspill.reco.runs.run import plan
@@ -177,7 +177,7 @@ def test_beam_off_is_needed(tmp_path):
     model = build([e], ["strength"])
     path = tmp_path / "data.txt"
     path.write_text("1\n" * model.bins)
-    with pytest.raises(ExperimentError, match="no beam-off counts"):
+    with pytest.raises(ExperimentError, match="has no beam-off counts"):
         observed(model, [e], [str(path)])
 
 
@@ -291,3 +291,147 @@ def test_exposure_that_is_accepted(tmp_path):
         assert restored([origin.as_json()]) == (origin,)
     with pytest.raises(ExperimentError, match="--accept exposures: is not a key"):
         observed(model, [e], [str(tmp_path / "a.root")], ["exposures"])
+
+
+AXES = [
+    {"name": "energy", "edges": [1.0, 2.0, 4.0, 10.0]},
+    {"name": "time", "edges": [0.0, 2e5, 1e6, 2e6, 2.81e6]},
+]
+PLACES = [(e, t) for e in (1.5, 3.0, 7.0) for t in (1e5, 5e5, 1.5e6, 2.5e6)]
+
+
+def in_time(statistic="pulls", axes=AXES):
+    """Experiment and model with counts in several axes."""
+    e = load("ess-csi", SHORT | {"analysis.axes": axes, "analysis.statistic": statistic})
+    return e, build([e], ["strength"])
+
+
+@pytest.mark.parametrize("separator", [",", " "])
+@pytest.mark.parametrize("off", [False, True])
+def test_texts_of_two_axes(off, separator, tmp_path):
+    """Fails if a line a bin, a line with its place in any order, or a matrix is another count."""
+    e, model = in_time("on-off" if off else "pulls")
+    on, path = np.arange(12.0) + 3, tmp_path / "data.txt"
+    beside = [[n, 100 + n] if off else [n] for n in on]
+    order = np.random.default_rng(2).permutation(12)
+    for lines in (beside, [[*PLACES[i], *beside[i]] for i in order]):
+        path.write_text("\n".join(separator.join(f"{x:g}" for x in line) for line in lines))
+        data = observed(model, [e], [str(path)])
+        np.testing.assert_array_equal(data.counts[0], on)
+        if off:
+            np.testing.assert_array_equal(data.off[0], 100 + on)
+    path.write_text("\n".join(separator.join(f"{x:g}" for x in row) for row in on.reshape(3, 4)))
+    if off:
+        with pytest.raises(ExperimentError, match="has no beam-off counts"):
+            observed(model, [e], [str(path)])
+    else:
+        np.testing.assert_array_equal(observed(model, [e], [str(path)]).counts[0], on)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines[:-1], "11 lines of 3 numbers; expected are 12 lines.*3 lines of 4"),
+        (lambda lines: [*lines[:-1], lines[0]], r"1.5, 100000 of line 12 is in the bin of another"),
+        (lambda lines: [*lines[:-1], (11.0, 5e5, 2)], "11, 500000 of line 12 is in no bin"),
+        (lambda lines: [*lines[:-1], (7.0, 2.5e6, -2)], "0 or more"),
+    ],
+)
+def test_texts_of_two_axes_that_do_not_fit(change, message, tmp_path):
+    """Fails if a bin that is missing, twice or nowhere is taken for another one."""
+    e, model = in_time()
+    path = tmp_path / "data.txt"
+    lines = change([(*place, n) for n, place in enumerate(PLACES)])
+    path.write_text("\n".join(" ".join(f"{x:.10g}" for x in line) for line in lines))
+    with pytest.raises(ExperimentError, match=message):
+        observed(model, [e], [str(path)])
+
+
+def test_histograms_of_two_axes(tmp_path):
+    """Fails if a TH2 is not read in the order of the bins, with beam-off on request, or turned."""
+    e, model = in_time("on-off")
+    path, on = tmp_path / "data.root", np.arange(12.0).reshape(3, 4)
+    energy, time = (np.array(axis["edges"]) for axis in AXES)
+    with uproot.recreate(path) as file:
+        file["on"], file["off"] = (on, energy, time), (on + 50, energy, time)
+        file["turned"] = on.T, time, energy
+        file["one"] = on.sum(axis=1), energy
+    data = observed(model, [e], [f"{path}:on,off"])
+    np.testing.assert_array_equal(data.counts[0], on.ravel())
+    np.testing.assert_array_equal(data.off[0], on.ravel() + 50)
+    for name, message in {"on": "no beam-off", "turned": "axis 0", "one": "1 axes"}.items():
+        with pytest.raises(ExperimentError, match=message):
+            observed(model, [e], [f"{path}:{name}"])
+
+
+@pytest.mark.parametrize("statistic", ["pulls", "on-off", "on-off-scaled"])
+@pytest.mark.parametrize("axes", [AXES, AXES[1:]])
+def test_ntuple_in_time(statistic, axes, tmp_path):
+    """Fails if events are in other bins of time: those of beam-off are as late as in beam-on."""
+    e, _ = in_time(statistic, axes)
+    e = e.replace(**{"windows.off_ratio": 2.0})
+    model, path = build([e], ["strength"]), tmp_path / "events.root"
+    write(plan(e, 3), path)
+    events, w = generate(e, seed=3, library="np"), e.beam_windows
+    data = observed(model, [e], [str(path)])
+    found = []
+    for window, start, length in ((1, w.on_start, w.on_length), (2, w.off_start, w.off_length)):
+        chosen = events["selected"] & (events["window"] == window)
+        part = (events["time"][chosen] - start) / length
+        columns = [events["e_reco_nr"][chosen].astype(float), w.on_start + part * w.on_length]
+        edges = [np.array(axis["edges"]) for axis in axes]
+        found.append(np.histogramdd(columns[-len(axes) :], edges)[0].ravel())
+    section = model.sections[0]
+    np.testing.assert_array_equal(data.counts[0, section.on], found[0])
+    if statistic == "on-off":
+        np.testing.assert_array_equal(data.off[0], found[1])
+    elif statistic == "on-off-scaled":
+        assert data.counts[0, -1] == found[1].sum()
+
+
+def test_imported_data_without_times(tmp_path):
+    """Fails if events of a format that loses their times are binned in the middle of the window."""
+    pytest.importorskip("astropy.io.fits")
+    timed = {"detector.time_resolution": 1e4, "detector.dead_time_of": "event"}
+    e = load("ess-si", timed | {"exposure.years": 1.0, "daq.ccd.rows": 30, "daq.ccd.columns": 30})
+    here, there, back = (tmp_path / name for name in ("a.root", "a.fits", "b.root"))
+    write(plan(e, 3), here)
+    export_events(here, "fits", there)
+    import_events(there, back)
+    axes = [{"name": "energy", "edges": [0.5, 2.0, 20.0]}, {"name": "time", "edges": [0.0, 2e6]}]
+    e = e.replace(**{"analysis.axes": axes})
+    model = build([e], ["strength"])
+    assert observed(model, [e], [str(here)]).counts.sum() > 20
+    with pytest.raises(ExperimentError, match="it has no times"):
+        observed(model, [e], [str(back)], ["detector", "exposure"])
+
+
+@pytest.mark.parametrize(
+    ("axes", "refused"),
+    [
+        ([{"name": "energy", "edges": [6.0, 10.0, 30.0]}], ""),
+        ([{"name": "energy", "edges": [6.0, 10.0, 30.0]},
+          {"name": "time", "edges": [-1500.0, 0.0, 1500.0]}], ""),
+        ([{"name": "energy", "edges": [6.0, 9.0, 30.0]}], "e_reco"),
+        ([{"name": "time", "edges": [0.0, 250.0, 1500.0]}], "time"),
+    ],
+)  # fmt: skip
+def test_binned_data_in_other_bins(axes, refused, tmp_path):
+    """Fails if counts that a release gives in bins are put in bins that cut these."""
+    for name in ("coincidence", "anticoincidence"):
+        lines = [f"{2 * i + 1}, {0.5 * j + 0.25}, 3" for i in range(25) for j in range(12)]
+        (tmp_path / f"data_{name}_beamOn.txt").write_text("\n".join(lines) + "\n")
+    settings = {"windows.on_start": -1500.0, "analysis.axes": axes}
+    settings["analysis.statistic"] = "on-off"
+    e = load("sns-csi-2017", settings)
+    path = tmp_path / "data.root"
+    import_events(tmp_path, path, "coherent-2017", experiment="sns-csi-2017", settings=settings)
+    model = build([e], ["strength"])
+    if refused:
+        with pytest.raises(ExperimentError, match=f"{refused} to the centre of a bin"):
+            observed(model, [e], [str(path)])
+        return
+    data = observed(model, [e], [str(path)])
+    times = 12 if len(axes) == 1 else 3
+    np.testing.assert_array_equal(data.counts[0][:: len(model.tau) // 2], [6 * times, 30 * times])
+    np.testing.assert_array_equal(data.off, data.counts)

@@ -198,6 +198,17 @@ def test_times_without_an_axis_of_time(statistic):
         assert off == pytest.approx((after.off - before.off).sum(), rel=1e-2)
 
 
+@pytest.mark.parametrize("radius", [5.05, {"Cs": 5.09, "I": 5.03}])
+def test_the_radius_of_the_neutrons(radius):
+    """Fails if another radius is not that of the interaction, or moves those of the protons."""
+    own = {"interaction.neutron_radius": radius, "interaction.proton_radius": 4.8}
+    e = experiment("radius", uncertainty=0.05, **own)
+    up = {n: 1.05 * r for n, r in radius.items()} if isinstance(radius, dict) else 1.05 * radius
+    moved, due = counts(e, 1.0), other(e, **{"interaction.neutron_radius": up})
+    np.testing.assert_allclose(moved["signal"], due["signal"], rtol=1e-9)
+    assert np.all(moved["signal"] < 0.99 * counts(e, 0.0)["signal"])
+
+
 @pytest.mark.parametrize("name", ["signal", "flat", "falling"])
 def test_any_pair_of_templates(name):
     """Fails if the pair is not met at one standard deviation, or counts fall below zero."""
@@ -216,6 +227,8 @@ def test_any_pair_of_templates(name):
     ("given", "parts"),
     [
         (("energy scale", ["flat"], {"uncertainty": 0.4}), "scale of 0.4.*of the flat in"),
+        (("radius", None, {"uncertainty": 0.05}), "give interaction.neutron_radius"),
+        (("radius", ["falling"], {"uncertainty": 0.05}), "a background has no nuclear radius"),
         (("resolution", ["flat"], {"uncertainty": 0.1}), "'flat' are as measured"),
         (("efficiency", ["flat"], {"efficiency_up": {"model": "step"},
           "efficiency_down": {"model": "step", "plateau": 0.9}}), "'flat' are as measured"),

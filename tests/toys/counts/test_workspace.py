@@ -147,6 +147,32 @@ CASES = {
             },
         )
     ],
+    "csi 2021, templates": [
+        (
+            "sns-csi-2021",
+            {
+                "analysis.systematic": [
+                    FLUX,
+                    {
+                        "name": "brn shape",
+                        "effect": "templates",
+                        "on": ["brn"],
+                        "up": np.linspace(0.9, 1.1, 99).tolist(),
+                        "down": np.linspace(1.1, 0.9, 99).tolist(),
+                    },
+                    {
+                        "name": "signal shape",
+                        "effect": "templates",
+                        "up": np.linspace(1.02, 0.96, 99).tolist(),
+                        "down": np.linspace(0.98, 1.04, 99).tolist(),
+                    },
+                ],
+            },
+        ),
+    ],
+    "csi 2021, scaled": [
+        ("sns-csi-2021", {"analysis.statistic": "on-off-scaled", "windows.off_start": 6500.0}),
+    ],
     "distance and a beam background": [
         (
             "ess-xe",

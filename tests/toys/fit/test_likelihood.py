@@ -1,5 +1,7 @@
 """χ² in NumPy: against the formulas written out, and its gradient by finite differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from iminuit import Minuit
@@ -7,7 +9,9 @@ from nuspill import load
 from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
+from nuspill.toys.counts.problem import counting
 from nuspill.toys.fit.likelihood import Chi2, background, bin_chi2
+from nuspill.toys.fit.local import local_fit
 from nuspill.toys.fit.search import search
 from scipy.optimize import minimize_scalar
 from scipy.stats import poisson
@@ -98,6 +102,25 @@ def test_impossible_counts():
     assert one(0, 0) == 0
     assert one(0, 0, 1.0, 0.0) == 0
     assert np.isfinite(one(0, 5, 1.0, 0.0))
+
+
+@pytest.mark.parametrize(("n", "m"), [(0, 0), (3, 0), (0, 3), (5, 2), (40, 43)])
+def test_no_wall_where_a_signal_vanishes(n, m):
+    """Fails if χ² of a bin with a free background has a kink, or a wall, where its signal is 0.
+
+    An interpolation may leave it below by a little, and a fit would stay there.
+    """
+    step, tau = 1e-5, 1.5
+    s = step * np.arange(-4, 5)
+    of_bin = bin_chi2(s, np.full(9, tau), np.full(9, float(n)), np.full(9, float(m)))
+    slope = np.diff(of_bin) / step
+    assert np.isfinite(of_bin).all()
+    np.testing.assert_allclose(slope, slope[0], atol=2e-3)
+    model = counting([1.0], [2.0], lower=-10.0)
+    model = replace(model, expected=model.expected + -2.0, tau=np.array([tau]))
+    data = Data(np.array([[float(n)]]), np.array([[float(m)]]), np.zeros((1, 1)))
+    compiled = [local_fit(model, data, np.array([[x]]), [0]).chi2[0] for x in s]
+    np.testing.assert_allclose(compiled, of_bin, rtol=1e-9, atol=1e-12)
 
 
 def test_iminuit(model, data):

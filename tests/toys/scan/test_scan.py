@@ -10,7 +10,7 @@ from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.template import templates
 from nuspill.toys.fit.likelihood import Chi2
-from nuspill.toys.scan.outline import outlines, threshold
+from nuspill.toys.scan.outline import threshold
 from nuspill.toys.scan.profile import Profile
 from nuspill.toys.scan.scan import Axis, scan_1d, scan_2d
 from scipy.optimize import brentq
@@ -196,21 +196,6 @@ def test_threads():
     axes = Axis(PLANE[0], -0.3, 0.6, 61), Axis(PLANE[1], -0.3, 0.6, 61)
     one, two = (scan_2d(model, axes, workers=Here(n)).delta_chi2 for n in (1, 2))
     np.testing.assert_array_equal(one, two)
-
-
-def test_outlines():
-    """Fails if pieces, holes or the part beyond the grid of a known region are lost."""
-    x, y = np.linspace(-3, 3, 301), np.linspace(-2, 2, 201)
-    r2 = x[None] ** 2 + y[:, None] ** 2
-    (ring,) = outlines(x, y, np.abs(r2 - 1.5), 0.5)
-    assert len(ring) == 2
-    disc = outlines(x, y, r2, 1.0)
-    assert [len(piece) for piece in disc] == [1]
-    pieces = outlines(x, y, (np.abs(x[None]) - 2) ** 2 + y[:, None] ** 2, 0.25)
-    assert len(pieces) == 2
-    (everything,) = outlines(x, y, np.zeros_like(r2), 1.0)
-    assert np.ptp(everything[0][:, 0]) == pytest.approx(6)
-    assert outlines(x, y, r2 + 5, 1.0) == []
 
 
 @pytest.mark.parametrize("cl", [0.0, 1.0, -0.1, 2.0, float("nan")])

@@ -1,0 +1,41 @@
+"""Releases of binned data with their templates, one file each.
+
+A release is a module of this folder:
+
+    NAME             what experiments call it, as `release.reader`
+    ORIGIN           where it is published
+    PROTONS          protons on target of its data
+    DATA             name of the file with the observed counts
+    recognise(path) -> bool             whether a folder is one
+    read(name, folder) -> Histogram     a file as `reco.histogram` has it, axes in nuspill's order
+                                        (energy, time, then others) and units
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+from ..histogram import Histogram
+from . import coherent_lar_2020
+
+ReleaseName = Literal["coherent-lar-2020"]
+
+
+class ReleaseReader(Protocol):
+    """What a module of this package says of itself; see the package."""
+
+    NAME: str
+    ORIGIN: str
+    PROTONS: float
+    DATA: str
+
+    def recognise(self, path: Path) -> bool:
+        """Whether a folder is one."""
+
+    def read(self, name: str, folder: Path) -> Histogram:
+        """What a file of it holds."""
+
+
+RELEASES = {module.NAME: cast(ReleaseReader, module) for module in (coherent_lar_2020,)}
+"""Readers by name."""

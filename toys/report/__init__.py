@@ -1,0 +1,1 @@
+"""Results of a fit to data: values, errors, impacts, quality, components and plots."""
