@@ -22,6 +22,12 @@ def _moment(experiment: Experiment) -> str:
     return "" if moments else "interaction.moment is 0"
 
 
+def _pulse_of(experiment: Experiment) -> str:
+    if experiment.source.steady:
+        return "source.steady = true"
+    return "" if experiment.source.spectra is None else "source.spectra have no decays"
+
+
 def _tail(experiment: Experiment) -> str:
     return "" if experiment.windows.on_length is None else "windows.on_length is given"
 
@@ -53,6 +59,7 @@ UNUSED: dict[str, Callable[[Experiment], str]] = {
     "interaction.neutron_radius": _radius,
     "interaction.proton_radius": _radius,
     "interaction.moment_form_factor": _moment,
+    "source.pulse_of": _pulse_of,
     "windows.on_tail": _tail,
     "detector.dead_time_of": _dead_time,
     "analysis.background_uncertainty": _pull,
