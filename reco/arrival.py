@@ -22,6 +22,8 @@ FARTHEST_SIGMAS = 9.0
 PARTS = 601
 """Steps of a window in which the efficiency in time is that of the middle, at least."""
 NOMINAL = Shift()
+LEAST_SIGMA = 1e-6
+"""Standard deviation of the time, ns, below which nothing is smeared: t/σ would overflow."""
 LEAST = 1e-10
 """Part of a component in a bin that is nothing but rounding."""
 
@@ -119,7 +121,7 @@ def arrival(
     A `shift` leaves the mean of the pulse, or of the profile, where another width is its own.
     """
     source, sigma = experiment.source, experiment.detector.time_resolution
-    width = 0.0 if isinstance(sigma, str) else sigma
+    width = 0.0 if isinstance(sigma, str) or sigma < LEAST_SIGMA else sigma
     shape, delay = source.pulse_shape, 0.0
     if isinstance(component, Background):
         if component.timing == "steady":

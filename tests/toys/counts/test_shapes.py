@@ -175,6 +175,19 @@ def test_times(effect, size, window, eta):
     np.testing.assert_array_equal(moved["recoils"], nominal["recoils"])
 
 
+@pytest.mark.parametrize("sigma", [2.3e-309, 1e-200, 1e-7])
+def test_a_time_resolution_next_to_none(sigma):
+    """Fails if a resolution that is none overflows, or moves counts."""
+    own = {"analysis.axes": TIMES, "analysis.edges": None, "windows.on_length": 6000.0}
+    none, least = (
+        templates(load("sns-csi-2017", SETTINGS | own | {"detector.time_resolution": s}))
+        for s in (0.0, sigma)
+    )
+    np.testing.assert_array_equal(least.beam, none.beam)
+    for key, counts_on in none.signal.items():
+        np.testing.assert_array_equal(least.signal[key], counts_on)
+
+
 @pytest.mark.parametrize("statistic", ["pulls", "on-off", "on-off-scaled"])
 def test_times_without_an_axis_of_time(statistic):
     """Fails if what leaves beam-on, or comes in beam-off, is forgotten without bins of time."""
