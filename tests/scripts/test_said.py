@@ -128,6 +128,12 @@ TOLD = {
         "rates ess-ar --set interaction.moment_form_factor=false", ["moment_form_factor has no"]),
     "tail of a window": (
         "rates ess-si --set windows.on_tail=10", ["windows.on_tail has no effect", "on_length"]),
+    "pulse without decays": (
+        "rates conus-plus-2025 --set source.pulse_of=numu",
+        ["source.pulse_of has no effect", "source.spectra"]),
+    "pulse of a steady source": (
+        "rates conus-plus-2025 --set source.pulse_of=numu --set source.steady=true",
+        ["source.pulse_of has no effect", "source.steady = true"]),
     "no dead time": (
         "rates ess-ar --set detector.dead_time_of=exposure", ["detector.dead_time is 0"]),
     "no pull": (
