@@ -44,7 +44,7 @@ COMMANDS = {
     "rates": ("events.rates", "Expected events a year of operation, by quadrature."),
     "reproduce": (
         "statistics.reproduce",
-        "The results of arXiv:1911.00762 beside its printed numbers.",
+        "The results of arXiv:1911.00762, and of measurements, beside their numbers.",
     ),
     "resume": ("runs.resume", "Go on with a run from its folder, here or on a cluster."),
     "show": ("shipped.show", "Print an experiment's TOML, and every key with unit and meaning."),

@@ -41,6 +41,7 @@ def efficiencies(draw, base):
         return {
             "model": "logistic", "plateau": plateau, "midpoint": middle,
             "slope": draw(number(1, 8)) / (high - low),
+            "offset": -plateau * draw(st.sampled_from([0.0, 0.1, 0.3])),
         }  # fmt: skip
     points = np.linspace(low / 2, high, 5) * draw(number(0.8, 1.2))
     return {
@@ -62,6 +63,35 @@ def axes(draw, base, chosen):
         named["time"] = {"name": "time", "edges": edges.tolist()}
     names = draw(st.lists(st.sampled_from(sorted(named)), max_size=2, unique=True))
     return [named[name] for name in names]
+
+
+@st.composite
+def times_kept(draw, windows):
+    """An efficiency in time, falling from somewhere in beam-on or by a table."""
+    start, length = windows.on_start, windows.on_length
+    if draw(st.booleans()):
+        falls = {
+            "start": start + draw(number(0, 1)) * length,
+            "rate": draw(number(0.2, 5)) / length,
+        }
+        return {"model": "exponential"} | falls
+    points = start + length * np.linspace(0, 1, 4) * draw(number(0.5, 1.5))
+    return {
+        "model": "table", "time": points.tolist(),
+        "efficiency": [draw(number(0.1, 1.0)) for _ in points],
+    }  # fmt: skip
+
+
+@st.composite
+def gammas(draw, detector):
+    """A gamma resolution in the unit that the detector has."""
+    if detector.unit == "PE":
+        return {"model": "gamma", "light_yield": detector.per_kev, "b": draw(number(3.0, 30.0))}
+    threshold = float(detector.electron_equivalent(detector.threshold))
+    return {
+        "model": "table", "energy": [threshold, 10 * threshold], "distribution": "gamma",
+        "width": [draw(number(0.1, 0.6)) * threshold, draw(number(0.6, 2.0)) * threshold],
+    }  # fmt: skip
 
 
 @st.composite
@@ -87,6 +117,8 @@ def configurations(draw):
         detector__dead_time=number(0.0, 0.4),
         detector__time_resolution=number(0.0, 3e4),
         detector__efficiency=efficiencies(base),
+        detector__time_efficiency=times_kept(own.beam_windows),
+        detector__resolution=gammas(own.detector),
     )
     steady = {"name": "steady", "rate": draw(number(0.01, 3.0))}
     extra = {
@@ -94,6 +126,8 @@ def configurations(draw):
         "timing": draw(st.sampled_from(["prompt", "delayed", "steady"])),
         "rate": draw(number(0.001, 0.1)),
     }
+    if extra["timing"] != "steady" and draw(st.booleans()):
+        extra["uncertainty"] = draw(number(0.05, 0.5))
     chosen["background"] = [steady, extra] if draw(st.booleans()) else [steady]
     chosen["analysis.statistic"] = draw(st.sampled_from(["pulls", "on-off", "on-off-scaled"]))
     chosen["analysis.signal_uncertainty"] = draw(st.sampled_from([0.0, 0.05, 0.2]))

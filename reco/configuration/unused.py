@@ -22,6 +22,12 @@ def _moment(experiment: Experiment) -> str:
     return "" if moments else "interaction.moment is 0"
 
 
+def _pulse_of(experiment: Experiment) -> str:
+    if experiment.source.steady:
+        return "source.steady = true"
+    return "" if experiment.source.spectra is None else "source.spectra have no decays"
+
+
 def _tail(experiment: Experiment) -> str:
     return "" if experiment.windows.on_length is None else "windows.on_length is given"
 
@@ -35,12 +41,15 @@ def _pull(experiment: Experiment) -> str:
     return "" if statistic == "pulls" else f"analysis.statistic = '{statistic}'"
 
 
-def _background(background: Background, key: str) -> str:
+def _background(experiment: Experiment, background: Background, key: str) -> str:
     if not background.enabled and key != "enabled":
         return f"background.{background.name}.enabled = false"
     if key == "pull" and background.uncertainty == 0:
         return f"background.{background.name}.uncertainty = 0"
-    steady = key == "delay" and background.timing == "steady"
+    steady = background.timing == "steady"
+    if key in {"pull", "uncertainty"} and steady and experiment.analysis.statistic == "on-off":
+        return "analysis.statistic = 'on-off' leaves it free in each bin"
+    steady = key == "delay" and steady
     return f"background.{background.name}.timing = 'steady'" if steady else ""
 
 
@@ -50,6 +59,7 @@ UNUSED: dict[str, Callable[[Experiment], str]] = {
     "interaction.neutron_radius": _radius,
     "interaction.proton_radius": _radius,
     "interaction.moment_form_factor": _moment,
+    "source.pulse_of": _pulse_of,
     "windows.on_tail": _tail,
     "detector.dead_time_of": _dead_time,
     "analysis.background_uncertainty": _pull,
@@ -64,7 +74,7 @@ def without_effect(experiment: Experiment, given: Iterable[str]) -> Iterator[str
         parts = key.split(".")
         for background in experiment.background:
             if parts[:2] == ["background", background.name]:
-                reason = _background(background, parts[-1])
+                reason = _background(experiment, background, parts[-1])
         if reason:
             yield f"{key} has no effect: {reason}"
         elif experiment.template and parts[0] in COMPUTED:

@@ -5,7 +5,8 @@ A release is a module of this folder:
     NAME             what experiments call it, as `release.reader`
     ORIGIN           where it is published
     PROTONS          protons on target of its data
-    DATA             name of the file with the observed counts
+    DATA             name of the file with the observed counts in beam-on
+    OFF              that of those in beam-off, or None
     recognise(path) -> bool             whether a folder is one
     read(name, folder) -> Histogram     a file as `reco.histogram` has it, axes in nuspill's order
                                         (energy, time, then others) and units
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from ..histogram import Histogram
-from . import coherent_lar_2020
+from . import coherent_ge_2024, coherent_lar_2020
 
-ReleaseName = Literal["coherent-lar-2020"]
+ReleaseName = Literal["coherent-ge-2024", "coherent-lar-2020"]
 
 
 class ReleaseReader(Protocol):
@@ -29,6 +30,7 @@ class ReleaseReader(Protocol):
     ORIGIN: str
     PROTONS: float
     DATA: str
+    OFF: str | None
 
     def recognise(self, path: Path) -> bool:
         """Whether a folder is one."""
@@ -37,5 +39,7 @@ class ReleaseReader(Protocol):
         """What a file of it holds."""
 
 
-RELEASES = {module.NAME: cast(ReleaseReader, module) for module in (coherent_lar_2020,)}
+RELEASES = {
+    module.NAME: cast(ReleaseReader, module) for module in (coherent_ge_2024, coherent_lar_2020)
+}
 """Readers by name."""

@@ -15,6 +15,7 @@ ORIGIN = "Zenodo 3903810"
 PROTONS = 1.38e23
 """LArParametersAnlA.yaml."""
 DATA = "datanobkgsub.txt"
+OFF = None
 COLUMNS = 4
 NS = 1e3
 """Nanoseconds in a µs."""

@@ -18,6 +18,7 @@ command = LazyGroup(
             "Events beside plain NumPy, the bare limit and uproot.",
         ),
         "importance": ("benchmarks.importance", "Importance sampling beside brute force."),
+        "measured": ("benchmarks.measured", "Toys of CsI 2021 in 99 bins beside iminuit."),
         "toys": ("benchmarks.toys", "Toys beside loops of iminuit, pyhf and ROOT."),
     },
 )

@@ -55,8 +55,8 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
         for name in ("ess-csi", "ess-ar")
     }
     tasks: Tasks = {
-        "toys_per_second_1_thread": lambda: _throw(reference, toys, 1),
-        "toys_per_second_2_threads": lambda: _throw(reference, toys, 2),
+        "toys_per_second_1_thread": lambda: toys_of_first_point(reference, toys, 1),
+        "toys_per_second_2_threads": lambda: toys_of_first_point(reference, toys, 2),
         "iminuit_toys_per_second": lambda: _iminuit(reference, 40 if quick else 200),
     }
     if find_spec("ROOT"):
@@ -67,7 +67,7 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
         plane.warm()
         for threads in (1, 2):
             key = f"{name.replace('-', '_')}_nsi_toys_per_second_{threads}_threads"
-            tasks[key] = partial(_throw, plane, toys // 4, threads)
+            tasks[key] = partial(toys_of_first_point, plane, toys // 4, threads)
     times = best_of(tasks, repeat)
     result = {key: timing.rate for key, timing in times.items()}
     for peer in ("iminuit", "pyhf", "root"):
@@ -80,7 +80,7 @@ def command(toys: int, repeat: int, quick: bool, output: Output) -> None:
     output.json(result | {"toys": toys, "repeats": repeat, "machine": machine()})
 
 
-def _throw(construction: Construction, toys: int, threads: int) -> int:
+def toys_of_first_point(construction: Construction, toys: int, threads: int) -> int:
     """Throw and fit toys of the first grid point in pieces."""
     from ...toys.records.distribute import throw_tasks
 

@@ -96,13 +96,17 @@ def _on_steady(experiment: Experiment) -> list[Action]:
 
 
 def _on_each(experiment: Experiment) -> list[Action]:
-    """The rates of single backgrounds."""
+    """The rates of single backgrounds, but for those that `on-off` leaves free."""
+    free = experiment.analysis.statistic == "on-off"
     own = re.sub(r"#\d+$", "", experiment.name)  # the same detector at other settings
     actions = []
-    rated: list[tuple[str, Background | Template]] = []
-    rated += [("background", b) for b in experiment.background if b.enabled]
-    rated += [("template", t) for t in experiment.template]
-    for section, background in rated:
+    components: list[tuple[str, Background | Template]] = [
+        ("background", b)
+        for b in experiment.background
+        if b.enabled and not (free and b.timing == "steady")
+    ]
+    components += [("template", t) for t in experiment.template]
+    for section, background in components:
         if background.uncertainty > 0:
             pull = background.pull or f"background.{own}.{background.name}"
             nuisance = Nuisance(pull, BackgroundNormalisation(), background.uncertainty)

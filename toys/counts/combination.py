@@ -204,7 +204,7 @@ def _changed(counts: Templates, name: str, space: _Space, arrangement: Arrangeme
             except ValueError as error:
                 raise ExperimentError(
                     f"{experiment.name}: analysis.systematic '{nuisance.name}' "
-                    f"({nuisance.effect.name} of {nuisance.uncertainty:g}): {error}"
+                    f"({nuisance.effect.name} of {nuisance.uncertainty:g}) on '{name}': {error}"
                 ) from None
     return rows
 

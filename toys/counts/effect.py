@@ -21,28 +21,22 @@ from functools import cached_property
 from typing import Any, Literal, Protocol, Self, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.response.detector import Detector, Shift
 from ...reco.response.efficiency import Efficiency
 from ...reco.systematic import EffectName, Systematic
 from .filed import filed
+from .interpolation import FARTHEST, ROUNDING, check, through
 from .polynomial import Polynomial
 from .template import Templates
 
-ROUNDING = 1e-9
-"""Below zero by this part, counts are zero."""
 TWO = 2.0
 """Standard deviations at which an interpolation is compared with what it stands for."""
-FAR = 0.1
-"""Part of a bin's counts by which it may be off there; of the largest bin's, the square of it."""
 LEAST_FACTOR = 0.01
 """Least factor of a normalisation that is not log-normal."""
 ALIKE = 1e-6
 """Relative difference of two uncertainties that are taken as one."""
-FARTHEST = 8.0
-"""Standard deviations within which an effect leaves no counts below zero."""
 Modifier = Literal["normsys", "histosys", "normfactor"]
 Kind = Literal["signal", "background", "beam background"]
 """What an effect acts on: signal, steady-state backgrounds, or those that come with the beam."""
@@ -206,6 +200,10 @@ class MeasuredInBeamOff(Factor):
     modifier: Modifier | None = "normfactor"
     linear: bool = True
 
+    def as_linear(self) -> Self:
+        """The same, as it is linear, and has no pull in a workspace either."""
+        return self
+
 
 @dataclass(frozen=True)
 class BeamBackground(Factor):
@@ -366,10 +364,10 @@ class Variation(Shape):
         """
         detector = nominal.templates.experiment.detector
         down, up = (nominal.shifted(self.shift(detector, uncertainty, eta)) for eta in (-1.0, 1.0))
-        change = _through(nominal.counts, x, down, up)
+        change = through(nominal.counts, x, down, up)
         for eta in (-TWO, TWO):
             exact = nominal.shifted(self.shift(detector, uncertainty, eta))
-            _check(nominal, change, x, eta, exact)
+            check(nominal.counts, change, x, eta, exact)
         return template + change
 
 
@@ -459,7 +457,7 @@ class EfficiencyCurves(Shape):
     ) -> Polynomial:
         """The component and what leads through its counts by the three curves."""
         down, up = (nominal.shifted(Shift(efficiency=curve)) for curve in (self.down, self.up))
-        return template + _through(nominal.counts, x, down, up)
+        return template + through(nominal.counts, x, down, up)
 
 
 @dataclass(frozen=True)
@@ -534,7 +532,7 @@ class TemplatePair(Shape):
         least = 1 - FARTHEST * np.abs(up - 1).max()
         if np.allclose(up + down, 2.0, rtol=0, atol=ROUNDING) and least >= 0:
             return template + (nominal.scaled(up) - nominal.counts) * x
-        return template + _through(nominal.counts, x, nominal.scaled(down), nominal.scaled(up))
+        return template + through(nominal.counts, x, nominal.scaled(down), nominal.scaled(up))
 
 
 @dataclass(frozen=True)
@@ -569,7 +567,7 @@ class FileVariant(Shape):
         )
         if even:
             return template + (up - nominal.counts) * x
-        return template + _through(nominal.counts, x, down, up)
+        return template + through(nominal.counts, x, down, up)
 
 
 @dataclass(frozen=True)
@@ -592,83 +590,6 @@ class Threshold(Variation):
     def shift(self, detector: Detector, uncertainty: float, eta: float) -> Shift:  # noqa: ARG002
         """Another threshold."""
         return Shift(threshold=_factor(uncertainty, eta))
-
-
-def _through(nominal: Polynomial, eta: Polynomial, down: Polynomial, up: Polynomial) -> Polynomial:
-    """What leads counts through those at −1, 0 and +1 standard deviations η.
-
-    It leaves nothing negative: it is a parabola in η; in bins where that falls below zero, the
-    square of one through the roots.
-    """
-    parts = {
-        powers: [np.asarray(p.terms.get(powers, 0.0) + zero) for p in (down, nominal, up)]
-        for powers, value in nominal.terms.items()
-        for zero in [np.zeros(np.shape(value))]
-    }
-    dips = np.any([_dips(*part) for part in parts.values()], axis=0)
-    changes = [_parabola(*part) for part in parts.values()]
-    squares = [_square(*part) for part in parts.values()]
-    result = eta * 0.0
-    for order in range(4):
-        terms = {}
-        for powers, parabola, square in zip(parts, changes, squares, strict=True):
-            terms[powers] = np.where(dips, square[order], parabola[order])
-        result = result + Polynomial(terms) * eta ** (order + 1)
-    return result.without_zeros()
-
-
-def _check(
-    nominal: Nominal, change: Polynomial, x: Polynomial, eta: float, exact: Polynomial
-) -> None:
-    """Refuse what an interpolation leads to at η if the counts there are others."""
-    (number,) = (i for i, power in enumerate(next(iter(x.terms))) if power)
-    there = dict(nominal.counts.terms)
-    for powers, counts in change.terms.items():
-        rest = (*powers[:number], 0, *powers[number + 1 :])
-        there[rest] = there.get(rest, 0.0) + counts * eta ** powers[number]
-    for powers, counts in nominal.counts.terms.items():
-        size = np.abs(np.asarray(counts, float))
-        error = np.abs(np.asarray(there[powers] - exact.terms.get(powers, 0.0)))
-        allowed = FAR * size + FAR**2 * np.max(size)
-        if np.any(error > allowed):
-            worst = int(np.argmax(error / np.maximum(allowed, 1e-300)))
-            raise ValueError(
-                f"at {eta:+g} standard deviations the interpolation through those of 1 is off by "
-                f"{error[worst] / max(size[worst], 1e-300):.0%} of the {nominal.component} in bin "
-                f"{worst}, and "
-                f"may be by {FAR:.0%}: give a smaller uncertainty, or wider bins"
-            )
-
-
-def _parabola(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
-    """Coefficients of η to η⁴ of a parabola through values at −1, 0 and 1, shape (bins,) each."""
-    none = np.zeros_like(zero)
-    return (up - down) / 2, (up + down) / 2 - zero, none, none
-
-
-def _square(down: Array, zero: Array, up: Array) -> tuple[Array, ...]:
-    """Coefficients of the square of a parabola; of a parabola where values differ in sign."""
-    sign = np.sign(down + zero + up)
-    low, middle, high = (np.sqrt(np.maximum(sign * x, 0.0)) for x in (down, zero, up))
-    linear, bend = (high - low) / 2, (high + low) / 2 - middle
-    square = (
-        2 * middle * linear, linear**2 + 2 * middle * bend, 2 * linear * bend, bend**2
-    )  # fmt: skip
-    least = np.minimum(np.minimum(sign * down, sign * zero), sign * up)
-    alike = least >= -ROUNDING * np.abs(down + zero + up)
-    parabola = _parabola(down, zero, up)
-    return tuple(np.where(alike, sign * a, b) for a, b in zip(square, parabola, strict=True))
-
-
-def _dips(down: Array, zero: Array, up: Array) -> NDArray[np.bool_]:
-    """Whether a parabola through values at −1, 0 and 1 changes its sign within FARTHEST."""
-    linear, bend, *_ = _parabola(down, zero, up)
-    sign = np.sign(down + zero + up)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turn = np.clip(np.nan_to_num(-linear / (2 * bend)), -FARTHEST, FARTHEST)
-    places = (turn, -FARTHEST, FARTHEST)
-    least = np.min([sign * (zero + linear * x + bend * x**2) for x in places], axis=0)
-    return np.asarray(least < 0)
 
 
 SYSTEMATICS: Mapping[str, Effect] = {

@@ -124,7 +124,7 @@ def _release(
 ) -> tuple[Array, Array | None, list[Origin]]:
     years = release.protons / experiment.source.protons
     about = _Exposure(folder, release.protons, years)
-    return release.counts, None, [_origin(about, [], experiment, accept)]
+    return release.on, release.off, [_origin(about, [], experiment, accept)]
 
 
 def _events(

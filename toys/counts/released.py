@@ -17,8 +17,10 @@ from .filed import counts_of_histogram
 class Released:
     """Counts of a release, and for what they stand."""
 
-    counts: Array
+    on: Array
     """In beam-on, shape (bins,)."""
+    off: Array | None
+    """In beam-off, shape (bins,), if it has them."""
     protons: float
     """Protons on target."""
 
@@ -40,8 +42,11 @@ def released(folder: Path, bins: Binning, experiment: Experiment) -> Released | 
                 f"{folder}: is the release {name}, in whose bins {experiment.name} is not: the "
                 f"model must have release.reader = '{name}'"
             )
-        counts = counts_of_histogram(reader.read(reader.DATA, folder), bins)
-        return Released(counts, reader.PROTONS)
+        on = counts_of_histogram(reader.read(reader.DATA, folder), bins)
+        off = None
+        if reader.OFF is not None:
+            off = counts_of_histogram(reader.read(reader.OFF, folder), bins)
+        return Released(on, off, reader.PROTONS)
     if own is not None:
         raise ExperimentError(
             f"{folder}: is not the release {own}, {RELEASES[own].ORIGIN}: it has no "

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nuspill import ExperimentError, build, load
+from nuspill import ExperimentError, Notice, build, load
 from nuspill.toys.construction.ensemble import Truth
 from nuspill.toys.construction.event_toys import sources_at
 from nuspill.toys.counts.model import LEAST_FACTOR, Data, Nuisance
@@ -84,6 +84,16 @@ def test_a_steady_background_has_both_factors():
     np.testing.assert_allclose(on["walls"], 1.01**2, rtol=1e-12)
 
 
+def test_a_free_background_has_no_rate():
+    """Fails if one that is free in each bin has a pull as well, or it is not said."""
+    steady = experiment(background=[STEADY | {"uncertainty": 0.02}])
+    free = {"analysis.statistic": "on-off"}
+    assert "background.ess-csi.steady" in build([steady]).names
+    assert build([steady.replace(**free)]).names == ("signal",)
+    with pytest.warns(Notice, match=r"steady.uncertainty has no effect: .* leaves it free"):
+        experiment(**free, **{"background.steady.uncertainty": 0.02})
+
+
 @pytest.mark.parametrize(
     ("settings", "factor"),
     [
@@ -156,8 +166,6 @@ def test_a_rate_is_held_above_zero():
     [
         (rate(["nin"], uncertainty=0.3), r"no component 'nin'; there are: signal, steady, neut"),
         (rate(["steady"], uncertainty=0.3) | {"analysis.statistic": "on-off"}, "leaves free in ea"),
-        ({"background": [STEADY | {"uncertainty": 0.1}], "analysis.statistic": "on-off"},
-         r"background.steady.uncertainty: acts on 'steady', which statistic = 'on-off' leaves fr"),
         ({"background": [STEADY, NEUTRONS | {"pull": "signal", "uncertainty": 0.1}]},
          r"pull 'signal' is background of 0.1"),
         ({"background": [STEADY, NEUTRONS | {"pull": "s", "uncertainty": 0.25}],

@@ -67,14 +67,27 @@ CASES = {
         ("ess-xe", {"analysis.signal_pull": "own"}),
     ],
     "one twice": [("ess-ar", {}), ("ess-ar", {"detector.threshold": 1.0})],
-    "energy and time": [("ess-csi", {"analysis.axes": AXES} | LEAKS)],
-    "energy and time, on-off": [
+    "energy and time of an ESS pulse": [("ess-csi", {"analysis.axes": AXES} | LEAKS)],
+    "energy and time of an ESS pulse, on-off": [
         ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off"} | LEAKS)
     ],
-    "energy and time, scaled": [
+    "energy and time of an ESS pulse, scaled": [
         ("ess-csi", {"analysis.axes": AXES, "analysis.statistic": "on-off-scaled"} | LEAKS)
     ],
     "linear": [("ess-csi", {"analysis.factors": "linear"})],
+    "linear, scaled": [
+        (
+            "ess-csi",
+            {
+                "analysis.factors": "linear",
+                "analysis.statistic": "on-off-scaled",
+                "background": [
+                    {"name": "steady", "rate": 10.0},
+                    PROMPT | {"uncertainty": 0.25},
+                ],
+            },
+        )
+    ],
     "rates of all, of two kinds": [
         (
             "ess-xe",
@@ -151,6 +164,7 @@ CASES = {
         (
             "sns-csi-2021",
             {
+                "analysis.factors": "log-normal",
                 "analysis.systematic": [
                     FLUX,
                     {
@@ -171,7 +185,14 @@ CASES = {
         ),
     ],
     "csi 2021, scaled": [
-        ("sns-csi-2021", {"analysis.statistic": "on-off-scaled", "windows.off_start": 6500.0}),
+        (
+            "sns-csi-2021",
+            {
+                "analysis.factors": "log-normal",
+                "analysis.statistic": "on-off-scaled",
+                "windows.off_start": 6500.0,
+            },
+        ),
     ],
     "distance and a beam background": [
         (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from csi_2021 import PE, TIME, neutrons, signal, steady
 from nuspill import build, generate, load
+from nuspill.generator.beam import shipped_source_text
 from nuspill.generator.coupling import structure_couplings
 from nuspill.reco.experiment import source_text
 from nuspill.toys.counts.model import Data
@@ -21,7 +22,8 @@ def tables():
     """The tables of the file: the pulse and each background, as text says them."""
     data = tomllib.loads(source_text(NAME))
     backgrounds = {item["name"]: item for item in data["background"]}
-    return data["source"]["pulse_shape"], backgrounds
+    source = tomllib.loads(shipped_source_text(data["source"]["base"]))
+    return source["pulse_shape"], backgrounds
 
 
 def in_us(shape):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from csi_2021 import PE, TIME, neutrons, signal, steady
 from iminuit import Minuit
+from nuspill.generator.beam import shipped_source_text
 from nuspill.reco.experiment import source_text
 from scipy.special import kl_div
 
@@ -28,7 +29,8 @@ def expected():
     def in_us(shape):
         return np.array(shape["time"]) / 1e3, np.array(shape["intensity"])
 
-    counts = {"signal": sum(signal(in_us(data["source"]["pulse_shape"])).values())}
+    source = tomllib.loads(shipped_source_text(data["source"]["base"]))
+    counts = {"signal": sum(signal(in_us(source["pulse_shape"])).values())}
     for name, total in (("brn", 18.4), ("nin", 5.6)):
         item = backgrounds[name]
         counts[name] = neutrons(total, item["spectrum"]["counts"], *in_us(item["profile"]))
