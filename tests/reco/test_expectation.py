@@ -187,6 +187,12 @@ def selected_by_hand(experiment, recoil):
         scale = 13.351 * energy / form
         below = gamma.cdf(pe, form[:, None], scale=scale[:, None])
         return np.diff(below, axis=1) @ np.clip(curve, 0.0, None)
+    if d.efficiency.model == "table":  # argon at the SNS
+        energy = (0.246 + 0.00078 * recoil)[:, None] * recoil[:, None]
+        seen = np.linspace((0.246 + 0.00078 * 3.0) * 3.0, 120.0, 6001)
+        curve = np.interp(seen, d.efficiency.energy, d.efficiency.efficiency)
+        below = ndtr((seen - energy) / (0.58 * np.sqrt(energy)))
+        return np.diff(below, axis=1) @ ((curve[1:] + curve[:-1]) / 2)
     if d.resolution.model == "none":
         return d.efficiency.plateau * (recoil >= d.threshold)
     if d.resolution.model == "fano":

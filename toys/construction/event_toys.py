@@ -108,8 +108,15 @@ def sources_at(model: Model, experiments: Sequence[Experiment], truth: Truth) ->
     Raises
     ------
     ExperimentError
-        If the truth has a shifted response, which the chain does not know.
+        If the truth has a shifted response, which the chain does not know, or components are from
+        files.
     """
+    for experiment in experiments:
+        if experiment.template:
+            names = ", ".join(template.name for template in experiment.template)
+            raise ExperimentError(
+                f"{experiment.name}: templates from files ({names}) make no events; use binned toys"
+            )
     for nuisance in model.nuisances:
         value = truth.values[model.number(nuisance.name)]
         if not nuisance.effect.is_factor and abs(value) > UNSHIFTED:
@@ -129,11 +136,6 @@ def _shifted(name: str, effect: str, value: float) -> ExperimentError:
 
 def _source(model: Model, experiment: Experiment, section: Section, truth: Truth) -> EventSource:
     values = dict(zip(model.names, truth.values.tolist(), strict=True))
-    if experiment.template:
-        names = ", ".join(template.name for template in experiment.template)
-        raise ExperimentError(
-            f"{experiment.name}: templates from files ({names}) make no events; use binned toys"
-        )
     settings = {
         f"interaction.{p.name}": values[p.name] for p in model.parameters if p.name != STRENGTH.name
     }

@@ -270,6 +270,41 @@ def test_of_files_and_computed(folder, tmp_path):
 NEGATIVE = SIGNAL - 5.0
 
 
+def test_a_file_by_a_setting(folder, tmp_path, monkeypatch):
+    """Fails if a file of a setting does not begin in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    np.savetxt(tmp_path / "other.txt", 2 * STEADY)
+    experiment = load(written(folder), {"template.steady.file": "other.txt"})
+    found = templates(experiment).backgrounds["steady"].on
+    np.testing.assert_allclose(found, 2 * STEADY.ravel(), rtol=1e-12)
+
+
+def test_shared_pulls(folder):
+    """Fails if pulls of one name in two experiments are not one, or those without a name are."""
+    path = written(folder)
+    both = [load(path), load(path, {"name": "other"})]
+    model = build(both, ["strength"])
+    assert set(model.names) == {*ORDER, "background.other.steady"}
+    values = model.truth.copy()
+    values[model.number("tilt")] = 1.5
+    counts = model.counts(values).reshape(2, *SIGNAL.shape)
+    np.testing.assert_allclose(counts[0], counts[1], rtol=1e-12)
+    assert not np.allclose(counts[0], model.counts(model.truth)[:12].reshape(SIGNAL.shape))
+
+
+def test_events_are_of_computed_components_alone(nuspill, folder, tmp_path):
+    """Fails if it goes unsaid that templates make no events, or toys of events leave them out."""
+    path = written(folder)
+    out = tmp_path / "events.root"
+    status, _, errors = nuspill("generate", path, "--years", "0.001", "-o", out)
+    assert status == 0
+    assert "signal, neutrons, steady are counts from files, which make no events" in errors
+    toys = ("toys", path, "--scan", "strength=0.5:1.5:2", "--toys", "2", "--events")
+    status, _, errors = nuspill(*toys, "-o", tmp_path / "toys")
+    assert status != 0
+    assert "(signal, neutrons, steady) make no events; use binned toys" in errors
+
+
 @pytest.mark.parametrize("kind", ["preset", "period"])
 def test_files_of_a_layer(folder, kind, tmp_path, monkeypatch):
     """Fails if a file of a preset or a period does not begin in the folder of the TOML."""
