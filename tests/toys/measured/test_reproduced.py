@@ -39,7 +39,7 @@ def test_our_numbers_are_those_computed_apart(shared):
             assert cells["nuspill"] == pytest.approx(cells["computed apart"], rel=0.02), row
     assert compared >= 12
     csi = {row[0]: row[1] for row in result.tables[1].rows}
-    assert csi["interval.nsi.u.mumu"].startswith("[-0.0257, 0.0428] [0.357")
+    assert csi["interval.nsi.u.mumu"] == "[-0.02568, 0.04276] [0.3577, 0.4167]"
 
 
 def test_intervals_by_toys(shared, tmp_path):
