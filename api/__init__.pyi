@@ -24,10 +24,10 @@ from .toys.construction.neyman import Construction as Construction
 from .toys.counts.combination import build as build
 from .toys.counts.model import Data as Data
 from .toys.counts.model import Model as Model
-from .toys.counts.observed import observed as observed
 from .toys.counts.template import templates as templates
 from .toys.fit.likelihood import Chi2 as Chi2
 from .toys.fit.search import search as search
+from .toys.observed.observed import observed as observed
 from .toys.report.bands import bands as bands
 from .toys.report.fitted import fitted as fitted
 from .toys.report.report import models as models

@@ -30,13 +30,13 @@ from nuspill import (
     load,
     plan,
     write,
-)  # fmt: skip
+)
 from nuspill.reco.chain.codes import OFF
 from nuspill.reco.comparison.compare import Comparison, compare
 from nuspill.reco.comparison.report import write_report
 from nuspill.reco.comparison.side import Side, side_of
-from nuspill.toys.counts.observed import observed
 from nuspill.toys.counts.template import templates
+from nuspill.toys.observed.observed import observed
 from nuspill.toys.report.fitted import fitted
 from scipy.optimize import brentq
 

@@ -42,7 +42,7 @@ from .response.background import SIGNAL, Background
 from .response.detector import Detector
 from .response.resolution import with_reference
 from .response.time_efficiency import TimeEfficiency
-from .template import Release, Template
+from .templates.template import Release, Template
 from .window import Windows, WindowSettings, windows
 
 ROUNDING = 1e-12

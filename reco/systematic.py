@@ -1,6 +1,6 @@
 """One entry of `[[analysis.systematic]]`: what is uncertain, by how much, and of which components.
 
-`toys.counts.effect` holds a class for each effect.
+`toys.effects.effect` holds a class for each effect.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..reco.comparison.style import STYLE
 from ..reco.files import replacing
-from .construction.area import Area
-from .construction.region import Region
 from .counts.model import Model
 from .coverage import REGIONS, Coverage
+from .regions.area import Area
+from .regions.region import Region
 from .scan.scan import Scan1D, Scan2D
 
 COLOURS = ("#3f90da", "#bd1f01", "#2a9d5c", "#e76300", "#832db6", "#717581")

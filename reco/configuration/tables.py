@@ -16,8 +16,8 @@ from typing import Any
 from ...generator.arrays import Json
 from ...generator.form_factor import TABLE_SUFFIXES, read_table
 from ..errors import ExperimentError
-from ..histogram import read_histogram
 from ..releases import RELEASES
+from ..templates.histogram import read_histogram
 
 
 def with_tables(data: Json, folder: Path, origin: str) -> Json:

@@ -8,8 +8,8 @@ A release is a module of this folder:
     DATA             name of the file with the observed counts in beam-on
     OFF              that of those in beam-off, or None
     recognise(path) -> bool             whether a folder is one
-    read(name, folder) -> Histogram     a file as `reco.histogram` has it, axes in nuspill's order
-                                        (energy, time, then others) and units
+    read(name, folder) -> Histogram     a file as `reco.templates.histogram` has it, in nuspill's
+                                        units and order of axes (energy, time, then others)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
-from ..histogram import Histogram
+from ..templates.histogram import Histogram
 from . import coherent_ge_2024, coherent_lar_2020
 
 ReleaseName = Literal["coherent-ge-2024", "coherent-lar-2020"]

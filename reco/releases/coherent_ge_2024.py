@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ExperimentError
-from ..histogram import Histogram, as_histogram, read_text
+from ..templates.histogram import Histogram, as_histogram, read_text
 
 NAME = "coherent-ge-2024"
 ORIGIN = "arXiv:2406.13806, figure 5"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ExperimentError
-from ..histogram import Histogram, as_histogram, read_text
+from ..templates.histogram import Histogram, as_histogram, read_text
 
 NAME = "coherent-lar-2020"
 ORIGIN = "Zenodo 3903810"

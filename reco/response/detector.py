@@ -286,7 +286,7 @@ class Detector(Settings):
         return shares
 
     def _binned_gaussian(self, mean: Array, sigma: Array, bins: _Bins) -> Array:
-        from ..chain.respond import smeared_shares  # compiled: not needed to read settings
+        from ..chain.respond import smeared_shares
 
         x, accept = self._fine_bins(float(np.max(mean + 9 * sigma)), bins)
         shares = np.zeros((len(mean), accept.shape[1]))

@@ -36,7 +36,7 @@ class Observed:
 
     def data(self, model: Model, experiments: Sequence[Experiment]) -> Data | None:
         """The observed data, if any are given; tells what of them is missing or accepted."""
-        from ...toys.counts.observed import observed
+        from ...toys.observed.observed import observed
 
         if not self.files:
             if self.accept:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ...generator.arrays import Array
     from ...reco.experiment import Experiment
     from ...toys.construction.neyman import Construction
-    from ...toys.construction.region import Region
     from ...toys.counts.model import Data, Model
+    from ...toys.regions.region import Region
     from ...toys.report.report import Report
     from ...toys.scan.scan import Scan1D, Scan2D
 

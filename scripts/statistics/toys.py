@@ -20,12 +20,12 @@ from ..options.statistics import Statistics, statistic_options
 from ..output import interval_text, progress_bar, write_json
 
 if TYPE_CHECKING:
-    from ...toys.construction.area import Area
     from ...toys.construction.belt import Ordering
     from ...toys.construction.neyman import Construction
-    from ...toys.construction.region import Intervals, Region
     from ...toys.fit.audit import Audit
     from ...toys.records.record import Record
+    from ...toys.regions.area import Area
+    from ...toys.regions.region import Intervals, Region
 
 POINTS = {1: 101, 2: 51}
 """Grid points of an axis whose number is not given, in one and two parameters."""
@@ -222,12 +222,12 @@ def throw(
     output: Output,
 ) -> None:
     """Throw the toys that are asked for and not yet kept, find the region and report it."""
-    from ...toys.construction.monotone import refuse_unfit
     from ...toys.records.adaptive import throw_adaptively
     from ...toys.records.distribute import throw_tasks
     from ...toys.records.record import missing
     from ...toys.records.refine import refined_region
     from ...toys.records.restore import write_ntuple
+    from ...toys.regions.monotone import refuse_unfit
 
     r, points = request, range(len(construction.points))
     refuse_unfit(construction, r.ordering)
@@ -318,8 +318,8 @@ def _warn_of_few_toys(region: Region, known: int) -> None:
 
 def _rows(region: Region) -> list[tuple[object, ...]]:
     """The region by toys, by Wilks, and by Wilks for the Asimov data."""
-    from ...toys.construction.area import Area
-    from ...toys.construction.region import Intervals
+    from ...toys.regions.area import Area
+    from ...toys.regions.region import Intervals
 
     outlines = region.by_toys, region.wilks, region.asimov
     intervals = [outline for outline in outlines if isinstance(outline, Intervals)]

@@ -27,10 +27,10 @@ from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.response.background import SIGNAL
 from ...reco.runs.run import Run, plan
-from ..counts.action import Action, actions_of, components_of
 from ..counts.model import Model, Section
 from ..counts.parameter import STRENGTH
 from ..counts.template import backgrounds
+from ..effects.action import Action, actions_of, components_of
 from ..kernels.throw import at_another_rate, event_seed
 from .ensemble import Truth
 from .throw import toy_key

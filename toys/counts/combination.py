@@ -19,9 +19,9 @@ from ...generator.settings import Settings, unchecked
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.response.background import SIGNAL
-from .action import actions_of, nuisances, refuse_without_effect
+from ..effects.action import actions_of, nuisances, refuse_without_effect
+from ..effects.effect import Nominal
 from .binning import Binning
-from .effect import Nominal
 from .model import Component, Model, Nuisance, Section
 from .parameter import STRENGTH, Parameter, parameter
 from .polynomial import Polynomial

@@ -9,11 +9,11 @@ import numpy as np
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
-from ...reco.histogram import Histogram
 from ...reco.releases import RELEASES
-from ...reco.template import File, Template
+from ...reco.templates.histogram import Histogram
+from ...reco.templates.template import File, Template
+from ..observed.text import counts_of_table, valid
 from .binning import Binning
-from .text import counts_of_table, valid
 
 ALIKE = 1e-6
 """Relative difference of edges that is rounding."""

@@ -18,10 +18,10 @@ from ...generator.arrays import Array
 from ...generator.display import Displayed
 from ...reco.errors import ExperimentError
 from ...reco.runs.origin import Origin
+from ..effects.effect import LEAST_FACTOR as LEAST_FACTOR
+from ..effects.effect import Effect
 from ..kernels.terms import Terms, compile_terms
 from .binning import Binning
-from .effect import LEAST_FACTOR as LEAST_FACTOR
-from .effect import Effect
 from .parameter import Parameter
 from .polynomial import ZERO, Polynomial
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..effects.effect import BackgroundNormalisation, SignalNormalisation
 from .binning import numbered
-from .effect import BackgroundNormalisation, SignalNormalisation
 from .model import Component, Model, Nuisance, Section
 from .parameter import Parameter
 from .polynomial import Polynomial

@@ -32,8 +32,8 @@ import numpy as np
 from ...generator.arrays import Array, Json
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
+from ..effects.effect import SYSTEMATICS
 from .combination import build
-from .effect import SYSTEMATICS
 from .model import Data, Model, Nuisance, Section
 from .parameter import STRENGTH
 from .polynomial import Powers

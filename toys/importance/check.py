@@ -10,8 +10,8 @@ from ...generator.arrays import Array
 from ...reco.cluster.workers import HERE, Here
 from ..construction.belt import order_statistic
 from ..construction.neyman import Construction
-from ..construction.region import Region
 from ..records.distribute import throw_tasks
+from ..regions.region import Region
 from .mixture import importance_region
 from .surrogate import asimov_fits
 

@@ -22,12 +22,12 @@ from ...reco.cluster.workers import ALONE, HERE, Here
 from ...reco.errors import ExperimentError
 from ..construction.belt import Belt, Ordering
 from ..construction.neyman import Construction
-from ..construction.region import Region, Weighted, exact_region
 from ..construction.throw import throw, toy_key
 from ..counts.model import Data
 from ..fit.local import take
 from ..kernels.status import CONVERGED
 from ..kernels.weigh import chances, mixture_density, point_density
+from ..regions.region import Region, Weighted, exact_region
 from .control import Compared, controlled_quantile
 from .surrogate import RAYS, Lattice, asimov_fits, lattice, surrogate
 

@@ -24,14 +24,7 @@ from ...generator.sampling.kernel import borrow, kernel, kernel_inline
 from .deviance import evaluate
 from .lanes import LANES, new_lanes, reload
 from .newton import MOST_DAMPING, find_saddles, more, newton_step
-from .status import (
-    CONVERGED,
-    HIGHER,
-    NO_STEP_LOWERS,
-    NO_VALID_START,
-    RUNNING,
-    TOO_MANY_STEPS,
-)
+from .status import CONVERGED, HIGHER, NO_STEP_LOWERS, NO_VALID_START, RUNNING, TOO_MANY_STEPS
 
 MOST_STEPS = 200
 """Evaluations of χ² a fit."""

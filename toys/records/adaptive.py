@@ -7,7 +7,7 @@ import numpy as np
 from ...reco.cluster.workers import HERE, Workers
 from ..construction.belt import Ordering
 from ..construction.neyman import Construction
-from ..construction.region import region
+from ..regions.region import region
 from .distribute import throw_tasks
 from .record import Record, missing
 

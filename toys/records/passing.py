@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from ...reco.cluster.workers import HERE, Here
 from ..construction.belt import Ordering
 from ..construction.neyman import Construction
-from ..construction.region import Region
+from ..regions.region import Region
 from .distribute import throw_tasks
 from .record import open_record, tasks_of
 from .refine import refined_region

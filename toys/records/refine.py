@@ -15,7 +15,7 @@ from ...reco.cluster.workers import HERE, Workers
 from ..construction.belt import Ordering
 from ..construction.neyman import Construction, Statistic
 from ..construction.numbering import place_between
-from ..construction.region import Region, region
+from ..regions.region import Region, region
 from .distribute import throw_tasks
 from .record import Record, Task, missing
 

@@ -19,7 +19,7 @@ from ...reco.experiment import Experiment, load
 from ..construction.ensemble import Ensemble
 from ..construction.neyman import Construction
 from ..counts.model import Data
-from ..counts.observed import observed
+from ..observed.observed import observed
 from ..records.passing import thrown_region
 from ..report.report import Models, Report, models, report
 from ..scan.outline import threshold
@@ -151,7 +151,8 @@ def _ours(row: Row, fits: _Fits, toys: int, seed: int) -> Ours:
         return _interval(experiments, both, data, parameter, toys, seed, fits.workers)
     if kind == "best":
         number = both.model.number(parameter)
-        return Ours(float(result.fit.values[number]), *map(float, result.fit.errors[number]))
+        low, high = result.fit.errors[number]
+        return Ours(float(result.fit.values[number]), float(low), float(high))
     if kind == "expected":
         truth = both.model.truth
         return Ours(

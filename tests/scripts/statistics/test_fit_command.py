@@ -8,7 +8,7 @@ import pytest
 from iminuit import Minuit
 from nuspill import Chi2, build, load, plan, write
 from nuspill.toys.counts.model import Data
-from nuspill.toys.counts.observed import observed
+from nuspill.toys.observed.observed import observed
 
 SNS = "sns-csi-2017"
 KEYS = {

@@ -6,7 +6,6 @@ from nuspill import ExperimentError, load
 from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
-from nuspill.toys.construction.region import region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.problem import counting, reference_problem
 from nuspill.toys.importance.check import compare
@@ -18,6 +17,7 @@ from nuspill.toys.importance.mixture import (
 )
 from nuspill.toys.importance.surrogate import asimov_fits
 from nuspill.toys.records.distribute import throw_tasks
+from nuspill.toys.regions.region import region
 from scipy.stats import kstest
 
 

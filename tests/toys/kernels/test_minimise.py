@@ -10,10 +10,10 @@ from iminuit import Minuit
 from nuspill.reco.cluster.workers import Here
 from nuspill.reco.errors import ExperimentError
 from nuspill.toys.counts.binning import numbered
-from nuspill.toys.counts.effect import Quenching
 from nuspill.toys.counts.model import Data, Model, Nuisance, Section
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
+from nuspill.toys.effects.effect import Quenching
 from nuspill.toys.fit.likelihood import Chi2
 from nuspill.toys.fit.local import local_fit, take
 from nuspill.toys.fit.search import search

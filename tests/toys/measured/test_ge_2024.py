@@ -6,7 +6,7 @@ from iminuit import Minuit
 from nuspill import ExperimentError, load
 from nuspill.reco.expectation import expectations
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.observed import observed
+from nuspill.toys.observed.observed import observed
 from nuspill.toys.report.report import models, report
 from scipy.special import kl_div
 

@@ -5,10 +5,10 @@ import pytest
 from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
-from nuspill.toys.construction.region import region
 from nuspill.toys.counts.problem import reference_problem
 from nuspill.toys.records.adaptive import FIRST_TOYS, NEAR, throw_adaptively
 from nuspill.toys.records.record import open_record
+from nuspill.toys.regions.region import region
 
 POINTS, ERROR, MOST = 21, 0.05, 20_000
 

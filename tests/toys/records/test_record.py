@@ -8,12 +8,12 @@ from nuspill import OutputError, load
 from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction
-from nuspill.toys.construction.region import region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.records import record as module
 from nuspill.toys.records.distribute import throw_tasks
 from nuspill.toys.records.record import load_record, merge, missing, open_record, tasks_of
 from nuspill.toys.records.restore import configuration, restore, write_ntuple
+from nuspill.toys.regions.region import region
 
 POINTS = 4
 

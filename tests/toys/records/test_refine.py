@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 from nuspill.reco.cluster.workers import Here
-from nuspill.toys.construction import region as region_module
 from nuspill.toys.construction.ensemble import Ensemble
-from nuspill.toys.construction.limits import summarise
 from nuspill.toys.construction.neyman import Construction
 from nuspill.toys.construction.numbering import BETWEEN, PARTS, number_between
-from nuspill.toys.construction.outcomes import outcomes
-from nuspill.toys.construction.region import region
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting
 from nuspill.toys.records.distribute import throw_tasks
 from nuspill.toys.records.record import merge, open_record, tasks_of
 from nuspill.toys.records.refine import refined_region
+from nuspill.toys.regions import region as region_module
+from nuspill.toys.regions.limits import summarise
+from nuspill.toys.regions.outcomes import outcomes
+from nuspill.toys.regions.region import region
 
 SIGNAL, BACKGROUND = 2.2002, 2.9998
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from nuspill import Ensemble, load
 from nuspill.toys.construction.neyman import Construction
-from nuspill.toys.construction.region import region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
+from nuspill.toys.regions.region import region
 from nuspill.toys.scan.outline import threshold
 from nuspill.toys.scan.scan import Axis, grids, scan_1d
 

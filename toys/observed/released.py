@@ -9,8 +9,8 @@ from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.releases import RELEASES
-from .binning import Binning
-from .filed import counts_of_histogram
+from ..counts.binning import Binning
+from ..counts.filed import counts_of_histogram
 
 
 @dataclass(frozen=True, eq=False)

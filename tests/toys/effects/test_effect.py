@@ -12,10 +12,10 @@ from nuspill.reco.response.detector import Shift
 from nuspill.toys.construction.ensemble import Truth
 from nuspill.toys.construction.event_toys import sources_at
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.effect import SYSTEMATICS, Distance, Flux, MeasuredInBeamOff, Shape
 from nuspill.toys.counts.model import LEAST_FACTOR, Nuisance
 from nuspill.toys.counts.template import templates
 from nuspill.toys.counts.workspace import workspace
+from nuspill.toys.effects.effect import SYSTEMATICS, Distance, Flux, MeasuredInBeamOff, Shape
 
 FEW = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 46.1]
 

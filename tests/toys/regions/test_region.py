@@ -9,11 +9,11 @@ from nuspill.reco.cluster.workers import Here
 from nuspill.toys.construction.belt import Belt
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction, Statistic
-from nuspill.toys.construction.region import Region, region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting, reference_problem
 from nuspill.toys.records.distribute import throw_tasks
+from nuspill.toys.regions.region import Region, region
 from nuspill.toys.scan.outline import intervals
 from scipy.stats import chi2
 

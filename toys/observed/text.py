@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
-from ...reco.histogram import read_text
-from .binning import Binning
+from ...reco.templates.histogram import read_text
+from ..counts.binning import Binning
 
 MOST_COUNTS = 2.0**53
 """Most counts in a bin; greater numbers are not all whole as float64."""

@@ -10,10 +10,10 @@ from typing import Self
 
 from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
-from ..generator.settings import Settings, setting
+from ...generator.settings import Settings, setting
+from ..releases import ReleaseName
+from ..response.background import SIGNAL
 from .histogram import Histogram
-from .releases import ReleaseName
-from .response.background import SIGNAL
 
 File = str | Histogram
 """Name of a file, and what it holds once it has been read."""

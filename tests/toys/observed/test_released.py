@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, load
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.observed import observed
 from nuspill.toys.counts.template import templates
+from nuspill.toys.observed.observed import observed
 
 LAR, CSI = "sns-lar-2020", "sns-csi-2021"
 CENTRES = (

@@ -6,9 +6,9 @@ import numpy as np
 
 from ...generator.arrays import Array
 from ...reco.errors import ExperimentError
+from ..construction.belt import Ordering
+from ..construction.neyman import Construction
 from ..counts.model import Model
-from .belt import Ordering
-from .neyman import Construction
 
 SAMPLED = 2001
 """Values of the parameter at which expected counts are compared."""

@@ -8,8 +8,8 @@ from nuspill.reco.runs.ntuple import write
 from nuspill.reco.runs.origin import restored
 from nuspill.reco.runs.run import plan
 from nuspill.toys.counts.combination import build
-from nuspill.toys.counts.observed import observed
 from nuspill.toys.fit.search import search
+from nuspill.toys.observed.observed import observed
 
 SHORT = {"exposure.years": 0.02}
 

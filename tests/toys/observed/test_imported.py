@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nuspill import ExperimentError, build, export_events, load, plan, write
-from nuspill.toys.counts.observed import observed
+from nuspill.toys.observed.observed import observed
 
 NAME = "sns-csi-2021"
 

@@ -26,10 +26,10 @@ from ...generator.arrays import Array
 from ...reco.response.detector import Detector, Shift
 from ...reco.response.efficiency import Efficiency
 from ...reco.systematic import EffectName, Systematic
-from .filed import filed
+from ..counts.filed import filed
+from ..counts.polynomial import Polynomial
+from ..counts.template import Templates
 from .interpolation import FARTHEST, ROUNDING, check, through
-from .polynomial import Polynomial
-from .template import Templates
 
 TWO = 2.0
 """Standard deviations at which an interpolation is compared with what it stands for."""

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from ...generator.arrays import Array
 from ...generator.display import Displayed
+from ..construction.belt import Belt, Ordering, margin, p_value
+from ..construction.neyman import Construction, Statistic
+from ..construction.numbering import PARTS, place_between
 from ..counts.model import Data
 from ..scan.outline import intervals, is_clipped, open_ends, threshold
 from ..scan.plane import everywhere
 from ..scan.scan import islands
 from .area import Area, area_below, bilinear, exact
-from .belt import Belt, Ordering, margin, p_value
 from .limits import Curve, Limit, Nodes, Pair, discrete_limits, smooth_limits, summarise
 from .monotone import refuse_unfit
-from .neyman import Construction, Statistic
-from .numbering import PARTS, place_between
 from .outcomes import Outcomes, outcomes
 
 FINE = 2001

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
+from ..construction.belt import ROUNDING, Ordering
+from ..construction.ensemble import Truth
+from ..construction.neyman import Construction
 from ..counts.model import Data, Model
 from ..fit.likelihood import bin_chi2
-from .belt import ROUNDING, Ordering
-from .ensemble import Truth
-from .neyman import Construction
 
 MOST_OUTCOMES = 1 << 15
 MOST_FITTED = 1 << 12

@@ -14,7 +14,10 @@ from dataclasses import dataclass, replace
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.response.background import SIGNAL, Background
-from ...reco.template import Template
+from ...reco.templates.template import Template
+from ..counts.model import Nuisance
+from ..counts.parameter import parameters_of
+from ..counts.template import Templates
 from .effect import (
     SYSTEMATICS,
     BackgroundNormalisation,
@@ -23,9 +26,6 @@ from .effect import (
     MeasuredInBeamOff,
     SignalNormalisation,
 )
-from .model import Nuisance
-from .parameter import parameters_of
-from .template import Templates
 
 SCALE = 0.01
 """A background factor that beam-off measures is 1 + SCALE z, so that z is of the order of one."""

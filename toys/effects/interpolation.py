@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...generator.arrays import Array
-from .polynomial import Polynomial
+from ..counts.polynomial import Polynomial
 
 ROUNDING = 1e-9
 """Below zero by this part, counts are zero."""

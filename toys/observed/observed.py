@@ -19,20 +19,14 @@ from ...reco.chain.codes import OFF, ON
 from ...reco.errors import ExperimentError
 from ...reco.experiment import Experiment
 from ...reco.formats.shared.door import available
-from ...reco.histogram import read_root
-from ...reco.runs.belonging import (
-    EXPOSURE_KEY,
-    Difference,
-    differences,
-    refuse,
-    refuse_unknown,
-)
+from ...reco.runs.belonging import EXPOSURE_KEY, Difference, differences, refuse, refuse_unknown
 from ...reco.runs.origin import Origin
 from ...reco.runs.reading import Reading, reading
 from ...reco.runs.tree import TREE
-from .binning import Binning
+from ...reco.templates.histogram import read_root
+from ..counts.binning import Binning
+from ..counts.model import Data, Model
 from .imported import as_ntuple
-from .model import Data, Model
 from .released import Released, released
 from .text import counts_of_text, valid
 

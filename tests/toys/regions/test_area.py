@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from nuspill.toys.construction.area import area_below, bilinear
 from nuspill.toys.construction.ensemble import Ensemble
 from nuspill.toys.construction.neyman import Construction, Statistic
-from nuspill.toys.construction.region import region
 from nuspill.toys.counts.model import Data, Model, Section
 from nuspill.toys.counts.parameter import Parameter
 from nuspill.toys.counts.polynomial import Polynomial
+from nuspill.toys.regions.area import area_below, bilinear
+from nuspill.toys.regions.region import region
 from nuspill.toys.scan.outline import threshold
 from nuspill.toys.scan.plane import everywhere
 from scipy.special import xlogy

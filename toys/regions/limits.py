@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...generator.arrays import Array
+from ..construction.belt import ROUNDING, Belt, Ordering, belt, tails
+from ..construction.numbering import PARTS, number_between
 from ..scan.outline import intervals
-from .belt import ROUNDING, Belt, Ordering, belt, tails
-from .numbering import PARTS, number_between
 
 DISCRETE = 0.2
 DECIDED = 2.0

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from nuspill import ExperimentError, load
 from nuspill.toys.construction.ensemble import Ensemble
-from nuspill.toys.construction.monotone import refuse_unfit
 from nuspill.toys.construction.neyman import Construction, Statistic
-from nuspill.toys.construction.outcomes import MOST_OUTCOMES, outcomes
-from nuspill.toys.construction.region import region
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.counts.problem import counting
+from nuspill.toys.regions.monotone import refuse_unfit
+from nuspill.toys.regions.outcomes import MOST_OUTCOMES, outcomes
+from nuspill.toys.regions.region import region
 from scipy.stats import chi2, poisson
 
 NOTHING = 1e-12

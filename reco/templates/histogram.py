@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt, model_validator
 
-from ..generator.arrays import Array
-from ..generator.settings import Settings, setting
-from .errors import ExperimentError
+from ...generator.arrays import Array
+from ...generator.settings import Settings, setting
+from ..errors import ExperimentError
 
 ROOT = ".root"
 NUMPY = ".npy"

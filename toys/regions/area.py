@@ -18,8 +18,8 @@ from ..scan.scan import region_within
 from .outcomes import Outcomes
 
 if TYPE_CHECKING:
+    from ..construction.neyman import Construction
     from ..counts.model import Data
-    from .neyman import Construction
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Templates from files: their settings, and what the files hold."""

@@ -1,0 +1,1 @@
+"""What nuisance parameters do to expected counts, and which pull acts on which component."""

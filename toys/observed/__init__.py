@@ -1,0 +1,1 @@
+"""Observed counts of a model: from ntuples, releases, histograms and texts."""
