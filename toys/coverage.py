@@ -33,6 +33,7 @@ from .construction.nested import Nested, follows_the_data
 from .construction.neyman import Construction, Statistic
 from .counts.combination import build
 from .counts.model import Model
+from .fit.audit import Audit
 from .records.distribute import throw_tasks
 from .records.record import Record, Task, missing
 from .records.restore import restore_ensemble, restore_experiments
@@ -256,6 +257,18 @@ class CoverageStudy:
                 "for, and regions hold more of them than of data"
             )
         return [message for message in messages if message is not None]
+
+    def audit(self, checked: int = 200) -> Audit:
+        """Try again some of the fits of the toys of all points, as `Construction.audit`."""
+        makers = [(0, c) for c in self.trials.critical]
+        makers += [(self.toys, c) for c in self.trials.tried]
+        each = max(checked // len(makers), 2)
+        audits = [c.audit(first, self.toys, each) for first, c in makers]
+        return Audit(
+            sum(a.checked for a in audits),
+            sum(a.improvable for a in audits),
+            max(a.largest for a in audits),
+        )
 
     def _construction(self, ensemble: Ensemble, number: int, point: Array) -> Construction:
         """A grid of one point, whose toys have a number of their own."""

@@ -154,6 +154,7 @@ def throw(
     ]
     title = " + ".join(e.name for e in study.experiments)
     output.table(f"{title}: coverage of {study.toys} toys a point", columns, rows)
+    output.text(f"\n{study.audit()}")
     content = study.as_json(results)
     output.json(content)
     if folder is not None:

@@ -88,6 +88,7 @@ def command(
     if region is not None:
         output.text("")
         report_region(region, title, output)
+        output.text(f"\n{region.construction.audit(0, toys or 0)}")
     output.json(_content(result, scans, region, fit_statistics, experiments))
     if output.plot_file is not None:
         from ...toys.report.plot import plot_report

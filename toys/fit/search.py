@@ -250,7 +250,7 @@ class Search:
     def _fit_from_all(self, data: Data, start: Array, workers: Here) -> Fits:
         """The best of the fits from the start, from all others, and from mirror images."""
         model, single = self.model, len(data) == len(start) == 1
-        starts = _lattice(model, self.held, data, start[0]) if single else self.starts
+        starts = _lattice(model, self.held, data, start[0], 0) if single else self.starts
         best = local_fit(model, data, start, self.held, workers)
         fitted = [i for i in range(model.variables) if i not in self.held]
         for other in starts:
@@ -515,8 +515,10 @@ def _same(a: Mapping[Powers, Array], b: Mapping[Powers, Array]) -> bool:
     return all(np.allclose(a[q], b[q], rtol=1e-12, atol=1e-12 * size) for q in a)
 
 
-def _lattice(model: Model, held: Sequence[int], data: Data, around: Array) -> Array:
-    """Distinct minima of one data set, and of some like it, from a lattice of starts."""
+def _lattice(
+    model: Model, held: Sequence[int], data: Data, around: Array, like: int = LIKE
+) -> Array:
+    """Distinct minima of one data set, and of a number like it, from a lattice of starts."""
     parameters = [i for i in range(len(model.parameters)) if i not in held]
     scale = np.array([reach(model, i) for i in parameters])
     chosen: list[Array] = []
@@ -534,7 +536,7 @@ def _lattice(model: Model, held: Sequence[int], data: Data, around: Array) -> Ar
         local_fit(model, data, _starts(model, parameters, scale, around, LATTICE), held), 50, 0.1
     )
     some = _starts(model, parameters, scale, around, SOME)
-    for seed in range(LIKE):
+    for seed in range(like):
         choose(local_fit(model, _like(data, seed), some, held), 9, 0.5)
     return np.array(chosen)
 

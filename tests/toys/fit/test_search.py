@@ -9,7 +9,7 @@ from nuspill.reco.cluster.workers import Here
 from nuspill.toys.counts.combination import build
 from nuspill.toys.counts.model import Data
 from nuspill.toys.fit.local import local_fit, take
-from nuspill.toys.fit.search import search
+from nuspill.toys.fit.search import reach, search
 from nuspill.toys.kernels.status import CONVERGED
 
 FEW = {"analysis.edges": [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 46.1]}
@@ -186,3 +186,17 @@ def test_strength_is_unbiased(statistic, name):
     pull = np.sign(best.values[:, 0] - 1) * np.sqrt(np.maximum(delta, 0))
     assert abs(pull.mean()) < 4 / np.sqrt(sets)
     assert pull.std() == pytest.approx(1, abs=4 / np.sqrt(2 * sets))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_asimov_from_any_start(case, built):
+    """Fails if Δχ² of Asimov data, the first parameter held elsewhere, depends on the start."""
+    model = built(case)
+    found, rng = search(model, model.names[:1]), np.random.default_rng(4)
+    starts = np.repeat(model.truth[None], 6, axis=0)
+    for i in range(len(model.parameters)):
+        moves = 0.5 if i == 0 else 3 * rng.standard_normal(len(starts))
+        moved = model.truth[i] + reach(model, i) * moves
+        starts[:, i] = np.clip(moved, model.lower[i], model.upper[i])
+    chi2 = [found.fit(model.asimov(), start[None], Here(1)).chi2[0] for start in starts]
+    assert np.ptp(chi2) < 1e-6
