@@ -196,9 +196,14 @@ def selected_by_hand(experiment, recoil):
     if d.resolution.model == "none":
         return d.efficiency.plateau * (recoil >= d.threshold)
     if d.resolution.model == "fano":
+        low, high, noise = {  # keV_ee
+            "conus-plus-2025": (0.16, 0.8, 0.02038),
+            "sns-ge-2024": (1.5, 8.5, 0.11),
+            "sns-ge-2024-wide": (1.5, 10.5, 0.11),
+        }[experiment.name]
         energy = d.electron_equivalent(recoil)
-        sigma = np.sqrt(0.02038**2 + 0.11 * 2.96e-3 * energy)
-        return ndtr((energy - 0.16) / sigma) - ndtr((energy - 0.8) / sigma)
+        sigma = np.sqrt(noise**2 + 0.11 * 2.96e-3 * energy)
+        return ndtr((energy - low) / sigma) - ndtr((energy - high) / sigma)
     sigma = d.resolution.relative * np.sqrt(recoil * d.threshold)
     return d.efficiency.plateau * ndtr((recoil - d.threshold) / sigma)
 

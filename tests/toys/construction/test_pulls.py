@@ -31,9 +31,7 @@ ENERGY = {"analysis.axes": [{"name": "energy", "edges": [0, 8, 12, 16, 20, 24, 3
 CASES = {
     "all shapes": FREE | {"analysis.systematic": SHAPES},
     "scaled, what leaks": LEAKS | {"analysis.statistic": "on-off-scaled"},
-    "on-off, what leaks": LEAKS
-    | ENERGY
-    | {"analysis.statistic": "on-off", "background.steady.uncertainty": 0.0},
+    "on-off, what leaks": LEAKS | ENERGY | {"analysis.statistic": "on-off"},
 }
 
 
