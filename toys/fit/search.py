@@ -36,7 +36,7 @@ from .coordinates import (
     with_power,
 )
 from .local import Fits, local_fit, take
-from .valley import RISES, chi2_at, valleys
+from .valley import chi2_at, valleys
 
 MOST_STARTS = 16
 EXACT = 1e-12
@@ -45,8 +45,10 @@ WEAK = 0.01
 """Relative size of products of couplings up to which a rate counts as a sum of squares."""
 ALIKE = 0.01
 """Relative difference of vertices up to which minima lie where the common x has them."""
-FLAT = 0.3
+FLAT = 0.75
 """Part of the rise that is expected along a valley below which another minimum may be there."""
+LOW = 3e-4
+"""And this much more of χ², where hardly a rise is expected."""
 ASIDE = 1.5
 """Standard deviations from its centre at which fits start again along a nuisance that bends."""
 BEND = 3.0
@@ -217,13 +219,16 @@ class Search:
             there = start[sets] if len(start) > 1 else start
             for other, (rise, values) in itertools.product(
                 (False, True) if i in self.vertices else (False,),
-                zip(RISES, valley.values, strict=True),
+                zip(valley.rise, valley.values, strict=True),
             ):
                 along = straight.of(sets)._replace(values=values)
                 trial = self._there_and_back(
                     along, there, self._sides(best.values[sets], there, i, other)
                 )
-                low = chi2_at(self.model, take(data, sets), trial) < best.chi2[sets] + FLAT * rise
+                low = (
+                    chi2_at(self.model, take(data, sets), trial)
+                    < best.chi2[sets] + FLAT * rise + LOW
+                )
                 best = self._or_for_some(best, data, sets[low], trial[low], workers)
         return best
 
@@ -238,12 +243,10 @@ class Search:
     def _or_for_some(
         self, best: Fits, data: Data, sets: NDArray[np.int64], start: Array, workers: Here
     ) -> Fits:
-        """The better of fits and those of some data sets from another start."""
+        """The better of fits and those of some data sets from another start, fitted to the end."""
         if sets.size:
-            old = best.of(sets)
-            for whole, part in zip(
-                best, self._or_from(old, take(data, sets), start, workers), strict=True
-            ):
+            other = local_fit(self.model, take(data, sets), start, self.held, workers)
+            for whole, part in zip(best, best.of(sets).better(other), strict=True):
                 whole[sets] = part
         return best
 

@@ -14,7 +14,7 @@ from ..kernels.lanes import DataSets, Objective
 from .careful import Point, derivatives
 from .local import NO_LIMIT, Fits, take
 
-RISES = (1e-3, 1e-2, 0.1, 1.0)
+RISES = (1e-2, 3e-2, 0.1, 1.0)
 """Of χ², by quadratic extrapolation, from a minimum to points up its valley."""
 ROOM = (0.3, 0.5, 0.7, 0.9)
 """Parts of the way along a valley to where another variable meets its bound, at most, of each."""
@@ -30,7 +30,9 @@ class Valley(NamedTuple):
     sets: NDArray[np.int64]
     """Numbers of the data sets whose minimum is at the bound, shape (n,)."""
     values: Array
-    """Variables at points of the floor that are higher by RISES, shape (rises, n, variables)."""
+    """Variables at points of the floor, shape (rises, n, variables)."""
+    rise: Array
+    """Of χ² from the minimum to these, by quadratic extrapolation: RISES or less, (rises, n)."""
 
 
 def valleys(
@@ -69,8 +71,8 @@ def valleys(
         chosen = at_its_bound[sets]
         part, ends = point.of(chosen), (lower[free], upper[free])
         values = np.tile(part.z, (len(RISES), 1, 1))
-        values[:, :, free] = _floor(part, part.z[:, free], free.index(i), ends)
-        found[i] = Valley(sets[chosen], values)
+        values[:, :, free], rise = _floor(part, part.z[:, free], free.index(i), ends)
+        found[i] = Valley(sets[chosen], values, rise)
     return found
 
 
@@ -84,8 +86,8 @@ def chi2_at(model: Model, data: Data, values: Array) -> Array:
     ).chi2
 
 
-def _floor(point: Point, z: Array, k: int, ends: tuple[Array, Array]) -> Array:
-    """The free variables up the valley of the k-th of them from z, shape (rises, n, p)."""
+def _floor(point: Point, z: Array, k: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The free variables up the valley of the k-th from z, (rises, n, p), and how χ² rises."""
     gradient, size = point.gradient, z.shape[1]
     scale = 1 / np.sqrt(np.maximum(np.abs(np.einsum("sjj->sj", point.hessian)), 1e-30))
     stays = ((z <= ends[0]) & (gradient > 0)) | ((z >= ends[1]) & (gradient < 0))
@@ -105,4 +107,5 @@ def _floor(point: Point, z: Array, k: int, ends: tuple[Array, Array]) -> Array:
         room = np.where(follow > 0, ends[1] - z, ends[0] - z) / follow
     most = np.min(np.where(follow == 0, np.inf, room), axis=1)
     step = np.minimum(step, np.array(ROOM)[:, None] * most)
-    return np.clip(z + step[:, :, None] * follow, *ends)
+    rise = step * (slope + 0.5 * curvature * step)
+    return np.clip(z + step[:, :, None] * follow, *ends), rise

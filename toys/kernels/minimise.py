@@ -34,6 +34,8 @@ QUADRATIC = 1e-6
 """The same where Newton's method converges quadratically: hardly its square is left."""
 ROUNDING = 1e-12
 """Of χ², relative."""
+RELEASE = 1e-11
+"""Square of the slope, in units of the second derivative, that takes a variable off its bound."""
 FALLS = 3.0
 """A fit ends early if χ² is too high by this many times the fall that its next step promises."""
 
@@ -56,7 +58,7 @@ def _minimise(objective, sets, results, lanes):  # type: ignore[no-untyped-def]
     while ended < total:
         evaluate(objective, lanes)
         accept(lanes)
-        judge(lanes)
+        judge(objective, lanes)
         newton_step(objective, lanes)
         find_saddles(lanes.now, lanes.newton, lanes.progress)
         foresee(lanes, sets.highest)
@@ -102,8 +104,11 @@ def _take(good, new, old):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def judge(lanes):  # type: ignore[no-untyped-def]
-    """End the fits that have converged or failed."""
+def judge(objective, lanes):  # type: ignore[no-untyped-def]
+    """End the fits that have converged or failed.
+
+    Where the last step leaves a variable at its bound that would go inward now, a fit goes on.
+    """
     progress, best, damping = lanes.progress, lanes.now.chi2, lanes.newton.damping
     status, steps = progress.status, progress.steps
     good, finishing = progress.good, progress.finishing
@@ -113,11 +118,30 @@ def judge(lanes):  # type: ignore[no-untyped-def]
         if best[lane] == np.inf:
             status[lane] = NO_VALID_START
         elif finishing[lane] and (good[lane] == 1.0 or damping[lane] > 1.0):
-            status[lane] = CONVERGED
+            if good[lane] == 0.0 or not _released(objective, lanes, lane):
+                status[lane] = CONVERGED
         elif damping[lane] > MOST_DAMPING:
             status[lane] = NO_STEP_LOWERS
         elif steps[lane] >= MOST_STEPS:
             status[lane] = TOO_MANY_STEPS
+
+
+@kernel
+def _released(objective, lanes, lane):  # type: ignore[no-untyped-def]
+    """Whether the gradient, beyond rounding, no longer holds what it held for the last step.
+
+    `objective` and `lanes` are of `lanes`, `lane` a number.
+    """
+    free, upper = objective.free, objective.upper
+    held, gradient, z = lanes.newton.held, lanes.now.gradient, lanes.now.z
+    for j in range(len(free)):
+        if held[j, lane] == 1.0:
+            slope, k = gradient[j, lane], free[j]
+            inward = slope > 0.0 if z[k, lane] >= upper[k] else slope < 0.0
+            bend = lanes.now.hessian[j * (j + 1) // 2 + j, lane]
+            if inward and slope * slope > RELEASE * bend:
+                return True
+    return False
 
 
 @kernel_inline
