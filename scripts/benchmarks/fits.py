@@ -5,9 +5,11 @@ Parameters of every kind are met by every second statistic, number of detectors 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from ...generator.arrays import Array
     from ...toys.counts.model import Data, Model
 
+BLOCK = 50_000
+"""Toys that are in memory at once."""
 LIBRARY_STARTS = 12
 """Starts of iminuit, of each toy."""
 
@@ -186,13 +190,19 @@ def command(
 
 
 def _shipped() -> tuple[Checked, ...]:
-    """Every shipped experiment whose signal is computed, in the plane of NSI couplings."""
+    """Every shipped experiment whose signal is computed, in a plane of NSI couplings."""
+    from ...generator.coupling import LEPTON
     from ...reco.experiment import load, shipped_experiments
 
-    parameters = ("nsi.u.ee", "nsi.u.mumu")
-    far = {"nsi.u.ee": 0.2, "nsi.u.mumu": 0.3}
-    names = [name for name in shipped_experiments() if not load(name).template]
-    return tuple(Checked((name,), parameters, far) for name in names)
+    checked = []
+    for name in shipped_experiments():
+        experiment = load(name)
+        if experiment.template:
+            continue
+        leptons = {LEPTON[flavour.name] for flavour in experiment.source.flavours}
+        far = {"nsi.u.ee": 0.2, "nsi.u.mumu" if "mu" in leptons else "nsi.d.ee": 0.3}
+        checked.append(Checked((name,), tuple(far), far))
+    return tuple(checked)
 
 
 def _judge(
@@ -216,25 +226,26 @@ def _judge(
     truth = model.truth.copy()
     for name, value in checked.far.items() if far else ():
         truth[model.number(name)] = value
-    data = throw(model, Ensemble(), Truth(truth, model.background_at(truth)), seed, 0, 0, toys)
+    source = partial(throw, model, Ensemble(), Truth(truth, model.background_at(truth)), seed, 0)
     verdict = Verdict(checked.name, "far" if far else "own", 0, 0.0, 0, 0, 0, 0, 0.0)
-    for held in ((), tuple(checked.far)):
+    for held, first in itertools.product(((), tuple(checked.far)), range(0, toys, BLOCK)):
         if len(held) == model.variables:
             continue
+        data = source(first, min(first + BLOCK, toys))
         finder = search(model, held).around(truth)
         begin = time.perf_counter()
         fits = finder.fit(data, truth[None], workers=here)
         seconds = time.perf_counter() - begin
         verdict = replace(
             verdict,
-            fits=verdict.fits + toys,
-            microseconds=max(verdict.microseconds, 1e6 * seconds / toys),
+            fits=verdict.fits + len(data),
+            microseconds=max(verdict.microseconds, 1e6 * seconds / len(data)),
             failed=verdict.failed + int(np.count_nonzero(fits.status)),
         )
         if not audited:
             continue
         gain = gains(model, data, fits, [model.number(name) for name in held], here)
-        chosen = np.linspace(0, toys - 1, min(library, toys)).astype(int)
+        chosen = np.linspace(0, len(data) - 1, min(library, len(data))).astype(int)
         least = np.array([by_iminuit(model, data, int(t), truth, held) for t in chosen])
         more = fits.chi2[chosen] - least if len(chosen) else np.zeros(0)
         verdict = replace(

@@ -28,6 +28,8 @@ from .status import CONVERGED, HIGHER, NO_STEP_LOWERS, NO_VALID_START, RUNNING, 
 
 MOST_STEPS = 200
 """Evaluations of χ² a fit."""
+MOST_RELEASING = 50
+"""Evaluations after which a fit ends though a variable would leave its bound."""
 TOLERANCE = 1e-9
 """Predicted fall of χ² at which a fit has converged, and 1e-12 χ²; the step is still taken."""
 QUADRATIC = 1e-6
@@ -117,9 +119,16 @@ def judge(objective, lanes):  # type: ignore[no-untyped-def]
             continue
         if best[lane] == np.inf:
             status[lane] = NO_VALID_START
-        elif finishing[lane] and (good[lane] == 1.0 or damping[lane] > 1.0):
-            if good[lane] == 0.0 or not _released(objective, lanes, lane):
-                status[lane] = CONVERGED
+        elif (
+            finishing[lane]
+            and (good[lane] == 1.0 or damping[lane] > 1.0)
+            and (
+                good[lane] == 0.0
+                or steps[lane] > MOST_RELEASING
+                or not _released(objective, lanes, lane)
+            )
+        ):
+            status[lane] = CONVERGED
         elif damping[lane] > MOST_DAMPING:
             status[lane] = NO_STEP_LOWERS
         elif steps[lane] >= MOST_STEPS:
