@@ -615,6 +615,6 @@ SYSTEMATICS: Mapping[str, Effect] = {
 
 if set(SYSTEMATICS) != set(get_args(EffectName)):
     raise TypeError(
-        f"effects here are {', '.join(SYSTEMATICS)}, and in reco.analysis "
+        f"effects here are {', '.join(SYSTEMATICS)}, and in reco.systematic "
         f"{', '.join(get_args(EffectName))}"
     )
